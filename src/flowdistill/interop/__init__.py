@@ -1,0 +1,5 @@
+"""Weights from elsewhere: TensorFlow's variables, and our own checkpoints (`init_from`)."""
+
+from flowdistill.interop.tensorflow import load_tensorflow_variables, tensorflow_variables
+
+__all__ = ["load_tensorflow_variables", "tensorflow_variables"]

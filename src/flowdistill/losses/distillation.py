@@ -1,0 +1,41 @@
+"""Data distillation: the teacher's flow teaches the student where only the student cannot see.
+
+flow       # (B, 2, H, W) px, the teacher's cropped to the student's view
+occluded   # (B, 1, H, W) bool
+"""
+
+from torch import Tensor
+
+from flowdistill.losses.robust import robust_loss
+
+
+def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Tensor:
+    """(B, 1, H, W) bool: occluded in the student's crop, not occluded in the teacher's full view.
+
+    Source: DDFlow (AAAI 2019), valid mask of the distillation loss.
+    """
+    return occluded_student.bool() & ~occluded_teacher.bool()
+
+
+def distillation_loss(
+    flow_forward: Tensor,
+    flow_backward: Tensor,
+    teacher_flow_forward: Tensor,
+    teacher_flow_backward: Tensor,
+    mask_forward: Tensor,
+    mask_backward: Tensor,
+) -> Tensor:
+    """Half the sum of both directions' robust losses of (teacher - student). Scalar.
+
+    Args:
+        flow_forward, flow_backward: the student's full-resolution flows, (B, 2, H, W) px.
+        teacher_flow_forward, teacher_flow_backward: the teacher's, cropped to the same view; constants.
+        mask_forward, mask_backward: `distillation_mask` of each direction, (B, 1, H, W).
+
+    Source: DDFlow (AAAI 2019), eq. for L_o, and its released code.
+    """
+    forward = robust_loss(teacher_flow_forward.detach() - flow_forward, mask_forward.to(flow_forward.dtype))
+    backward = robust_loss(
+        teacher_flow_backward.detach() - flow_backward, mask_backward.to(flow_backward.dtype)
+    )
+    return 0.5 * (forward + backward)

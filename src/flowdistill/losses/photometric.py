@@ -1,0 +1,76 @@
+"""The unsupervised losses of DDFlow: does the second image, looked up along the flow, look like the first?
+
+image1, image2   # (B, 3, H, W) RGB in [0, 1]
+flow             # (B, 2, H, W) px
+occluded         # (B, 1, H, W) bool
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from flowdistill.losses.census import census_loss
+from flowdistill.losses.robust import robust_loss
+from flowkernels import warp_zero
+
+# What is compared, and where.
+PHOTOMETRIC_TERMS = (
+    "abs_robust_mean_no_occlusion",
+    "abs_robust_mean_occlusion",
+    "census_no_occlusion",
+    "census_occlusion",
+)
+
+
+def photometric_losses(
+    image1: Tensor,
+    image2: Tensor,
+    flow_forward: Tensor,
+    flow_backward: Tensor,
+    occluded_forward: Tensor,
+    occluded_backward: Tensor,
+    terms: Collection[str] = PHOTOMETRIC_TERMS,
+) -> dict[str, Tensor]:
+    """Photometric losses, each the sum over both directions.
+
+    Args:
+        image1, image2: (B, 3, H, W) RGB in [0, 1].
+        flow_forward: (B, 2, H, W) px on image 1's grid; flow_backward on image 2's.
+        occluded_forward, occluded_backward: (B, 1, H, W) bool or 0/1; left out by the `_occlusion` terms
+            (the `_no_occlusion` terms know of no occlusion and take every pixel).
+        terms: the terms to compute, of `PHOTOMETRIC_TERMS`.
+
+    Returns:
+        term -> scalar. `abs_robust_mean_*` compare colours, `census_*` the local order of grey values.
+
+    Raises:
+        ValueError: an unknown term.
+
+    Source: DDFlow (AAAI 2019) and its released code.
+    """
+    unknown = set(terms) - set(PHOTOMETRIC_TERMS)
+    if unknown:
+        raise ValueError(
+            f"unknown photometric terms {sorted(unknown)}; known: {', '.join(PHOTOMETRIC_TERMS)}"
+        )
+    warped = ((image1, warp_zero(image2, flow_forward)), (image2, warp_zero(image1, flow_backward)))
+    visible = [1.0 - occluded.to(image1.dtype) for occluded in (occluded_forward, occluded_backward)]
+    everywhere = [torch.ones_like(mask) for mask in visible]
+    losses: dict[str, Tensor] = {}
+    for term in PHOTOMETRIC_TERMS:
+        if term not in terms:
+            continue
+        masks = everywhere if term.endswith("_no_occlusion") else visible
+        losses[term] = sum(
+            (
+                census_loss(image, other, mask)
+                if term.startswith("census")
+                else robust_loss(image - other, mask)
+                for (image, other), mask in zip(warped, masks, strict=True)
+            ),
+            start=image1.new_zeros(()),
+        )
+    return losses

@@ -1,0 +1,18 @@
+"""The robust penalty of the unsupervised losses.
+
+difference   # (B, C, H, W)
+mask         # (B, 1, H, W) weights, usually 0 or 1
+"""
+
+from torch import Tensor
+
+
+def robust_loss(difference: Tensor, mask: Tensor) -> Tensor:
+    """Masked mean of (|d| + 0.01)^0.4, halved: sum(mask * (|d| + 0.01)^0.4) / (2 * sum(mask) + 1e-6).
+
+    The numerator sums over all channels, the mask counts once a pixel; an empty mask gives 0. Scalar.
+
+    Source: DDFlow (AAAI 2019), eq. 1 and its released code.
+    """
+    penalty = (difference.abs() + 0.01) ** 0.4
+    return (penalty * mask).sum() / (2 * mask.sum() + 1e-6)

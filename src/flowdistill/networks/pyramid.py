@@ -1,0 +1,88 @@
+"""Parts that both networks share: TensorFlow's SAME convolution, the feature pyramid, the context network.
+
+images     # (B, 3, H, W) RGB in [0, 1]
+features   # (B, C, ceil(H / 2^level), ceil(W / 2^level))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DILATIONS = (1, 2, 4, 8, 16, 1, 1)
+CONTEXT_CHANNELS = (128, 128, 128, 96, 64, 32)
+
+
+def scaled(channels: int, width: float) -> int:
+    """A layer's channels at a width factor (1.0 is the published network), at least 4."""
+    return channels if width == 1.0 else max(4, round(channels * width))
+
+
+class SameConv(nn.Conv2d):
+    """3x3 convolution with TensorFlow's SAME padding and an optional leaky ReLU of slope `slope`.
+
+    SAME: output size = ceil(n / stride); the total padding max((out - 1) * stride + extent - n, 0) is split
+    with the smaller half in front, so stride 2 pads (0, 1) on even and (1, 1) on odd sizes.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1, slope: float | None = None
+    ) -> None:
+        padding = dilation if stride == 1 else 0
+        super().__init__(inputs, outputs, 3, stride=stride, dilation=dilation, padding=padding)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] == 2:
+            height, width = x.shape[-2:]
+            x = F.pad(x, (width % 2, 1, height % 2, 1))
+        x = super().forward(x)
+        return x if self.slope is None else F.leaky_relu(x, self.slope)
+
+
+class FeaturePyramid(nn.Module):
+    """Levels 1..n of features, each halving the size: images (B, 3, H, W) -> list, index = level - 1.
+
+    Args:
+        channels: channels of the levels.
+        convolutions: convolutions a level, the first with stride 2.
+        slope: of the leaky ReLU after each.
+    """
+
+    def __init__(self, channels: Sequence[int], convolutions: int, slope: float) -> None:
+        super().__init__()
+        levels = []
+        inputs = 3
+        for outputs in channels:
+            first = SameConv(inputs, outputs, stride=2, slope=slope)
+            rest = [SameConv(outputs, outputs, slope=slope) for _ in range(convolutions - 1)]
+            levels.append(nn.Sequential(first, *rest))
+            inputs = outputs
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = []
+        x = images
+        for level in self.levels:
+            x = level(x)
+            features.append(x)
+        return features
+
+
+class ContextNetwork(nn.Sequential):
+    """Seven dilated convolutions that give a correction of a motion; the last one is linear.
+
+    Source: PWC-Net's context network, used by DWARF (slope 0.1) and DDFlow (slope 0.2).
+    """
+
+    def __init__(self, inputs: int, outputs: int, slope: float, width: float) -> None:
+        channels = [inputs, *(scaled(c, width) for c in CONTEXT_CHANNELS), outputs]
+        last = len(DILATIONS) - 1
+        super().__init__(
+            *(
+                SameConv(channels[i], channels[i + 1], dilation=d, slope=slope if i < last else None)
+                for i, d in enumerate(DILATIONS)
+            )
+        )

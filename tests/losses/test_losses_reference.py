@@ -1,0 +1,197 @@
+"""Single losses against the originals' numbers, slow definitions and properties."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import reference
+from flowdistill.losses import (
+    PHOTOMETRIC_TERMS,
+    census_distance,
+    census_loss,
+    distillation_loss,
+    distillation_mask,
+    dwarf_kitti_loss,
+    dwarf_pretraining_loss,
+    occlusion_masks,
+    photometric_losses,
+    robust_loss,
+)
+from flowdistill.networks import SceneMotion
+
+OPS = "ddflow_ops"
+
+
+def test_robust_loss_matches() -> None:
+    difference = reference.tensor(OPS, "abs_robust__diff").requires_grad_()
+    loss = robust_loss(difference, reference.tensor(OPS, "abs_robust__mask"))
+    loss.backward()
+    assert loss.item() == pytest.approx(float(reference.arrays(OPS)["abs_robust__out"]), rel=1e-5)
+    assert difference.grad is not None
+    assert reference.relative_error(difference.grad, reference.tensor(OPS, "abs_robust__grad_diff")) < 1e-5
+    name = "abs_robust_empty_mask"
+    empty = robust_loss(reference.tensor(OPS, f"{name}__diff"), reference.tensor(OPS, f"{name}__mask"))
+    assert empty.item() == 0.0
+
+
+def test_occlusion_matches() -> None:
+    found = occlusion_masks(
+        reference.tensor(OPS, "occlusion__flow_fw"), reference.tensor(OPS, "occlusion__flow_bw")
+    )
+    for mask, key in zip(found, ("occ_fw", "occ_bw"), strict=True):
+        expected = reference.tensor(OPS, f"occlusion__{key}").bool()
+        assert 0.05 < expected.float().mean() < 0.95
+        assert torch.equal(mask, expected)
+
+
+def test_census_matches() -> None:
+    image1 = reference.tensor(OPS, "census__img1").requires_grad_()
+    image2 = reference.tensor(OPS, "census__img2_warped").requires_grad_()
+    loss = census_loss(image1, image2, reference.tensor(OPS, "census__mask"))
+    loss.backward()
+    assert loss.item() == pytest.approx(float(reference.arrays(OPS)["census__out"]), rel=1e-5)
+    for image, key in ((image1, "img1"), (image2, "img2_warped")):
+        assert image.grad is not None
+        assert reference.relative_error(image.grad, reference.tensor(OPS, f"census__grad_{key}")) < 1e-5
+
+
+def test_census_distance_is_its_definition_and_its_derivative() -> None:
+    torch.manual_seed(0)
+    image1, image2 = torch.rand(2, 1, 3, 5, 6, dtype=torch.float64) * 0.02
+    grey = [
+        (i * torch.tensor([0.2989, 0.5870, 0.1140]).double().view(1, 3, 1, 1)).sum(1)[0] * 255
+        for i in (image1, image2)
+    ]
+    expected = torch.zeros(5, 6, dtype=torch.float64)
+    for row in range(5):
+        for column in range(6):
+            for dy in range(-3, 4):
+                for dx in range(-3, 4):
+                    signs = []
+                    for g in grey:
+                        inside = 0 <= row + dy < 5 and 0 <= column + dx < 6
+                        t = (g[row + dy, column + dx].item() if inside else 0.0) - g[row, column].item()
+                        signs.append(t / math.sqrt(0.81 + t * t))
+                    e = (signs[0] - signs[1]) ** 2
+                    expected[row, column] += e / (0.1 + e)
+    # The grey weights are float32 constants of the module.
+    torch.testing.assert_close(census_distance(image1, image2)[0, 0], expected, rtol=1e-6, atol=1e-7)
+    assert torch.autograd.gradcheck(
+        census_distance, (image1.requires_grad_(), image2.requires_grad_()), eps=1e-7, atol=1e-4
+    )
+
+
+def test_photometric_losses_and_their_gradients_match() -> None:
+    data = reference.arrays(OPS)
+    flows = [reference.tensor(OPS, f"occlusion__flow_{d}").requires_grad_() for d in ("fw", "bw")]
+    occluded = occlusion_masks(flows[0], flows[1])
+    images = (reference.tensor(OPS, "photometric__img1"), reference.tensor(OPS, "photometric__img2"))
+    losses = photometric_losses(*images, *flows, *occluded)
+    assert tuple(losses) == PHOTOMETRIC_TERMS
+    for name, loss in losses.items():
+        assert loss.item() == pytest.approx(float(data[f"photometric__{name}"]), rel=2e-5)
+        grads = torch.autograd.grad(loss, flows, retain_graph=True)
+        for grad, direction in zip(grads, ("fw", "bw"), strict=True):
+            expected = reference.tensor(OPS, f"photometric__{name}_grad_flow_{direction}")
+            assert reference.relative_error(grad, expected) < 1e-5, (name, direction)
+
+
+def test_photometric_terms_are_chosen_by_name() -> None:
+    images, flow, mask = torch.rand(2, 1, 3, 16, 16), torch.zeros(1, 2, 16, 16), torch.zeros(1, 1, 16, 16)
+    only = photometric_losses(*images, flow, flow, mask, mask, terms=("census_occlusion",))
+    assert list(only) == ["census_occlusion"]
+    with pytest.raises(ValueError, match=r"unknown photometric terms.*'census'"):
+        photometric_losses(*images, flow, flow, mask, mask, terms=("census",))
+
+
+def test_distillation_acts_only_where_the_student_alone_is_blind() -> None:
+    student = torch.tensor([1, 1, 0, 0], dtype=torch.bool).view(1, 1, 1, 4)
+    teacher = torch.tensor([1, 0, 1, 0], dtype=torch.bool).view(1, 1, 1, 4)
+    mask = distillation_mask(student, teacher)
+    assert mask.flatten().tolist() == [False, True, False, False]
+    flow = torch.zeros(1, 2, 1, 4, requires_grad=True)
+    taught = torch.full((1, 2, 1, 4), 0.99, requires_grad=True)
+    loss = distillation_loss(flow, flow, taught, taught, mask, mask)
+    # One pixel, two channels of (0.99 + 0.01)^0.4 = 1, over 2 * 1 pixel, two directions halved.
+    assert loss.item() == pytest.approx(1.0, rel=1e-6)
+    loss.backward()
+    assert flow.grad is not None
+    assert taught.grad is None
+    assert (flow.grad.abs().sum(dim=1).flatten() > 0).tolist() == [False, True, False, False]
+
+
+def _levels(level: int, values: torch.Tensor) -> dict[int, SceneMotion]:
+    other = torch.zeros_like(values[:, :1])
+    return {level: SceneMotion(values, other, other.clone())}
+
+
+def test_masked_l1_matches_through_the_kitti_loss() -> None:
+    """The original's masked L1 works on network units; ours on pixels, so x 20."""
+    name = "masked_l1_loss_alpha0p001"
+    data = reference.arrays("dwarf_ops")
+    predicted = (reference.tensor("dwarf_ops", f"{name}__prediction") * 20).requires_grad_()
+    truth = reference.tensor("dwarf_ops", f"{name}__gt") * 20
+    valid = reference.tensor("dwarf_ops", f"{name}__mask") != 0
+    zero = torch.zeros_like(truth[:, :1])
+    terms = dwarf_kitti_loss(
+        _levels(2, predicted), truth, zero, zero, valid, zero.bool(), zero.bool(), alphas={2: 0.001}
+    )
+    assert terms["level2/flow"].item() == pytest.approx(float(data[f"{name}__out"]), rel=1e-5)
+    assert terms["data_loss"].item() == pytest.approx(0.5 * terms["level2/flow"].item(), rel=1e-6)
+    terms["level2/flow"].backward()
+    assert predicted.grad is not None
+    expected = reference.tensor("dwarf_ops", f"{name}__grad_prediction") / 20
+    assert reference.relative_error(predicted.grad, expected) < 1e-5
+
+
+@pytest.mark.parametrize("policy", ["zero", "mask"])
+def test_l1_with_unknown_labels_through_the_pretraining_loss(policy: str) -> None:
+    """Level 0 stands for full size, so the area average is the identity and the stored numbers apply."""
+    name = "l1_loss_alpha0p32"
+    data = reference.arrays("dwarf_ops")
+    predicted = (reference.tensor("dwarf_ops", f"{name}__prediction") * 20).requires_grad_()
+    truth = reference.tensor("dwarf_ops", f"{name}__gt") * 20
+    assert torch.isnan(truth).any()
+    zero = torch.zeros_like(truth[:, :1])
+    terms = dwarf_pretraining_loss(
+        _levels(0, predicted), truth, zero, zero, alphas={0: 0.32}, non_finite=policy
+    )
+    terms["level0/flow"].backward()
+    assert predicted.grad is not None
+    known = torch.isfinite(truth).all(dim=1, keepdim=True).expand_as(truth)
+    if policy == "zero":
+        assert terms["level0/flow"].item() == pytest.approx(float(data[f"{name}__out"]), rel=1e-5)
+        expected = reference.tensor("dwarf_ops", f"{name}__grad_prediction") / 20
+        assert reference.relative_error(predicted.grad, expected) < 1e-5
+    else:
+        by_hand = (predicted - truth)[known].abs().sum() / 20 * 0.32 / truth.shape[0]
+        assert terms["level0/flow"].item() == pytest.approx(by_hand.item(), rel=1e-5)
+        assert predicted.grad[~known].abs().max() == 0
+        assert (predicted.grad[known].abs() > 0).all()
+
+
+def test_mask_policy_averages_over_known_pixels_only() -> None:
+    """A half-known cell is judged by its known half: a perfect prediction has loss 0, and 'zero' does not."""
+    truth = torch.full((1, 2, 8, 8), 4.0)
+    truth[..., ::2] = torch.nan
+    predicted = torch.full((1, 2, 4, 4), 4.0)
+    zero = torch.zeros(1, 1, 8, 8)
+    levels = {1: SceneMotion(predicted, torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))}
+    masked = dwarf_pretraining_loss(levels, truth, zero, zero, alphas={1: 1.0}, non_finite="mask")
+    published = dwarf_pretraining_loss(levels, truth, zero, zero, alphas={1: 1.0}, non_finite="zero")
+    assert masked["data_loss"].item() == 0.0
+    assert published["level1/flow"].item() == pytest.approx(2 * 16 * 4 / 20)
+
+
+def test_unknown_policy_is_an_error() -> None:
+    zero = torch.zeros(1, 1, 8, 8)
+    flow = torch.zeros(1, 2, 8, 8)
+    with pytest.raises(ValueError, match='"zero" or "mask", got \'skip\''):
+        dwarf_pretraining_loss(_levels(0, flow), flow, zero, zero, alphas={0: 1.0}, non_finite="skip")  # type: ignore[arg-type]
+
+
+def test_no_gradient_passes_through_the_occlusion_masks() -> None:
+    flow = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 8, 9))).requires_grad_()
+    assert not any(mask.requires_grad for mask in occlusion_masks(flow, -flow))
