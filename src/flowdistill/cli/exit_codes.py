@@ -1,0 +1,20 @@
+"""Exit codes of the console scripts: 0 done, 1 checks failed, 2 the user's mistake, 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from flowdistill.errors import UserError
+
+
+def report_user_errors(run: Callable[[], int]) -> int:
+    """Run a command; a `UserError` becomes its text on stderr and exit code 2, without a traceback."""
+    try:
+        return run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,30 @@
+"""`flowdistill`: everything beside training. Sub-commands live in one file each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from flowdistill import __version__
+from flowdistill.cli import data_render, data_splits, demo
+from flowdistill.cli.exit_codes import report_user_errors
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    parser = argparse.ArgumentParser(prog="flowdistill", description="Data and tools around `lightning`.")
+    parser.add_argument("--version", action="version", version=f"flowdistill {__version__}")
+    groups = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    data = groups.add_parser("data", help="make and inspect data sets")
+    data_commands = data.add_subparsers(title="data commands", required=True, metavar="COMMAND")
+    for command in (data_render, data_splits):
+        command.add_parser(data_commands)
+    demo.add_parser(groups)
+    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    return report_user_errors(lambda: int(options.run(options)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

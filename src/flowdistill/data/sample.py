@@ -1,0 +1,105 @@
+"""The batch contract: what every dataset gives and every model takes.
+
+Shapes below are those of a batch; a sample lacks the leading B. All keys are optional but the left images,
+`name` and `size`. Flow is in pixels, x then y, from t0 to t1 (`_backward`: from t1 to t0). Disparities are in
+pixels, positive, both on the grid of `left_t0`: `disparity_t1` is the disparity at time t1 of the point seen
+there. `valid_*` is KITTI's *occ* set (every pixel with truth), `valid_*_noc` its non-occluded subset.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, cast
+
+import torch
+from torch import Tensor
+
+from flowdistill.errors import UserError
+
+IMAGES = ("left_t0", "right_t0", "left_t1", "right_t1")
+FLOWS = ("flow", "flow_backward", "teacher_flow", "teacher_flow_backward")
+DISPARITIES = ("disparity_t0", "disparity_t1")
+VALID_MASKS = (
+    "valid_flow",
+    "valid_flow_noc",
+    "valid_disparity_t0",
+    "valid_disparity_t0_noc",
+    "valid_disparity_t1",
+    "valid_disparity_t1_noc",
+)
+OCCLUSIONS = ("occluded", "occluded_backward", "teacher_occluded", "teacher_occluded_backward")
+PIXEL_MAPS = (*IMAGES, *FLOWS, *DISPARITIES, *VALID_MASKS, *OCCLUSIONS, "foreground")
+"""Every key that lives on the pixel grid and so moves with it in a geometric transform."""
+
+
+class _Tensors(TypedDict, total=False):
+    left_t0: Tensor  # (B, 3, H, W) float32 RGB in [0, 1]
+    right_t0: Tensor
+    left_t1: Tensor
+    right_t1: Tensor
+    flow: Tensor  # (B, 2, H, W) float32 px
+    flow_backward: Tensor
+    disparity_t0: Tensor  # (B, 1, H, W) float32 px, positive
+    disparity_t1: Tensor
+    valid_flow: Tensor  # (B, 1, H, W) bool
+    valid_flow_noc: Tensor
+    valid_disparity_t0: Tensor
+    valid_disparity_t0_noc: Tensor
+    valid_disparity_t1: Tensor
+    valid_disparity_t1_noc: Tensor
+    occluded: Tensor  # (B, 1, H, W) bool, of the flow
+    occluded_backward: Tensor
+    foreground: Tensor  # (B, 1, H, W) bool, KITTI's object map
+    teacher_flow: Tensor  # (B, 2, H, W) float32 px, from an offline teacher
+    teacher_flow_backward: Tensor
+    teacher_occluded: Tensor  # (B, 1, H, W) bool
+    teacher_occluded_backward: Tensor
+    intrinsics: Tensor  # (B, 3, 3) float32 px
+    baseline: Tensor  # (B,) float32 m
+    size: Tensor  # (B, 2) int64: height and width before padding
+
+
+class Sample(_Tensors, total=False):
+    """One sample: the tensors of the contract without their batch axis."""
+
+    name: str
+
+
+class Batch(_Tensors, total=False):
+    """A batch: tensors as in the module docstring, and one name a sample."""
+
+    name: list[str]
+
+
+def image_size(sample: Sample) -> tuple[int, int]:
+    """(height, width) of the images as they are now, px."""
+    height, width = sample["left_t0"].shape[-2:]
+    return height, width
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch.
+
+    Raises:
+        UserError: if the samples differ in image size or in their keys.
+    """
+    first = samples[0]
+    for other in samples[1:]:
+        if image_size(other) != image_size(first):
+            raise UserError(
+                f"One batch has images of different sizes: {_named_size(first)} and {_named_size(other)}.\n"
+                "Set a crop for this view (for example crop: [320, 896]), or --data.init_args.batch_size 1."
+            )
+        if different := sorted(first.keys() ^ other.keys()):
+            raise UserError(
+                f"Samples {first['name']} and {other['name']} of one batch do not hold the same things: "
+                f"only one has {', '.join(different)}."
+            )
+    batch: dict[str, Any] = {}
+    for key in first:
+        values = [cast(dict[str, Any], sample)[key] for sample in samples]
+        batch[key] = values if key == "name" else torch.stack(values)
+    return cast(Batch, batch)
+
+
+def _named_size(sample: Sample) -> str:
+    height, width = image_size(sample)
+    return f"{sample['name']} is {height}x{width}"

@@ -1,0 +1,45 @@
+"""Whole files or none: write beside the target, then rename over it."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from flowdistill.formats.errors import FormatError
+
+# Anything whose bytes a file object can write without a copy: bytes, memoryview, a C-contiguous array.
+Buffer = bytes | bytearray | memoryview
+
+
+def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buffer]) -> None:
+    """Writes `parts` (one buffer, or several that follow each other) as the file `path`.
+
+    The content goes to a hidden temporary file of the same folder that then takes the target's name, so that
+    a reader sees the old file or the whole new one, even if this process is killed. A failure removes the
+    temporary file; only a process killed by force can leave one (`.flowdistill-*.tmp`). The mode follows the
+    umask; a symbolic link is followed, not replaced. Nothing is synced to disk: this is a promise about
+    processes, not about power cuts.
+
+    Raises FormatError with the reason where the folder is missing or the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "not a regular file"
+        raise FormatError(f"{os.fspath(path)}: cannot write a file here, the path is {kind}")
+    if not target.parent.is_dir():
+        raise FormatError(
+            f"{os.fspath(path)}: cannot write, the folder {target.parent} does not exist; make it first"
+        )
+    temporary = target.parent / f".flowdistill-{secrets.token_hex(8)}.tmp"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                for part in [parts] if isinstance(parts, Buffer) else parts:
+                    stream.write(part)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FormatError(f"{os.fspath(path)}: cannot write ({error.strerror or error})") from error

@@ -1,0 +1,48 @@
+"""Middlebury .flo: dense float32 flow, lossless.
+
+Layout, all little endian: float32 202021.25 (the bytes "PIEH"), int32 width, int32 height, then H*W pairs
+(x, y) of float32, top row first. Source: the Middlebury flow-code README.
+"""
+
+import os
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.formats.atomic import write_atomically
+from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes
+
+_MAGIC = struct.pack("<f", 202021.25)
+_HEADER = struct.Struct("<4sii")
+
+
+def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
+    """Reads flow (H, W, 2), float32 pixels, x then y, top row first, every bit as stored (NaN too).
+
+    Raises FormatError for a missing, truncated or overlong file, a wrong magic number or absurd dimensions.
+    """
+    content = read_bytes(path, "a .flo file")
+    if content[:4] != _MAGIC:
+        raise format_error(path, f"the magic number {_MAGIC!r} of a .flo file", repr(content[:4]))
+    if len(content) < _HEADER.size:
+        raise format_error(path, f"a .flo header of {_HEADER.size} bytes", f"a file of {len(content)} bytes")
+    _, width, height = _HEADER.unpack_from(content)
+    check_sides(path, height, width, "a .flo file")
+    size = _HEADER.size + height * width * 8
+    if len(content) != size:
+        raise format_error(path, f"{size} bytes for a flow of {height} x {width}", f"{len(content)} bytes")
+    stored = np.frombuffer(content, dtype="<f4", offset=_HEADER.size)
+    return stored.reshape(height, width, 2).astype(np.float32)
+
+
+def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
+    """Writes flow (H, W, 2) in pixels as float32, atomically.
+
+    Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+    """
+    values = np.ascontiguousarray(flow, dtype="<f4")
+    if values.ndim != 3 or values.shape[2] != 2 or not 0 < min(values.shape) <= max(values.shape) <= MAX_SIDE:
+        raise ValueError(f"flow must have the shape (H, W, 2), sides of 1 to {MAX_SIDE}, not {values.shape}")
+    height, width, _ = values.shape
+    write_atomically(path, [_HEADER.pack(_MAGIC, width, height), values.data])

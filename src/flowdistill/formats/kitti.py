@@ -1,0 +1,108 @@
+"""KITTI's 16-bit PNG: flow and disparity with a validity mask.
+
+Flow: 16-bit RGB, value = (code - 32768) / 64 px in red (x) and green (y); blue is non-zero where valid.
+Disparity: 16-bit grey, value = code / 256 px; code 0 is invalid.
+Source: the readme of KITTI 2015's development kit.
+"""
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.formats.errors import MAX_SIDE
+from flowdistill.formats.png import GREY, RGB, read_png, write_png
+
+_FLOW_SCALE, _FLOW_OFFSET, _FLOW_LIMIT = 64, 32768, 512
+_DISPARITY_SCALE, _DISPARITY_LIMIT = 256, 256
+_TOP_CODE = 65535
+
+Mask = npt.NDArray[np.bool_]
+
+
+def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Reads flow (H, W, 2), float32 pixels, x then y, and valid (H, W), bool; 0 where invalid.
+
+    Raises FormatError unless the file is an undamaged 16-bit RGB PNG.
+    """
+    codes = read_png(path, 16, RGB, "KITTI flow")  # (H, W, 3): valid, y, x
+    valid = codes[..., 0] != 0
+    flow = np.empty((*valid.shape, 2), dtype=np.float32)
+    # Every step is exact in float32: the codes have 16 bits and 64 is a power of two.
+    np.subtract(codes[..., :0:-1], np.float32(_FLOW_OFFSET), out=flow)
+    flow *= np.float32(1 / _FLOW_SCALE)
+    flow[~valid] = 0
+    return flow, valid
+
+
+def write_kitti_flow(
+    path: str | os.PathLike[str], flow: npt.ArrayLike, valid: npt.ArrayLike | None = None
+) -> None:
+    """Writes flow (H, W, 2) in pixels, rounded to 1/64, atomically.
+
+    Invalid, code 0 in all channels: pixels outside `valid` (H, W), if given, and those with a component that
+    is not finite or lies outside [-512, 512), which the format cannot hold.
+    Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+    """
+    values = _floating(flow)
+    if values.ndim != 3 or values.shape[2] != 2:
+        raise ValueError(f"flow must have the shape (H, W, 2), not {values.shape}")
+    # NaN fails every comparison, so it is outside as well.
+    storable = ((values >= -_FLOW_LIMIT) & (values < _FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
+    scaled = np.rint(np.where(storable[..., None], values, 0) * _FLOW_SCALE) + _FLOW_OFFSET
+    codes = np.empty((*storable.shape, 3), dtype=np.uint16)
+    codes[..., :0:-1] = np.minimum(scaled, _TOP_CODE)  # just under 512 px rounds to 65536
+    codes[..., 0] = 1
+    codes[~storable] = 0
+    write_png(path, codes)
+
+
+def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Reads disparity (H, W, 1), float32 pixels, positive, and valid (H, W), bool; 0 where invalid.
+
+    Raises FormatError unless the file is an undamaged 16-bit grey PNG.
+    """
+    codes = read_png(path, 16, GREY, "KITTI disparity")  # (H, W)
+    disparity = codes.astype(np.float32)[..., None]
+    disparity *= np.float32(1 / _DISPARITY_SCALE)
+    return disparity, codes != 0
+
+
+def write_kitti_disparity(
+    path: str | os.PathLike[str], disparity: npt.ArrayLike, valid: npt.ArrayLike | None = None
+) -> None:
+    """Writes disparity (H, W, 1) or (H, W) in pixels, positive, rounded to 1/256, atomically.
+
+    Invalid, code 0: pixels outside `valid` (H, W), if given, and values that are not finite, negative or at
+    least 256 px. A valid value that would round to code 0, zero included, gets code 1 and stays valid, as in
+    the development kit.
+    Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+    """
+    values = _floating(disparity)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim != 2:
+        raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), not {values.shape}")
+    storable = (values >= 0) & (values < _DISPARITY_LIMIT) & _mask(valid, values)
+    scaled = np.rint(np.where(storable, values, 0) * _DISPARITY_SCALE)
+    codes = np.clip(scaled, 1, _TOP_CODE).astype(np.uint16)
+    codes[~storable] = 0
+    write_png(path, codes)
+
+
+def _floating(values: npt.ArrayLike) -> npt.NDArray[np.floating]:
+    """At least float32, and non-empty: half precision cannot hold the scaled values."""
+    array = np.asarray(values)
+    if not 0 < min(array.shape, default=0) <= max(array.shape) <= MAX_SIDE:
+        raise ValueError(f"sides must be 1 to {MAX_SIDE} pixels, not {array.shape}")
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
+
+
+def _mask(valid: npt.ArrayLike | None, values: npt.NDArray[np.floating]) -> Mask:
+    """The mask (H, W), all true if none is given."""
+    if valid is None:
+        return np.ones(values.shape[:2], dtype=bool)
+    mask = np.asarray(valid)
+    if mask.shape != values.shape[:2]:
+        raise ValueError(f"valid must have the shape {values.shape[:2]}, not {mask.shape}")
+    return mask != 0

@@ -1,0 +1,81 @@
+"""PFM, the portable float map: one or three channels of float32, lossless.
+
+Layout: "Pf" (grey) or "PF" (colour), width and height, a scale, each ended by white space; then float32
+samples, **bottom row first**. A negative scale means little endian, a positive one big endian. The scale's
+size is a display hint (Middlebury stores 1 / maximum) and never multiplies the values.
+Source: P. Debevec's PFM page; Middlebury stereo v3.
+"""
+
+import math
+import os
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.formats.atomic import write_atomically
+from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes
+
+_HEADER = re.compile(rb"P[Ff]\s+(-?\d{1,10})\s+(-?\d{1,10})\s+([-+.\deE]{1,32})(?:\r?\n|\s)")
+_HEADER_LIMIT = 256
+
+
+def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
+    """Reads (H, W, 1) from a grey file, (H, W, 3) from a colour one; float32, top row first.
+
+    Either byte order. Values come as stored: neither negated nor scaled; NaN and infinities (Middlebury's
+    unknown disparity) are kept.
+    Raises FormatError for a missing, truncated or overlong file, a wrong magic number or a broken header.
+    """
+    content = read_bytes(path, "a PFM file")
+    if content[:2] not in (b"Pf", b"PF"):
+        raise format_error(path, "the magic number b'Pf' or b'PF' of a PFM file", repr(content[:2]))
+    header = _HEADER.match(content[:_HEADER_LIMIT])
+    if header is None:
+        raise format_error(path, "a PFM header (width, height, scale)", repr(content[:32]))
+    width, height = int(header[1]), int(header[2])
+    check_sides(path, height, width, "a PFM file")
+    byte_order = _byte_order(path, header[3])
+    channels = 3 if content[:2] == b"PF" else 1
+    size = header.end() + height * width * channels * 4
+    if len(content) != size:
+        found = f"{len(content)} bytes"
+        raise format_error(path, f"{size} bytes for a PFM of {height} x {width} x {channels}", found)
+    stored = np.frombuffer(content, dtype=np.uint32, offset=header.end()).reshape(height, width, channels)
+    # Swapped as integers, so that no NaN's payload is touched.
+    native = stored if byte_order == _NATIVE_ORDER else stored.byteswap()
+    return native[::-1].copy().view(np.float32)
+
+
+def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
+    """Writes (H, W) or (H, W, 1) as grey, (H, W, 3) as colour, float32, little endian, atomically.
+
+    The top row comes first in memory and last in the file.
+    Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+    """
+    array = np.asarray(values, dtype="<f4")
+    if array.ndim == 2:
+        array = array[..., None]
+    if (
+        array.ndim != 3
+        or array.shape[2] not in (1, 3)
+        or not 0 < min(array.shape) <= max(array.shape) <= MAX_SIDE
+    ):
+        expected = f"(H, W), (H, W, 1) or (H, W, 3), sides of 1 to {MAX_SIDE}"
+        raise ValueError(f"a PFM holds arrays of shape {expected}, not {array.shape}")
+    height, width, channels = array.shape
+    header = f"{'PF' if channels == 3 else 'Pf'}\n{width} {height}\n-1.0\n".encode("ascii")
+    write_atomically(path, [header, np.ascontiguousarray(array[::-1]).data])
+
+
+_NATIVE_ORDER = "<" if np.little_endian else ">"
+
+
+def _byte_order(path: str | os.PathLike[str], text: bytes) -> str:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if scale == 0 or not math.isfinite(scale):
+        raise format_error(path, "a PFM scale that is a finite number other than 0", repr(text))
+    return "<" if scale < 0 else ">"

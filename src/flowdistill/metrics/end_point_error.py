@@ -1,0 +1,30 @@
+"""The mean end-point error as a torchmetrics class."""
+
+import torch
+from torch import Tensor
+
+from flowdistill.metrics import functional
+from flowdistill.metrics.pixel_sets import PixelSetMetric
+
+
+class EndPointError(PixelSetMetric):
+    """Mean length of prediction - truth in pixels, pooled over all pixels of all updates; for flow or disparity.
+
+    `compute()` gives float64 scalars: `all` (valid), `noc` (valid and not occluded), `occ` (valid and occluded);
+    the last two only if the updates had `valid_noc`. A set without pixels gives NaN; so does, on purpose, a NaN in
+    the prediction at a valid pixel.
+    """
+
+    sets = ("all", "noc", "occ")
+
+    def __init__(self) -> None:
+        super().__init__(total_type=torch.float64)
+
+    def update(
+        self, prediction: Tensor, truth: Tensor, valid: Tensor, valid_noc: Tensor | None = None
+    ) -> None:
+        """Adds a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
+        self.add(functional.end_point_error(prediction, truth), valid, valid_noc)
+
+    def compute(self) -> dict[str, Tensor]:
+        return self.means()

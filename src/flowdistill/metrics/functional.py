@@ -1,0 +1,86 @@
+"""Errors per pixel, KITTI's outlier rule, and sums over masks: pure functions on tensors.
+
+Shapes: motion (B, C, H, W) in pixels, C = 2 for flow (x, y) and 1 for disparity; everything per pixel
+(B, 1, H, W); masks bool. All arithmetic on motion is float32, whatever the network ran in, as in KITTI's tool.
+What a truth holds where it is not valid (NaN too) never reaches a sum: mask first, then add.
+Source: KITTI 2015 development kit, `evaluate_scene_flow`.
+"""
+
+import torch
+from torch import Tensor
+
+OUTLIER_PIXELS = 3.0
+OUTLIER_RATIO = 0.05
+# Errors are added as multiples of this many pixels. No float64 addition rounds then while the total stays below
+# 2**33 px, so that a sum does not depend on its order: batch size, threads and ranks leave the last digit alone.
+_SUM_STEP = 2.0**-20
+
+
+def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
+    """Euclidean length of prediction - truth, (B, C, H, W) px each -> (B, 1, H, W) float32 px.
+
+    The absolute difference for C = 1. NaN where either is NaN. Raises ValueError for shapes that differ or are not
+    those of a flow or a disparity.
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"prediction {tuple(prediction.shape)} and truth {tuple(truth.shape)} differ in shape"
+        )
+    return vector_length(prediction.float() - truth.float())
+
+
+def vector_length(motion: Tensor) -> Tensor:
+    """Euclidean length over the channels, (B, C, H, W) px -> (B, 1, H, W) float32 px; absolute for C = 1."""
+    if motion.ndim != 4 or motion.shape[1] not in (1, 2):
+        raise ValueError(
+            f"motion must have the shape (B, 2, H, W) or (B, 1, H, W), not {tuple(motion.shape)}"
+        )
+    motion = motion.float()
+    if motion.shape[1] == 1:
+        return motion.abs()
+    x, y = motion.split(1, dim=1)
+    # IEEE single precision to the last bit, as in KITTI's tool, or exact ties of the 5 % rule change sides. On CPU
+    # the last bit of a float32 torch.sqrt may be wrong (MKL); through float64 it is right. Nor would a fused norm do.
+    return torch.sqrt((x * x + y * y).double()).float()
+
+
+def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
+    """KITTI's rule: error > 3 px and error / magnitude > 0.05, both strict, (B, 1, H, W) px each -> bool.
+
+    The float32 quotient is compared with the double 0.05, so that most errors of exactly 5 % are outliers, as in the
+    official tool. Where the magnitude is 0 only the 3 px count. An error that is not a number (a network that
+    diverged) is an outlier.
+    """
+    ratio = (error.float() / magnitude.float()).double()
+    # Said as "not an inlier", because every comparison with NaN is false.
+    return ~((error <= OUTLIER_PIXELS) | (ratio <= OUTLIER_RATIO))
+
+
+def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
+    """KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool."""
+    return is_outlier(end_point_error(prediction, truth), vector_length(truth))
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum of `values` (B, 1, H, W) px over `mask` (B, 1, H, W): a float64 scalar, independent of the order.
+
+    Each value is rounded to 2**-20 px for that. NaN under the mask gives NaN.
+    """
+    check_mask(mask, values)
+    exact = torch.where(mask, values.double() / _SUM_STEP, 0.0).round()
+    return exact.sum() * _SUM_STEP
+
+
+def masked_count(values: Tensor, mask: Tensor) -> Tensor:
+    """How many of `values` (B, 1, H, W), bool, are true within `mask` (B, 1, H, W): an int64 scalar."""
+    check_mask(mask, values)
+    return (values & mask).sum()
+
+
+def check_mask(mask: Tensor, values: Tensor) -> None:
+    """Raises ValueError unless the mask is bool and has the values' shape."""
+    # Masks that broadcast would count other pixels without a word.
+    if mask.shape != values.shape:
+        raise ValueError(f"the mask must have the shape {tuple(values.shape)}, not {tuple(mask.shape)}")
+    if mask.dtype != torch.bool:
+        raise ValueError(f"the mask must be bool, not {mask.dtype}")

@@ -1,0 +1,124 @@
+"""DWARF as a LightningModule: full scene flow from two stereo pairs and labels, true or distilled.
+
+batch: left_t0 right_t0 left_t1 right_t1   # (B, 3, H, W) RGB in [0, 1]
+       flow, disparity_t0, disparity_t1 and valid_*   # labels, see data/sample.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from flowdistill.data.sample import Batch
+from flowdistill.errors import UserError
+from flowdistill.losses import dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
+from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
+from flowdistill.ops.padding import pad_to_multiple
+from flowdistill.training.base import MotionModule
+from flowdistill.training.validation import MotionValidation
+
+IMAGES = ("left_t0", "right_t0", "left_t1", "right_t1")
+LABELS = ("flow", "disparity_t0", "disparity_t1")
+MULTIPLE = 64
+
+
+class DwarfModule(MotionModule):
+    """Supervised scene flow with the losses of DWARF (AAAI 2020).
+
+    Args:
+        loss: "pretraining" compares every level with area-averaged dense labels (FlyingThings3D), "kitti" enlarges
+            the levels to full size and compares where labels are valid.
+        alphas: level -> weight of its terms.
+        decay: factor of the sum of all squared weights in the loss.
+        non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or not at all ("mask").
+        width: factor on the network's channels; 1.0 is the published network.
+        learning_rate: of Adam.
+        halve_at: optimiser steps at which the learning rate is halved.
+        init_from: checkpoint of an earlier stage whose weights to start from.
+    """
+
+    view = "scene_flow"
+    needs_labels = True
+
+    def __init__(
+        self,
+        loss: Literal["pretraining", "kitti"],
+        alphas: dict[int, float],
+        decay: float = 0.0004,
+        non_finite: Literal["zero", "mask"] = "mask",
+        width: float = 1.0,
+        learning_rate: float = 1e-4,
+        halve_at: Sequence[int] = (),
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__(Dwarf(width), learning_rate, halve_at, init_from)
+        self.save_hyperparameters()
+        unknown = sorted(set(alphas) - {2, 3, 4, 5, 6})
+        if unknown or not alphas:
+            raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
+        self.loss, self.alphas, self.decay, self.non_finite = loss, dict(alphas), decay, non_finite
+        self.validation = MotionValidation(*LABELS)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images = _images(batch)
+        height, width = images[0].shape[-2:]
+        if height % MULTIPLE or width % MULTIPLE:
+            raise UserError(
+                f"DWARF trains on sizes that are multiples of {MULTIPLE}, got {height}x{width} ({batch['name'][0]}); "
+                "set a crop: --data.init_args.scene_flow.crop '[320, 896]'"
+            )
+        terms = self.data_loss(self.network(*images), batch)
+        data_loss = terms.pop("data_loss")
+        loss = data_loss + self.decay * squared_weights(self.network.parameters())
+        self.log_step(loss, {"data_loss": data_loss, **terms}, batch)
+        return loss
+
+    def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
+        """The configured loss; labels that are not valid count as unknown."""
+        labels = {name: cast(Tensor, batch[name]) for name in LABELS}  # type: ignore[literal-required]
+        valid = {name: cast(Tensor, batch[f"valid_{name}"]) for name in LABELS}  # type: ignore[literal-required]
+        if self.loss == "kitti":
+            return dwarf_kitti_loss(
+                output.levels,
+                **labels,
+                **{f"valid_{name}": mask for name, mask in valid.items()},
+                alphas=self.alphas,
+                non_finite=self.non_finite,
+            )
+        dense = {name: labels[name].masked_fill(~valid[name], torch.nan) for name in LABELS}
+        return dwarf_pretraining_loss(output.levels, **dense, alphas=self.alphas, non_finite=self.non_finite)
+
+    def predict_motion(self, batch: Batch) -> SceneMotion:
+        """Scene flow at the images' own size: padded to a multiple of 64 by reflection, and cut back."""
+        images = _images(batch)
+        size = (images[0].shape[-2], images[0].shape[-1])
+        padded = [pad_to_multiple(image, MULTIPLE)[0] for image in images]
+        return dwarf_to_image_size(self.network(*padded), size, "crop")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation.update(self.predict_step(batch, batch_idx), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
+        self.validation.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Flow and both disparities (clipped at 0), keys as in the batch contract."""
+        motion = self.predict_motion(batch)
+        return {
+            "flow": motion.flow,
+            "disparity_t0": motion.disparity_t0.clamp_min(0),
+            "disparity_t1": motion.disparity_t1.clamp_min(0),
+        }
+
+    test_step: Any = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end()
+
+
+def _images(batch: Batch) -> tuple[Tensor, ...]:
+    return tuple(cast(Tensor, batch[name]) for name in IMAGES)  # type: ignore[literal-required]

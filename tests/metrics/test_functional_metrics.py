@@ -1,0 +1,126 @@
+"""Errors per pixel, the outlier rule at its edges, and sums that do not depend on their order."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from flowdistill.metrics import end_point_error, is_outlier, outliers
+from flowdistill.metrics.functional import masked_count, masked_sum, vector_length
+
+NAN, INF = math.nan, math.inf
+
+
+def scalar(value: float) -> torch.Tensor:
+    return torch.full((1, 1, 1, 1), value)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_end_point_error_is_the_euclidean_length(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    prediction, truth = (rng.normal(scale=30, size=(2, channels, 5, 7)).astype(np.float32) for _ in range(2))
+    error = end_point_error(torch.from_numpy(prediction), torch.from_numpy(truth))
+    assert error.shape == (2, 1, 5, 7)
+    assert error.dtype == torch.float32
+    expected = np.linalg.norm(prediction.astype(np.float64) - truth.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_allclose(error.numpy(), expected, rtol=3e-7, atol=1e-6)
+
+
+@given(bits=npst.arrays(np.float32, (1, 2, 2, 3), elements=st.floats(-600, 600, width=32)))
+def test_lengths_are_rounded_step_by_step_in_single_precision(bits: np.ndarray) -> None:
+    x, y = bits[:, :1], bits[:, 1:]
+    expected = np.sqrt((x * x).astype(np.float32) + (y * y).astype(np.float32))
+    np.testing.assert_array_equal(vector_length(torch.from_numpy(bits)).numpy(), expected)
+
+
+def test_half_precision_is_widened_before_the_difference() -> None:
+    prediction = torch.full((1, 1, 1, 1), 100.0, dtype=torch.bfloat16)
+    error = end_point_error(prediction, torch.full((1, 1, 1, 1), 100.125))
+    assert error.dtype == torch.float32
+    assert error.item() == 0.125
+
+
+@pytest.mark.parametrize(
+    ("error", "magnitude", "expected"),
+    [
+        (3.0, 1.0, False),
+        (3.0000002, 1.0, True),
+        (3.0000002, 60.0, True),  # the single-precision quotient is 0.05 rounded up
+        (4.0, 80.0, True),  # exactly 5 %: the quotient 0.0500000007 lies above the double 0.05
+        (4.0, 80.00001, False),
+        (3.5, 70.0, True),
+        (5.0, 0.0, True),  # no ratio: only the 3 px count
+        (3.0, 0.0, False),
+        (0.0, 0.0, False),
+        (100.0, 2000.1, False),
+        (INF, 10.0, True),
+        (NAN, 10.0, True),
+        (NAN, 0.0, True),
+    ],
+)
+def test_the_rule_at_its_edges(error: float, magnitude: float, expected: bool) -> None:
+    found = is_outlier(scalar(error), scalar(magnitude))
+    assert found.dtype == torch.bool
+    assert found.shape == (1, 1, 1, 1)
+    assert found.item() is expected
+
+
+@given(error=st.floats(0, 100, width=32), magnitude=st.floats(0, 2000, width=32))
+def test_the_rule_in_numpy_single_precision(error: float, magnitude: float) -> None:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.float32(error) / np.float32(magnitude)
+    expected = error > 3 and float(ratio) > 0.05
+    assert is_outlier(scalar(error), scalar(magnitude)).item() is expected
+
+
+def test_a_negative_disparity_has_a_positive_magnitude() -> None:
+    prediction, truth = scalar(-104.0), scalar(-100.0)
+    assert not outliers(prediction, truth).item()
+    assert outliers(prediction, scalar(-79.0)).item()
+
+
+def test_nothing_leaks_from_under_the_mask() -> None:
+    values = torch.tensor([1.0, NAN, INF, 2.5]).reshape(1, 1, 2, 2)
+    mask = torch.tensor([True, False, False, True]).reshape(1, 1, 2, 2)
+    total = masked_sum(values, mask)
+    assert total.dtype == torch.float64
+    assert total.item() == 3.5
+    count = masked_count(values.isfinite().logical_not() | mask, mask)
+    assert count.dtype == torch.int64
+    assert count.item() == 2
+    assert masked_sum(values, torch.zeros_like(mask)).item() == 0
+    assert masked_sum(values, ~mask).isnan()
+
+
+def test_a_sum_does_not_depend_on_its_order() -> None:
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy(rng.lognormal(0, 4, 100_000).astype(np.float32)).reshape(1, 1, 100, 1000)
+    mask = torch.ones_like(values, dtype=torch.bool)
+    whole = masked_sum(values, mask).item()
+    for seed in range(5):
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(100_000))
+        parts = values.flatten()[order].reshape(1, 1, 100, 1000).split([1, 30, 69], dim=2)
+        assert (
+            sum(masked_sum(part, torch.ones_like(part, dtype=torch.bool)).item() for part in parts) == whole
+        )
+    assert whole == pytest.approx(math.fsum(values.flatten().tolist()), abs=100_000 * 2**-21)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 4, 5), (2, 2)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="motion must have the shape"):
+        end_point_error(torch.zeros(shape), torch.zeros(shape))
+
+
+def test_shapes_that_would_broadcast_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        end_point_error(torch.zeros(2, 2, 4, 5), torch.zeros(1, 2, 4, 5))
+    values = torch.zeros(2, 1, 4, 5)
+    with pytest.raises(ValueError, match="the mask must have the shape"):
+        masked_sum(values, torch.ones(1, 1, 4, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="the mask must be bool"):
+        masked_count(values > 0, torch.ones(2, 1, 4, 5))
