@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -30,6 +30,7 @@ def test_end_point_error_is_the_euclidean_length(channels: int) -> None:
     np.testing.assert_allclose(error.numpy(), expected, rtol=3e-7, atol=1e-6)
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(bits=npst.arrays(np.float32, (1, 2, 2, 3), elements=st.floats(-600, 600, width=32)))
 def test_lengths_are_rounded_step_by_step_in_single_precision(bits: np.ndarray) -> None:
     x, y = bits[:, :1], bits[:, 1:]
@@ -69,6 +70,7 @@ def test_the_rule_at_its_edges(error: float, magnitude: float, expected: bool) -
     assert found.item() is expected
 
 
+@settings(deadline=None)  # other work may hold the processor
 @given(error=st.floats(0, 100, width=32), magnitude=st.floats(0, 2000, width=32))
 def test_the_rule_in_numpy_single_precision(error: float, magnitude: float) -> None:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "demo", help="render, train DDFlow and DWARF, compare with baselines (minutes)"
     )

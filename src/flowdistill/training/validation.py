@@ -57,7 +57,7 @@ class MotionValidation(nn.Module):
 
     def compute(self) -> dict[str, float]:
         """`NAME_{all,noc,occ}` -> value; what had no pixels (no labels, no occlusion) is absent."""
-        values = {}
+        values: dict[str, float] = {}
         for name in self.metrics:
             if self._metric(name).update_called:
                 values |= {

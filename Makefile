@@ -1,0 +1,43 @@
+# flowdistill: `make help` lists the targets. Everything runs in .venv, which `make setup` makes.
+# Another environment: make test VENV=/path/to/env (its bin/ must hold what `make setup` installs).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SEED ?= 0
+# Tests run two at a time with one thread each: small tensors gain nothing from more threads.
+TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint typecheck format
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv and install flowdistill with the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (about 10 minutes; SEED=0)
+	$(BIN)/flowdistill demo --seed $(SEED)
+
+test: $(READY) ## Run the tests
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(READY) ## Run the tests that take minutes each
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(READY) ## Check types
+	$(BIN)/mypy
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,47 @@
+"""Errors as colours in steps of two around KITTI's outlier threshold: blue is an inlier, yellow to red an outlier.
+
+After the error maps of KITTI 2015's benchmark, which step in the same way; the ten colours are ColorBrewer's RdYlBu.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+_PIXELS, _RATIO = 3.0, 0.05
+# Upper ends of the steps, in thresholds: up to 1/16 of what is tolerated, ..., up to 1 (inliers), ..., up to 16.
+STEPS = np.exp2(np.arange(-4, 5))
+COLOURS = np.array(
+    [
+        (49, 54, 149),
+        (69, 117, 180),
+        (116, 173, 209),
+        (171, 217, 233),
+        (224, 243, 248),
+        (254, 224, 144),
+        (253, 174, 97),
+        (244, 109, 67),
+        (215, 48, 39),
+        (165, 0, 38),
+    ],
+    dtype=np.uint8,
+)
+
+
+def error_to_colours(
+    error: npt.NDArray[np.floating], magnitude: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """Colours (H, W, 3), uint8 RGB, of an end-point error (H, W) px; the truth has the length `magnitude` (H, W) px.
+
+    The error is measured in thresholds, max(3 px, 5 % of the magnitude), and its colour changes at every power of two
+    from 1/16 to 16; over 1 it is an outlier. Not a number counts as the largest error; pixels outside `valid` (H, W)
+    are black. Raises ValueError for shapes that differ.
+    """
+    if error.ndim != 2 or not error.shape == magnitude.shape == valid.shape:
+        shapes = f"{error.shape}, {magnitude.shape} and {valid.shape}"
+        raise ValueError(f"error, magnitude and valid must have one shape (H, W), not {shapes}")
+    # What an invalid truth holds is left out before it can warn; fmax also steps over a NaN.
+    tolerated = np.fmax(_PIXELS, _RATIO * np.where(valid, magnitude, 0).astype(np.float64))
+    relative = np.where(valid, error, 0) / tolerated
+    # On a step's upper end the error still belongs to it, because KITTI's rule is strict. NaN sorts last.
+    colours = COLOURS[np.searchsorted(STEPS, relative, side="left")]
+    colours[~valid] = 0
+    return colours

@@ -1,0 +1,82 @@
+"""Rooms import downward only, as docs/architecture.md says."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "flowdistill"
+# Each room may import from those before it; `errors` may be imported by all.
+ROOMS = [
+    "formats", "ops", "data", "networks", "losses", "metrics", "visual", "interop", "labels", "training",
+    "evaluation", "inference", "tracking", "recipes", "cli",
+]  # fmt: skip
+FORBIDDEN = {
+    "data": {"networks"},
+    "losses": {"networks"},
+    "networks": {"pytorch_lightning"},
+    "ops": {"pytorch_lightning"},
+    "formats": {"torch"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, in full."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            # `from flowdistill import cli` names a room, too.
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "flowdistill" and len(parts) > 1 else None
+
+
+def test_every_folder_is_a_known_room() -> None:
+    folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and any(p.glob("*.py"))}
+    assert folders <= set(ROOMS)
+    assert len(folders) >= 10
+
+
+def test_rooms_import_downward_only() -> None:
+    wrong = []
+    checked = 0
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).parts
+        if len(parts) < 2:
+            continue
+        room = parts[0]
+        for module in imports(path):
+            other = room_of(module)
+            if other in ROOMS:
+                checked += 1
+                if ROOMS.index(other) > ROOMS.index(room):
+                    wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+            for banned in FORBIDDEN.get(room, ()):
+                if module.split(".")[0] == banned or other == banned:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {module}, which {room}/ never does")
+    assert checked > 50
+    assert not wrong, "\n".join(wrong)
+
+
+def test_flowkernels_knows_torch_and_triton_only() -> None:
+    allowed = {"torch", "triton", "flowkernels", "typing", "collections", "math", "functools", "__future__"}
+    files = list((ROOT / "kernels" / "flowkernels").rglob("*.py"))
+    assert len(files) >= 3
+    for path in files:
+        assert {module.split(".")[0] for module in imports(path)} <= allowed, path
+
+
+def test_slow_libraries_are_not_imported_at_module_level() -> None:
+    """kornia and albumentations take seconds; `lightning fit --help` must not wait for them."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {n.split(".")[0] for n in names} & {"kornia", "albumentations", "wandb"}, path

@@ -1,0 +1,21 @@
+"""What all tests share: one thread a process, and a small rendered data set in KITTI's layout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three scenes of three 64x128 frames: two to train on, one to validate; splits lie beside them."""
+    from flowdistill.cli.flowdistill import main
+
+    root: Path = tmp_path_factory.mktemp("rendered") / "data"
+    arguments = ["--output", str(root), "--scenes", "3", "--frames", "3", "--size", "64x128", "--seed", "7"]
+    assert main(["data", "render", *arguments, "--layout", "kitti2015"]) == 0
+    (root / "train.txt").write_text("000000_00\n000000_01\n000001_00\n000001_01\n")
+    (root / "val.txt").write_text("000002_00\n000002_01\n")
+    return root
