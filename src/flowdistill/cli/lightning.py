@@ -19,6 +19,7 @@ def _run(arguments: list[str] | None) -> int:
     import pytorch_lightning as pl
     from pytorch_lightning.cli import LightningCLI
 
+    from flowdistill.cli.parser import ShortErrorParser
     from flowdistill.inference.writer import PredictionWriter
 
     class FlowCLI(LightningCLI):
@@ -38,6 +39,7 @@ def _run(arguments: list[str] | None) -> int:
     FlowCLI(
         pl.LightningModule,
         pl.LightningDataModule,
+        parser_class=ShortErrorParser,
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,

@@ -51,7 +51,8 @@ class DDFlowModule(MotionModule):
         image1, image2 = batch["left_t0"], batch["left_t1"]
         forward, backward = self.network(image1, image2)
         occluded = occlusion_masks(forward.full, backward.full)
-        terms = photometric_losses(image1, image2, forward.full, backward.full, occluded[0], occluded[1], terms=self.losses)
+        motion = (forward.full, backward.full, *occluded)
+        terms = photometric_losses(image1, image2, *motion, terms=self.losses)
         loss = torch.stack([self.losses[name] * value for name, value in terms.items()]).sum()
         self.log_step(loss, {**terms, "occluded_share": occluded[0].float().mean()}, batch)
         return loss
@@ -61,11 +62,11 @@ class DDFlowModule(MotionModule):
         forward, backward = (flow.full for flow in self.network(image1, image2))
         self.validation.update({"flow": forward}, batch)
         # Truth or not, the images judge: the census distance over all pixels, beside that of no motion at all.
-        nowhere = torch.zeros_like(forward[:, :1])
-        still = torch.zeros_like(forward)
-        census = ("census_no_occlusion",)
-        for name, flows in (("census", (forward, backward)), ("census_zero_motion", (still, still))):
-            losses = photometric_losses(image1, image2, flows[0], flows[1], nowhere, nowhere, terms=census)
+        nowhere, still = torch.zeros_like(forward[:, :1]), torch.zeros_like(forward)
+        for name, (to, back) in {"census": (forward, backward), "census_zero_motion": (still, still)}.items():
+            losses = photometric_losses(
+                image1, image2, to, back, nowhere, nowhere, terms=("census_no_occlusion",)
+            )
             value = losses["census_no_occlusion"]
             self.log(f"val/{name}", value, batch_size=len(batch["name"]), sync_dist=True, on_epoch=True)
 

@@ -1,0 +1,86 @@
+"""How fast the renderer is on one core, beside the time that encoding the very same pictures and labels takes.
+
+    python benchmarks/render.py [--size 256x512] [--scenes 6] [--repeats 5]
+
+One sample is four pictures with all truth, PNG writing included. A scene of 2 frames renders all four for its one
+sample; in a longer one, samples share pictures. Printed: samples a second of wall time and of CPU time (which says
+more on a busy machine), the median over repeats and the range, and the ratio to the ceiling that PNG encoding and
+writing alone set in the same run.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from flowdistill.cli.data_render import parse_size
+from flowdistill.data.render import RenderedFrame, render_scene
+from flowdistill.data.render.writer import Request, prepare_folders, write_frame, write_scene
+
+Rates = tuple[float, float]  # samples a second of wall time and of CPU time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", default="256x512", help="HxW (default: 256x512)")
+    parser.add_argument("--scenes", type=int, default=6, help="scenes a repeat (default: 6)")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats (default: 5)")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    size = parse_size(args.size)
+    print(f"{args.size}, one thread, {args.scenes} scenes a repeat, {args.repeats} repeats: samples a second")
+    for frames in (2, 11):
+        request = Request(seed=0, scenes=args.scenes, frames=frames, size=size)
+        with tempfile.TemporaryDirectory() as folder:
+            training = prepare_folders(Path(folder) / "rendered")
+            ready = [list(render_scene(0, scene, frames, size)) for scene in range(args.scenes)]
+
+            def render(training: Path = training, request: Request = request) -> None:
+                for scene in range(request.scenes):
+                    write_scene(training, request, scene)
+
+            def encode(training: Path = training, ready: list[list[RenderedFrame]] = ready) -> None:
+                for scene, pairs in enumerate(ready):
+                    for number, frame in enumerate(pairs):
+                        write_frame(training, scene, number, frame)
+
+            samples = args.scenes * (frames - 1)
+            rendered, encoded = _rates(render, encode, samples, args.repeats)
+        ratio = statistics.median(rate for rate, _ in rendered) / statistics.median(
+            rate for rate, _ in encoded
+        )
+        print(f"  --frames {frames:2d}: rendered {_spread(rendered)}")
+        print(f"               PNG alone {_spread(encoded)}; ratio {ratio:.2f}")
+
+
+def _rates(
+    render: Callable[[], None], encode: Callable[[], None], samples: int, repeats: int
+) -> tuple[list[Rates], list[Rates]]:
+    """Rates of both, measured in turns so that a busy machine hits them alike."""
+    rendered: list[Rates] = []
+    encoded: list[Rates] = []
+    for _ in tqdm(range(repeats), desc="repeats", leave=False):
+        for job, rates in ((render, rendered), (encode, encoded)):
+            wall, cpu = time.perf_counter(), time.process_time()
+            job()
+            rates.append((samples / (time.perf_counter() - wall), samples / (time.process_time() - cpu)))
+    return rendered, encoded
+
+
+def _spread(rates: list[Rates]) -> str:
+    wall, cpu = zip(*rates, strict=True)
+    return (
+        f"{statistics.median(wall):.2f} ({min(wall):.2f}..{max(wall):.2f}), "
+        f"by CPU time {statistics.median(cpu):.2f} ({min(cpu):.2f}..{max(cpu):.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""`flowdistill data render`: write a synthetic stereo video data set with exact truth."""
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+from flowdistill.errors import UserError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command `render` to the group `data`."""
+    parser = subparsers.add_parser(
+        "render",
+        help="render a synthetic data set with exact truth",
+        description="Render stereo video of random 3D worlds with exact dense flow, disparity and occlusion, in "
+        "the folder layout of KITTI 2015. The same seed gives the same files, whatever --workers is.",
+    )
+    parser.add_argument("--output", metavar="DIR", required=True, help="folder to write to: new or empty")
+    parser.add_argument("--scenes", metavar="N", type=int, required=True, help="how many scenes")
+    parser.add_argument("--frames", metavar="K", type=int, default=2, help="frames a scene (default: 2)")
+    parser.add_argument("--size", metavar="HxW", default="256x512", help="picture size (default: 256x512)")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="the seed (default: 0)")
+    parser.add_argument("--layout", choices=["kitti2015"], default="kitti2015", help="layout of the folders")
+    parser.add_argument("--workers", metavar="W", type=int, default=1, help="processes (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render, then print histograms, the occluded share and the speed; returns the exit code."""
+    from flowdistill.data.render.writer import Request, write_kitti2015
+
+    request = Request(seed=args.seed, scenes=args.scenes, frames=args.frames, size=parse_size(args.size))
+    summary, seconds = write_kitti2015(args.output, request, args.workers)
+    print(f"wrote {args.scenes} scenes of {args.frames} frames to {args.output}\n")
+    print(summary.text(seconds))
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of `HxW`, as in 256x512.
+
+    Raises UserError for anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None:
+        raise UserError(f"--size is {text!r}; give height x width in pixels, such as 256x512")
+    return int(match[1]), int(match[2])
