@@ -31,7 +31,7 @@ def test_counts() -> None:
         "kitti_160": 160,
         "kitti_40": 40,
         "kitti_multiview_ddflow": 6000,
-        "rendered_train": 160,
+        "rendered_train": 480,
         "rendered_val": 32,
     }
 

@@ -12,9 +12,19 @@ def report_user_errors(run: Callable[[], int]) -> int:
     """Run a command; a `UserError` becomes its text on stderr and exit code 2, without a traceback."""
     try:
         return run()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, ValueError) as error:
+        # jsonargparse wraps what a constructor raises into a ValueError.
+        mistake = _user_error_behind(error)
+        if mistake is None:
+            raise
+        print(f"error: {mistake}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from flowdistill.cli.exit_codes import report_user_errors
+from flowdistill.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +29,14 @@ def _run(arguments: list[str] | None) -> int:
 
         def add_arguments_to_parser(self, parser: Any) -> None:
             parser.add_lightning_class_args(PredictionWriter, "prediction")
+
+        def before_instantiate_classes(self) -> None:
+            path = self.config[self.subcommand].get("ckpt_path")
+            known = ("best", "last", "hpc")
+            if path is not None and str(path) not in known and not Path(path).exists():
+                raise UserError(
+                    f"--ckpt_path: {path} does not exist; give a .ckpt file that `lightning fit` wrote"
+                )
 
         def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
             kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)

@@ -26,8 +26,11 @@ class ShortErrorParser(LightningArgumentParser):
         if not self.exit_on_error:  # a parser within the parser: the outer one reports
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        prog = parser.prog.replace(" [options]", "")
-        print(f"error: {shortened(message)}\nsee: {prog} --help", file=sys.stderr)
+        subcommand = parser.prog.replace(" [options]", "").split()[
+            1:
+        ]  # the first word is how we were started
+        command = " ".join(["lightning", *subcommand])
+        print(f"error: {shortened(message)}\nsee: {command} --help", file=sys.stderr)
         raise SystemExit(2)
 
 

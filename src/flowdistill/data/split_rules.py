@@ -85,12 +85,12 @@ RULES = (
     ),
     SplitRule(
         "rendered_train",
-        "frames 0 and 1 of the rendered scenes 0-79 (flowdistill data render --scenes 96 --frames 3)",
-        lambda: _frames(range(80), [0, 1]),
+        "frames 0 and 1 of the rendered scenes 0-239 (flowdistill data render --scenes 256 --frames 3)",
+        lambda: _frames(range(240), [0, 1]),
     ),
     SplitRule(
         "rendered_val",
-        "frames 0 and 1 of the rendered scenes 80-95, none of which is trained on",
-        lambda: _frames(range(80, 96), [0, 1]),
+        "frames 0 and 1 of the rendered scenes 240-255, none of which is trained on",
+        lambda: _frames(range(240, 256), [0, 1]),
     ),
 )

@@ -19,7 +19,7 @@ from pathlib import Path
 from flowdistill.errors import UserError
 from flowdistill.recipes.demo_report import Goal, report
 
-SCENES, FRAMES, SIZE = 96, 3, "64x128"
+SCENES, FRAMES, SIZE = 256, 3, "64x128"
 TRAIN_SPLIT = "data_splits/rendered_train.txt"
 VAL_SPLIT = "data_splits/rendered_val.txt"
 MODELS = ("ddflow", "dwarf")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -151,7 +152,7 @@ def _overview(dataset: KittiDataset, predictions: Path, scenes: int = 6) -> np.n
     ]
     grid = []
     step = max(1, len(dataset) // scenes)
-    for index in range(0, step * scenes, step):
+    for index in range(0, len(dataset), step)[:scenes]:
         sample = cast("dict[str, Any]", dataset[index])
         name = sample["name"]
         image = (sample["left_t0"].numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8)
@@ -181,4 +182,8 @@ def _overview(dataset: KittiDataset, predictions: Path, scenes: int = 6) -> np.n
             disparity_to_colours(pixels("dwarf", "disparity_t0"), float(disparity.max())),
             read_image(predictions / "dwarf" / "disp_0_error" / f"{name}.png"),
         ])  # fmt: skip
-    return contact_sheet(grid, labels=titles)
+    enlarged = [
+        [cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for picture in row]
+        for row in grid
+    ]
+    return contact_sheet(enlarged, labels=[titles, *([[""] * len(titles)] * (len(grid) - 1))])

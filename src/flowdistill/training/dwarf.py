@@ -16,6 +16,7 @@ from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
+from flowdistill.networks.initialisation import start_as_residual
 from flowdistill.ops.padding import pad_to_multiple
 from flowdistill.training.base import MotionModule
 from flowdistill.training.validation import MotionValidation
@@ -35,6 +36,8 @@ class DwarfModule(MotionModule):
         decay: factor of the sum of all squared weights in the loss.
         non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or not at all ("mask").
         width: factor on the network's channels; 1.0 is the published network.
+        start: "xavier", the original's starting weights, or "residual", where every level starts by passing the
+            coarser level's motion on (`flowdistill.networks.initialisation`).
         learning_rate: of Adam.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage whose weights to start from.
@@ -50,12 +53,15 @@ class DwarfModule(MotionModule):
         decay: float = 0.0004,
         non_finite: Literal["zero", "mask"] = "mask",
         width: float = 1.0,
+        start: Literal["xavier", "residual"] = "xavier",
         learning_rate: float = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
     ) -> None:
         super().__init__(Dwarf(width), learning_rate, halve_at, init_from)
         self.save_hyperparameters()
+        if start == "residual":
+            start_as_residual(cast(Dwarf, self.network))
         unknown = sorted(set(alphas) - {2, 3, 4, 5, 6})
         if unknown or not alphas:
             raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
