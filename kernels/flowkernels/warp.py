@@ -6,14 +6,20 @@ Three published warps differ only at the border, and there they differ on purpos
     flow        # (B, 2, H, W) px, x (right) then y (down), in pixels of `image`
     disparity   # (B, 1, H, W) px, added to x: negative for a right view
 
-Integer coordinates are pixel centres. Gradients reach the image and, through the interpolation weights, the
+Half-precision inputs are warped in float32 and cast back: bfloat16 cannot tell neighbouring columns apart from
+256 on. Integer coordinates are pixel centres. Gradients reach the image and, through the interpolation weights, the
 motion; integer parts and clipping of indices carry none.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def _pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,6 +39,18 @@ def _gather(image: Tensor, row: Tensor, column: Tensor) -> Tensor:
     )
 
 
+def _in_float32(warp: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Run a warp of half-precision tensors in float32; the result has the image's dtype."""
+
+    @functools.wraps(warp)
+    def run(image: Tensor, motion: Tensor) -> Tensor:
+        if image.dtype in _HALF or motion.dtype in _HALF:
+            return warp(image.float(), motion.float()).to(image.dtype)
+        return warp(image, motion)
+
+    return run
+
+
 def _check(image: Tensor, motion: Tensor, channels: int) -> None:
     expected = (image.shape[0], channels, *image.shape[-2:])
     if tuple(motion.shape) != expected:
@@ -49,6 +67,7 @@ def _indices(position: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor]:
     return whole, low.clamp(0, last), (low + 1).clamp(0, last)
 
 
+@_in_float32
 def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
     """Bilinear look-up at pixel + flow; outside, the border pixel is repeated.
 
@@ -77,6 +96,7 @@ def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
     return top * (1 - lower) + bottom * lower
 
 
+@_in_float32
 def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
     """Linear look-up along the row at x + disparity, zero for x < 0 and x >= W - 1, last row always zero.
 
@@ -108,6 +128,7 @@ def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
     return warped.masked_fill(last_row, 0.0)
 
 
+@_in_float32
 def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
     """Bilinear look-up at pixel + flow; zero outside, extrapolated in (-1, 0).
 

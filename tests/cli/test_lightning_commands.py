@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from flowdistill.cli.lightning import main
 from flowdistill.data import KittiDataset, read_split
@@ -45,7 +46,10 @@ def test_configs_compose(
 
 
 @pytest.mark.parametrize("model", ["ddflow", "dwarf"])
-def test_fit_validate_and_predict(model: str, rendered: Path, tmp_path: Path) -> None:
+def test_fit_validate_and_predict(
+    model: str, rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    already_there = set(ROOT.iterdir())
     view = {"ddflow": "flow", "dwarf": "scene_flow"}[model]
     configs = (f"configs/demo/{model}.yaml", "configs/data/rendered.yaml", "configs/trainer/cpu.yaml")
     common = [part for config in configs for part in ("--config", config)]
@@ -69,11 +73,21 @@ def test_fit_validate_and_predict(model: str, rendered: Path, tmp_path: Path) ->
     more = [*fit, "--trainer.max_steps", "3", "--ckpt_path", str(checkpoint)]
     assert main(more) == 0
     assert (tmp_path / "run" / "version_1" / "checkpoints" / "last.ckpt").is_file()
+    # Weights and step of the very end, though the interval of checkpoints is 100 steps.
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
     quiet = ["--trainer.logger", "false", "--ckpt_path", str(checkpoint)]
     assert main(["validate", *common, *quiet]) == 0
-
+    # Other settings are another stage, not the same run resumed.
+    capsys.readouterr()
+    assert main([*fit, "--model.init_args.learning_rate", "0.5", "--ckpt_path", str(checkpoint)]) == 2
+    assert "learning_rate (was" in capsys.readouterr().err
+    other = ["--config", f"configs/demo/{'dwarf' if model == 'ddflow' else 'ddflow'}.yaml"]
     output = tmp_path / "predictions"
-    assert main(["predict", *common, *quiet, "--prediction.output", str(output)]) == 0
+    writer = ["--prediction.output", str(output)]
+    assert main(["predict", *common, *other, *quiet, *writer]) == 2
+    assert "--ckpt_path: the checkpoint does not fit" in capsys.readouterr().err
+
+    assert main(["predict", *common, *quiet, *writer]) == 0
     samples = KittiDataset(str(rendered), read_split(rendered / "val.txt"), "scene_flow", labels=True)
     folders = {"ddflow": ["flow", "flow_backward"], "dwarf": ["flow"]}[model]
     for index in range(len(samples)):
@@ -93,3 +107,4 @@ def test_fit_validate_and_predict(model: str, rendered: Path, tmp_path: Path) ->
             assert set(np.unique(occluded)) <= {0, 255}
         # Rendered data has truth and asks for it, so the error is painted too.
         assert (output / "flow_error" / f"{name}.png").is_file()
+    assert set(ROOT.iterdir()) == already_there  # no config.yaml, no lightning_logs

@@ -79,6 +79,11 @@ def test_an_unknown_key_in_a_yaml_file(capsys: pytest.CaptureFixture[str], tmp_p
         (["--data.init_args.root", "/nowhere"], ["/nowhere does not exist", "--data.init_args.root"]),
         (["--model.init_args.losses", "{census: 1.0}"], ["unknown term 'census'", "census_occlusion"]),
         (["--ckpt_path", "none.ckpt"], ["--ckpt_path: none.ckpt does not exist"]),
+        (["--ckpt_path", "README.md"], ["--ckpt_path: README.md is not a checkpoint"]),
+        (["--model.init_args.width", "0"], ["width must be positive and finite, got 0"]),
+        (["--model.init_args.learning_rate", "-1"], ["learning_rate must be 0 or more"]),
+        (["--trainer.logger.init_args.save_dir", "README.md"], ["README.md", "save_dir"]),
+        (["--trainer.accelerator", "gpu"], ["configs/trainer/cpu.yaml"]),
         (["--model.init_args.init_from", "none.ckpt"], ["none.ckpt does not exist"]),
     ],
 )
@@ -136,3 +141,27 @@ def test_a_broken_picture_in_a_worker_process_is_named(tmp_path: Path, rendered:
     assert done.returncode == 2, done.stderr
     assert str(broken) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_evaluation_needs_trained_weights(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    """Random weights would give a table, too."""
+    options = arguments(tmp_path=tmp_path)[1:]
+    code, error = run(capsys, command, *options)
+    assert code == 2
+    assert "--ckpt_path FILE.ckpt" in error
+
+
+def test_a_crop_below_the_networks_least_size(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rendered: Path
+) -> None:
+    options = ["--data.init_args.root", str(rendered), "--data.init_args.flow.crop", "[32, 32]"]
+    for split in ("train", "val"):
+        options += [f"--data.init_args.flow.{split}_split", str(rendered / f"{split}.txt")]
+    options += ["--data.init_args.num_workers", "0", "--trainer.limit_val_batches", "0"]
+    code, error = run(capsys, *arguments(*options, tmp_path=tmp_path))
+    assert code == 2
+    assert "at least 64x64, got 32x32" in error
+    assert "flow.crop" in error

@@ -83,3 +83,16 @@ def test_far_and_non_finite_motion_does_not_crash(
 def test_shapes_that_do_not_fit_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"needs a motion of \(1, 2, 4, 5\), got \(1, 1, 4, 5\)"):
         warp_zero(torch.zeros(1, 3, 4, 5), torch.zeros(1, 1, 4, 5))
+
+
+@pytest.mark.parametrize(("channels", "warp"), [(2, warp_replicate), (1, warp_disparity), (2, warp_zero)])
+def test_half_precision_keeps_columns_apart(channels: int, warp: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """In bfloat16, x = 900 and x = 901 are one number; the warp must not use it for positions."""
+    ramp = (torch.arange(1242.0) % 7).expand(1, 1, 4, 1242).to(torch.bfloat16)
+    motion = torch.full((1, channels, 4, 1242), 0.5, dtype=torch.bfloat16)
+    if channels == 2:
+        motion[:, 1] = 0
+    warped = warp(ramp, motion)
+    assert warped.dtype == torch.bfloat16
+    expected = warp(ramp.float(), motion.float())
+    torch.testing.assert_close(warped.float(), expected, rtol=0.01, atol=0.01)

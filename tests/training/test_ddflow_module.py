@@ -102,8 +102,8 @@ def test_a_non_finite_loss_stops_the_run_and_names_the_samples(rendered: Path, t
 
 @pytest.mark.parametrize(
     ("losses", "text"),
-    [({"census": 1.0}, "unknown term 'census'"), ({"census_occlusion": -1.0}, "must not be negative"),
-     ({"census_occlusion": 0.0}, "nothing to train on"), ({"census_occlusion": float("nan")}, "negative")],
+    [({"census": 1.0}, "unknown term 'census'"), ({"census_occlusion": -1.0}, "must be 0 or more"),
+     ({"census_occlusion": 0.0}, "nothing to train on"), ({"census_occlusion": float("nan")}, "finite, got nan")],
 )  # fmt: skip
 def test_wrong_weights_are_refused(losses: dict[str, float], text: str) -> None:
     with pytest.raises(UserError, match=text):

@@ -141,7 +141,7 @@ def test_init_from_refuses_what_does_not_fit(rendered: Path, tmp_path: Path) -> 
     garbage.write_bytes(b"not a checkpoint")
     for path, text in (
         (checkpoint, "does not fit Dwarf, nothing was loaded"),
-        (garbage, "cannot be read as a checkpoint"),
+        (garbage, "is not a checkpoint"),
         (tmp_path / "none.ckpt", "does not exist"),
     ):
         with pytest.raises(UserError, match=text):

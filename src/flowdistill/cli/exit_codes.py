@@ -1,4 +1,7 @@
-"""Exit codes of the console scripts: 0 done, 1 checks failed, 2 the user's mistake, 130 interrupted."""
+"""Exit codes of the console scripts.
+
+0 done; 1 checks failed, or training was interrupted (Lightning's code); 2 the user's mistake; 130 another interrupt.
+"""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.errors import UserError
@@ -19,45 +17,35 @@ def _run(arguments: list[str] | None) -> int:
     # albumentations asks the network for its newest version when it is imported.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import pytorch_lightning as pl
-    from pytorch_lightning.cli import LightningCLI
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    from flowdistill.cli.parser import ShortErrorParser
-    from flowdistill.inference.writer import PredictionWriter
+    from flowdistill.cli.flow_cli import FlowCLI, SaveFitConfig, ShortErrorParser
 
-    class FlowCLI(LightningCLI):
-        """Several --config files compose: model x data x trainer."""
-
-        def add_arguments_to_parser(self, parser: Any) -> None:
-            parser.add_lightning_class_args(PredictionWriter, "prediction")
-
-        def before_instantiate_classes(self) -> None:
-            path = self.config[self.subcommand].get("ckpt_path")
-            known = ("best", "last", "hpc")
-            if path is not None and str(path) not in known and not Path(path).exists():
-                raise UserError(
-                    f"--ckpt_path: {path} does not exist; give a .ckpt file that `lightning fit` wrote"
-                )
-
-        def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-            kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
-            if subcommand == "predict":
-                kwargs["return_predictions"] = (
-                    False  # they are on disk; a data set of them would fill the memory
-                )
-            return kwargs
-
-    FlowCLI(
-        pl.LightningModule,
-        pl.LightningDataModule,
-        parser_class=ShortErrorParser,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        seed_everything_default=0,
-        parser_kwargs={"parser_mode": "omegaconf"},
-        auto_configure_optimizers=False,  # the modules bring Adam and their schedules
-        save_config_kwargs={"overwrite": True},
-        args=arguments,
-    )
+    try:
+        FlowCLI(
+            pl.LightningModule,
+            pl.LightningDataModule,
+            parser_class=ShortErrorParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,  # the modules bring Adam and their schedules
+            parser_kwargs={"parser_mode": "omegaconf"},
+            save_config_callback=SaveFitConfig,
+            args=arguments,
+        )
+    except MisconfigurationException as error:
+        hint = (
+            "\nOn a machine without GPU, take configs/trainer/cpu.yaml."
+            if "gpu" in str(error).lower()
+            else ""
+        )
+        raise UserError(f"the trainer's settings do not work here: {error}{hint}") from error
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        raise UserError(
+            f"cannot write to {error.filename}: {error.strerror}. The run's files go to "
+            "--trainer.logger.init_args.save_dir, predictions to --prediction.output."
+        ) from error
     return 0
 
 

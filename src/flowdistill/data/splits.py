@@ -41,7 +41,7 @@ def read_split(path: str | Path) -> list[SplitEntry]:
     if not path.is_file():
         raise UserError(_missing(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The split file {path} cannot be read as text: {error}") from error
 

@@ -19,6 +19,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from flowdistill.data.sample import Batch
+from flowdistill.errors import UserError
 from flowdistill.formats import write_image, write_kitti_disparity, write_kitti_flow
 from flowdistill.visual import disparity_to_colours, error_to_colours, flow_to_colours
 
@@ -38,6 +39,15 @@ class PredictionWriter(BasePredictionWriter):
     def __init__(self, output: str = "predictions") -> None:
         super().__init__(write_interval="batch")
         self.output = Path(output)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "predict":
+            try:
+                self.output.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"--prediction.output: cannot write to {self.output}: {error.strerror}; choose another folder"
+                ) from error
 
     def write_on_batch_end(
         self,

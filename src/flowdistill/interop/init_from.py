@@ -6,7 +6,9 @@ Not `--ckpt_path`: that one resumes the same run with its step counter, optimise
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,28 +25,56 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
         UserError: the file is missing or no checkpoint, or its network is another one; nothing is loaded.
     """
     path = Path(checkpoint)
+    stored = read_checkpoint(path, "init_from")
+    weights = network_weights(stored, network, f"init_from: {path}")
+    network.load_state_dict(weights)
+    step = stored.get("global_step", "unknown")
+    return f"filled all {len(weights)} tensors of {type(network).__name__} from {path} (step {step})"
+
+
+def read_checkpoint(path: Path, option: str) -> dict[str, Any]:
+    """A checkpoint that `lightning fit` wrote, on the CPU; tensors and plain values only, no code is run.
+
+    Raises:
+        UserError: it is missing, cannot be read or is something else; the message starts with `option`.
+    """
+    advice = "give a .ckpt file that `lightning fit` wrote"
     if not path.is_file():
-        raise UserError(f"init_from: {path} does not exist; give the .ckpt file of the earlier stage")
+        raise UserError(f"{option}: {path} does not exist or is no file; {advice}")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        raise UserError(f"init_from: {path} cannot be read as a checkpoint: {error}") from error
-    state = stored.get("state_dict") if isinstance(stored, dict) else None
-    if not isinstance(state, dict):
-        raise UserError(
-            f"init_from: {path} holds no `state_dict`; give a checkpoint that `lightning fit` wrote"
-        )
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        OSError,
+    ) as error:
+        # What a pickle reader says of a file that is none helps nobody; its kind is enough.
+        raise UserError(f"{option}: {path} is not a checkpoint ({type(error).__name__}); {advice}") from error
+    if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
+        raise UserError(f"{option}: {path} holds no `state_dict`; {advice}")
+    return stored
+
+
+def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -> dict[str, Tensor]:
+    """The network's weights in a checkpoint of our LightningModules.
+
+    Raises:
+        UserError: they belong to another network, or to one of another width; the message starts with `where`.
+    """
+    state: dict[str, Tensor] = stored["state_dict"]
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     problems = _differences(weights, network.state_dict())
     if problems:
         shown = "\n  ".join(problems[:5])
         raise UserError(
-            f"init_from: {path} does not fit {type(network).__name__}, nothing was loaded "
+            f"{where} does not fit {type(network).__name__}, nothing was loaded "
             f"({len(problems)} differences; another model or another `width`?):\n  {shown}"
         )
-    network.load_state_dict(weights)
-    step = stored.get("global_step", "unknown")
-    return f"filled all {len(weights)} tensors of {type(network).__name__} from {path} (step {step})"
+    return weights
 
 
 def _differences(weights: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, SameConv, scaled
+from flowdistill.ops.padding import crop_to
 from flowdistill.ops.resize import Size, resize_legacy_bilinear, scale_of
 from flowkernels import correlation_1d, correlation_2d, correlation_3d, warp_disparity, warp_replicate
 
@@ -194,21 +195,14 @@ def dwarf_to_image_size(
     Source: the two final modes of DWARF's test code.
     """
     full = motions.full if isinstance(motions, DwarfOutput) else motions
-    padded = full.flow.shape[-2:]
-    height, width = size
     if mode == "crop":
-        if height > padded[0] or width > padded[1]:
-            raise ValueError(f"cannot crop {tuple(size)} out of {tuple(padded)}")
-        top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
-        rows, columns = slice(top, top + height), slice(left, left + width)
         return SceneMotion(
-            full.flow[..., rows, columns],
-            full.disparity_t0[..., rows, columns],
-            full.disparity_t1[..., rows, columns],
+            crop_to(full.flow, size), crop_to(full.disparity_t0, size), crop_to(full.disparity_t1, size)
         )
     if mode != "resize":
         raise ValueError(f'mode must be "crop" or "resize", got {mode!r}')
-    factor_x, factor_y = width / padded[1], height / padded[0]
+    (padded_height, padded_width), (height, width) = full.flow.shape[-2:], size
+    factor_x, factor_y = width / padded_width, height / padded_height
     scaled_values = SceneMotion(
         full.flow * scale_of(full.flow, (factor_x, factor_y)),
         full.disparity_t0 * factor_x,

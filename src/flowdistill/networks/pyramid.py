@@ -16,7 +16,13 @@ CONTEXT_CHANNELS = (128, 128, 128, 96, 64, 32)
 
 
 def scaled(channels: int, width: float) -> int:
-    """A layer's channels at a width factor (1.0 is the published network), at least 4."""
+    """A layer's channels at a width factor (1.0 is the published network), at least 4.
+
+    Raises:
+        ValueError: the width is not positive.
+    """
+    if not width > 0:
+        raise ValueError(f"width must be positive, got {width}")
     return channels if width == 1.0 else max(4, round(channels * width))
 
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from flowdistill.data import KittiDataset, read_split
 from flowdistill.formats import read_image, read_kitti_disparity, read_kitti_flow, write_image
@@ -80,7 +81,7 @@ def mean_motions(dataset: KittiDataset) -> dict[str, Tensor]:
     """Motion -> mean over all valid pixels of a data set, (C,) px: the best constant guess."""
     totals = {motion: torch.zeros(2 if motion == "flow" else 1, dtype=torch.float64) for motion in MOTIONS}
     pixels = dict.fromkeys(MOTIONS, 0)
-    for sample in _samples(dataset):
+    for sample in _samples(dataset, "mean motion"):
         for motion in MOTIONS:
             valid = sample[f"valid_{motion}"]
             totals[motion] += (sample[motion] * valid).double().sum(dim=(1, 2))
@@ -91,7 +92,7 @@ def mean_motions(dataset: KittiDataset) -> dict[str, Tensor]:
 def evaluate(dataset: KittiDataset, predict: Predict) -> Row:
     """Errors of a method over a data set: "MOTION epe_{all,noc,occ}" in px, "MOTION rate_{all,noc}" in percent."""
     metrics = {motion: (EndPointError(), OutlierRate()) for motion in MOTIONS}
-    for sample in _samples(dataset):
+    for sample in _samples(dataset, "compare"):
         for motion in MOTIONS:
             predicted = predict(sample["name"], motion)
             if predicted is None:
@@ -108,8 +109,8 @@ def evaluate(dataset: KittiDataset, predict: Predict) -> Row:
     return row
 
 
-def _samples(dataset: KittiDataset) -> Iterator[dict[str, Any]]:
-    for index in range(len(dataset)):
+def _samples(dataset: KittiDataset, doing: str) -> Iterator[dict[str, Any]]:
+    for index in tqdm(range(len(dataset)), desc=doing, unit="sample", leave=False):
         yield cast("dict[str, Any]", dataset[index])
 
 

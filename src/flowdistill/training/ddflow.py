@@ -6,7 +6,6 @@ batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; truth (flow, valid_flow,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,8 @@ from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import PHOTOMETRIC_TERMS, occlusion_masks, photometric_losses
 from flowdistill.networks import DDFlowNet
-from flowdistill.training.base import MotionModule
+from flowdistill.networks.ddflow import SMALLEST_SIZE
+from flowdistill.training.base import MotionModule, check_number
 from flowdistill.training.validation import MotionValidation
 
 
@@ -42,16 +42,22 @@ class DDFlowModule(MotionModule):
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
     ) -> None:
-        super().__init__(DDFlowNet(width), learning_rate, halve_at, init_from)
+        check_number("width", width, positive=True)
+        super().__init__(
+            DDFlowNet(width),
+            MotionValidation("flow", means=("census", "census_zero_motion")),
+            learning_rate,
+            halve_at,
+            init_from,
+        )
         self.save_hyperparameters()
         self.losses = check_weights(losses)
-        self.validation = MotionValidation("flow")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         image1, image2 = batch["left_t0"], batch["left_t1"]
-        forward, backward = self.network(image1, image2)
-        occluded = occlusion_masks(forward.full, backward.full)
-        motion = (forward.full, backward.full, *occluded)
+        forward, backward = self._flows(batch)
+        occluded = occlusion_masks(forward, backward)
+        motion = (forward, backward, *occluded)
         terms = photometric_losses(image1, image2, *motion, terms=self.losses)
         loss = torch.stack([self.losses[name] * value for name, value in terms.items()]).sum()
         self.log_step(loss, {**terms, "occluded_share": occluded[0].float().mean()}, batch)
@@ -59,7 +65,7 @@ class DDFlowModule(MotionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         image1, image2 = batch["left_t0"], batch["left_t1"]
-        forward, backward = (flow.full for flow in self.network(image1, image2))
+        forward, backward = self._flows(batch)
         self.validation.update({"flow": forward}, batch)
         # Truth or not, the images judge: the census distance over all pixels, beside that of no motion at all.
         nowhere, still = torch.zeros_like(forward[:, :1]), torch.zeros_like(forward)
@@ -67,16 +73,14 @@ class DDFlowModule(MotionModule):
             losses = photometric_losses(
                 image1, image2, to, back, nowhere, nowhere, terms=("census_no_occlusion",)
             )
-            value = losses["census_no_occlusion"]
-            self.log(f"val/{name}", value, batch_size=len(batch["name"]), sync_dist=True, on_epoch=True)
+            self.validation.add(name, losses["census_no_occlusion"], len(batch["name"]))
 
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
-        self.validation.reset()
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Both flows and their occlusion, keys as in the batch contract."""
-        forward, backward = (flow.full for flow in self.network(batch["left_t0"], batch["left_t1"]))
+        forward, backward = self._flows(batch)
         occluded = occlusion_masks(forward, backward)
         return {
             "flow": forward,
@@ -85,23 +89,29 @@ class DDFlowModule(MotionModule):
             "occluded_backward": occluded[1],
         }
 
-    test_step: Any = validation_step
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
+    def _flows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Forward and backward flow at the images' size."""
+        image1, image2 = batch["left_t0"], batch["left_t1"]
+        height, width = image1.shape[-2:]
+        if min(height, width) < SMALLEST_SIZE:
+            raise UserError(
+                f"DDFlow needs images of at least {SMALLEST_SIZE}x{SMALLEST_SIZE}, got {height}x{width} "
+                f"({batch['name'][0]}): take larger frames or a larger data.init_args.flow.crop"
+            )
+        forward, backward = self.network(image1, image2)
+        return forward.full, backward.full
 
 
 def check_weights(losses: Mapping[str, float]) -> dict[str, float]:
     """The weights that are not zero; a term of weight 0 is not computed.
 
     Raises:
-        UserError: an unknown term, a negative weight, or no term left.
+        UserError: an unknown term, a negative or non-finite weight, or no term left.
     """
     for name, weight in losses.items():
         if name not in PHOTOMETRIC_TERMS:
             raise UserError(f"losses: unknown term {name!r}; known: {', '.join(PHOTOMETRIC_TERMS)}")
-        if not weight >= 0:
-            raise UserError(f"losses.{name}: the weight must not be negative, got {weight}")
+        check_number(f"losses.{name}", weight)
     kept = {name: weight for name, weight in losses.items() if weight > 0}
     if not kept:
         raise UserError("losses: every weight is 0, there is nothing to train on")

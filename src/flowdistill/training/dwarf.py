@@ -7,22 +7,21 @@ batch: left_t0 right_t0 left_t1 right_t1   # (B, 3, H, W) RGB in [0, 1]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
-from flowdistill.data.sample import Batch
+from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
+from flowdistill.metrics import SCENE_FLOW_KEYS as LABELS
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
 from flowdistill.networks.initialisation import start_as_residual
 from flowdistill.ops.padding import pad_to_multiple
-from flowdistill.training.base import MotionModule
+from flowdistill.training.base import MotionModule, check_number
 from flowdistill.training.validation import MotionValidation
 
-IMAGES = ("left_t0", "right_t0", "left_t1", "right_t1")
-LABELS = ("flow", "disparity_t0", "disparity_t1")
 MULTIPLE = 64
 
 
@@ -45,6 +44,7 @@ class DwarfModule(MotionModule):
 
     view = "scene_flow"
     needs_labels = True
+    advice = 'Look at these samples (unknown labels need `non_finite: "mask"`), or lower the learning rate.'
 
     def __init__(
         self,
@@ -58,15 +58,18 @@ class DwarfModule(MotionModule):
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
     ) -> None:
-        super().__init__(Dwarf(width), learning_rate, halve_at, init_from)
+        check_number("width", width, positive=True)
+        super().__init__(Dwarf(width), MotionValidation(*LABELS), learning_rate, halve_at, init_from)
         self.save_hyperparameters()
         if start == "residual":
             start_as_residual(cast(Dwarf, self.network))
         unknown = sorted(set(alphas) - {2, 3, 4, 5, 6})
         if unknown or not alphas:
             raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
+        check_number("decay", decay)
+        for level, alpha in alphas.items():
+            check_number(f"alphas[{level}]", alpha)
         self.loss, self.alphas, self.decay, self.non_finite = loss, dict(alphas), decay, non_finite
-        self.validation = MotionValidation(*LABELS)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = _images(batch)
@@ -107,9 +110,8 @@ class DwarfModule(MotionModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.validation.update(self.predict_step(batch, batch_idx), batch)
 
-    def on_validation_epoch_end(self) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self.validation.compute().items()})
-        self.validation.reset()
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Flow and both disparities (clipped at 0), keys as in the batch contract."""
@@ -119,11 +121,6 @@ class DwarfModule(MotionModule):
             "disparity_t0": motion.disparity_t0.clamp_min(0),
             "disparity_t1": motion.disparity_t1.clamp_min(0),
         }
-
-    test_step: Any = validation_step
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
 
 
 def _images(batch: Batch) -> tuple[Tensor, ...]:

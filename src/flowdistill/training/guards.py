@@ -13,7 +13,7 @@ class NonFiniteLossError(UserError):
     """A loss term is NaN or infinite; nothing was updated by this step."""
 
 
-def check_finite(terms: dict[str, Tensor], batch: Batch, step: int) -> None:
+def check_finite(terms: dict[str, Tensor], batch: Batch, step: int, advice: str) -> None:
     """Raise `NonFiniteLossError` naming the terms and the batch's samples if any term is NaN or infinite."""
     values = torch.stack([value.detach() for value in terms.values()])
     if bool(torch.isfinite(values).all()):
@@ -22,6 +22,5 @@ def check_finite(terms: dict[str, Tensor], batch: Batch, step: int) -> None:
     raise NonFiniteLossError(
         f"the loss is not finite at step {step}: {', '.join(bad)}\n"
         f"samples of this batch: {', '.join(batch['name'])}\n"
-        'Look at these samples (labels with NaN need `non_finite: "mask"`), or lower the learning rate. '
-        "The weights of the step before are intact."
+        f"{advice} The run's last checkpoint holds the weights before it."
     )

@@ -7,11 +7,11 @@ disparity_*    # (B, 1, H, W) px
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from flowdistill.data.sample import Batch
 from flowdistill.metrics import SCENE_FLOW_KEYS, EndPointError, OutlierRate, SceneFlowOutlierRate
@@ -29,10 +29,13 @@ class MotionValidation(nn.Module):
 
     Args:
         motions: keys of the batch contract, of `flow disparity_t0 disparity_t1`.
+        means: names of further numbers, given by `add`; their mean over samples is reported. (Not Lightning's
+            `log(..., sync_dist=True)`: it is wrong where processes have unequal numbers of samples.)
     """
 
-    def __init__(self, *motions: str) -> None:
+    def __init__(self, *motions: str, means: Sequence[str] = ()) -> None:
         super().__init__()
+        self.means = nn.ModuleDict({name: MeanMetric() for name in means})
         self.motions = motions
         metrics: dict[str, Metric] = {}
         for motion in motions:
@@ -53,21 +56,35 @@ class MotionValidation(nn.Module):
                 self._metric(name).update(prediction[motion], *truth)
         if "sf" in self.metrics:
             valid = {motion: labels[f"valid_{motion}"] for motion in self.motions}
-            self._metric("sf").update(prediction, labels, valid)
+            noc = {
+                motion: labels[f"valid_{motion}_noc"]
+                for motion in self.motions
+                if f"valid_{motion}_noc" in labels
+            }
+            self._metric("sf").update(
+                prediction, labels, valid, noc if len(noc) == len(self.motions) else None
+            )
+
+    def add(self, name: str, value: Tensor, samples: int) -> None:
+        """Add a batch's mean of one of `means`."""
+        cast(Metric, self.means[name]).update(value, weight=samples)
 
     def compute(self) -> dict[str, float]:
-        """`NAME_{all,noc,occ}` -> value; what had no pixels (no labels, no occlusion) is absent."""
-        values: dict[str, float] = {}
+        """`NAME_{all,noc,occ}` -> value; nothing without labels, and no `occ` where nothing is occluded."""
+        means = {name: cast(Metric, metric) for name, metric in self.means.items()}
+        values = {name: float(metric.compute()) for name, metric in means.items() if metric.update_called}
         for name in self.metrics:
-            if self._metric(name).update_called:
-                values |= {
-                    f"{name}_{pixels}": float(value) for pixels, value in self._metric(name).compute().items()
-                }
-        return {name: value for name, value in values.items() if not math.isnan(value)}
+            if not self._metric(name).update_called:
+                continue
+            found = {pixels: float(value) for pixels, value in self._metric(name).compute().items()}
+            # NaN beside a finite `all` is an empty set. Where `all` is NaN the predictions are: that must show.
+            broken = math.isnan(found["all"])
+            values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
+        return values
 
     def reset(self) -> None:
-        for name in self.metrics:
-            self._metric(name).reset()
+        for metric in (*self.metrics.values(), *self.means.values()):
+            cast(Metric, metric).reset()
 
     def _metric(self, name: str) -> Metric:
         return cast(Metric, self.metrics[name])

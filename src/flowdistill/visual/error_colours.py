@@ -6,7 +6,8 @@ After the error maps of KITTI 2015's benchmark, which step in the same way; the 
 import numpy as np
 import numpy.typing as npt
 
-_PIXELS, _RATIO = 3.0, 0.05
+from flowdistill.metrics.functional import OUTLIER_PIXELS, OUTLIER_RATIO
+
 # Upper ends of the steps, in thresholds: up to 1/16 of what is tolerated, ..., up to 1 (inliers), ..., up to 16.
 STEPS = np.exp2(np.arange(-4, 5))
 COLOURS = np.array(
@@ -39,7 +40,7 @@ def error_to_colours(
         shapes = f"{error.shape}, {magnitude.shape} and {valid.shape}"
         raise ValueError(f"error, magnitude and valid must have one shape (H, W), not {shapes}")
     # What an invalid truth holds is left out before it can warn; fmax also steps over a NaN.
-    tolerated = np.fmax(_PIXELS, _RATIO * np.where(valid, magnitude, 0).astype(np.float64))
+    tolerated = np.fmax(OUTLIER_PIXELS, OUTLIER_RATIO * np.where(valid, magnitude, 0).astype(np.float64))
     relative = np.where(valid, error, 0) / tolerated
     # On a step's upper end the error still belongs to it, because KITTI's rule is strict. NaN sorts last.
     colours = COLOURS[np.searchsorted(STEPS, relative, side="left")]

@@ -1,0 +1,68 @@
+"""What validation reports: broken predictions show, empty sets are left out, the numbers are the metrics' own."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from flowdistill.data import KittiDataset, collate, read_split
+from flowdistill.metrics import SCENE_FLOW_KEYS
+from flowdistill.training.validation import MotionValidation
+
+
+@pytest.fixture
+def batch(rendered: Path) -> Any:
+    dataset = KittiDataset(str(rendered), read_split(rendered / "val.txt"), "scene_flow", labels=True)
+    return collate([dataset[0], dataset[1]])
+
+
+def test_numbers_are_those_of_a_slow_computation(batch: Any) -> None:
+    torch.manual_seed(0)
+    prediction = {k: batch[k] + 3 * torch.randn_like(batch[k]) for k in SCENE_FLOW_KEYS}
+    validation = MotionValidation(*SCENE_FLOW_KEYS)
+    validation.update(prediction, batch)
+    found = validation.compute()
+    outlier = torch.zeros_like(batch["valid_flow"])
+    everywhere, visible = torch.ones_like(outlier), torch.ones_like(outlier)
+    names = {
+        "flow": ("epe", "fl"),
+        "disparity_t0": ("disparity_t0_epe", "d1"),
+        "disparity_t1": ("disparity_t1_epe", "d2"),
+    }
+    for key, (epe, rate) in names.items():
+        error = (prediction[key] - batch[key]).double().norm(dim=1, keepdim=True)
+        size = batch[key].double().norm(dim=1, keepdim=True)
+        wrong = (error > 3) & (error > 0.05 * size)
+        valid, noc = batch[f"valid_{key}"], batch[f"valid_{key}_noc"]
+        assert found[f"{epe}_all"] == pytest.approx(error[valid].mean().item(), rel=1e-5)
+        assert found[f"{epe}_noc"] == pytest.approx(error[noc].mean().item(), rel=1e-5)
+        assert found[f"{epe}_occ"] == pytest.approx(error[valid & ~noc].mean().item(), rel=1e-5)
+        assert found[f"{rate}_noc"] == pytest.approx(100 * wrong[noc].double().mean().item(), abs=0.02)
+        outlier |= wrong
+        everywhere &= valid
+        visible &= noc
+    assert found["sf_all"] == pytest.approx(100 * outlier[everywhere].double().mean().item(), abs=0.02)
+    assert found["sf_noc"] == pytest.approx(100 * outlier[visible].double().mean().item(), abs=0.02)
+    validation.reset()
+    assert validation.compute() == {}
+
+
+def test_a_broken_prediction_shows_as_nan(batch: Any) -> None:
+    flow = batch["flow"].clone()
+    flow[0, 0, 5, 5] = math.nan
+    validation = MotionValidation("flow")
+    validation.update({"flow": flow}, batch)
+    assert math.isnan(validation.compute()["epe_all"])
+
+
+def test_no_occlusion_and_no_labels_leave_nothing_behind(batch: Any) -> None:
+    validation = MotionValidation("flow")
+    validation.update({"flow": batch["flow"]}, {k: v for k, v in batch.items() if "flow" not in k})  # type: ignore[arg-type]
+    assert validation.compute() == {}
+    batch["valid_flow"] = batch["valid_flow_noc"]
+    validation.update({"flow": batch["flow"]}, batch)
+    found = validation.compute()
+    assert "epe_occ" not in found
+    assert found["epe_all"] == 0.0
