@@ -32,9 +32,8 @@ class ShortErrorParser(LightningArgumentParser):
         if not self.exit_on_error:  # a parser within the parser: the outer one reports
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        subcommand = parser.prog.replace(" [options]", "").split()[
-            1:
-        ]  # the first word is how we were started
+        # The first word is how we were started, `lightning` or a path to a file.
+        subcommand = parser.prog.replace(" [options]", "").split()[1:]
         command = " ".join(["lightning", *subcommand])
         print(f"error: {shortened(message)}\nsee: {command} --help", file=sys.stderr)
         raise SystemExit(2)

@@ -35,11 +35,8 @@ def _run(arguments: list[str] | None) -> int:
             args=arguments,
         )
     except MisconfigurationException as error:
-        hint = (
-            "\nOn a machine without GPU, take configs/trainer/cpu.yaml."
-            if "gpu" in str(error).lower()
-            else ""
-        )
+        on_gpu = "gpu" in str(error).lower()
+        hint = "\nOn a machine without GPU, take configs/trainer/cpu.yaml." if on_gpu else ""
         raise UserError(f"the trainer's settings do not work here: {error}{hint}") from error
     except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         raise UserError(
