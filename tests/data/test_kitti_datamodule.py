@@ -258,6 +258,7 @@ def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("DATA_ROOT", raising=False)
     parser = ArgumentParser(parser_mode="omegaconf", exit_on_error=False)
     parser.add_subclass_arguments(pl.LightningDataModule, "data")
+    parser.add_argument("--trainer.limit_val_batches", type=int)  # frames.yaml limits validation
     config = parser.parse_path(str(CONFIGS / f"{name}.yaml"))
     module = parser.instantiate_classes(config).data
     assert isinstance(module, KittiDataModule)

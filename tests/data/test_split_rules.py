@@ -56,7 +56,7 @@ def test_rendered_scenes_are_disjoint() -> None:
         for part in ("train", "val")
     )
     assert not train & val
-    assert len(train | val) == 96
+    assert len(train | val) == 256
 
 
 def test_command_writes_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
