@@ -11,21 +11,13 @@ from flowdistill.data import KittiDataModule, View
 from flowdistill.errors import UserError
 from flowdistill.losses import occlusion_masks, photometric_losses
 from flowdistill.training import DDFlowModule, NonFiniteLossError
+from small_trainer import trainer
 
 
 def datamodule(root: Path, **options: Any) -> KittiDataModule:
     view = View(train_split=str(root / "train.txt"), val_split=str(root / "val.txt"))
     defaults: dict[str, Any] = {"flow": view, "batch_size": 2, "num_workers": 0}
     return KittiDataModule(root=str(root), **(defaults | options))
-
-
-def trainer(folder: Path, steps: int, **options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu", "max_steps": steps, "max_epochs": -1, "check_val_every_n_epoch": None,
-        "val_check_interval": steps, "num_sanity_val_steps": 0, "log_every_n_steps": 1, "logger": False,
-        "enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder,
-    }  # fmt: skip
-    return pl.Trainer(**(defaults | options))
 
 
 def module(**options: Any) -> DDFlowModule:

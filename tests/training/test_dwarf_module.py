@@ -11,6 +11,7 @@ from flowdistill.data import KittiDataModule, View
 from flowdistill.errors import UserError
 from flowdistill.losses import dwarf_kitti_loss, squared_weights
 from flowdistill.training import DDFlowModule, DwarfModule
+from small_trainer import trainer
 
 ALPHAS = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
 
@@ -18,15 +19,6 @@ ALPHAS = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
 def datamodule(root: Path, **view: Any) -> KittiDataModule:
     chosen = View(train_split=str(root / "train.txt"), val_split=str(root / "val.txt"), **view)
     return KittiDataModule(root=str(root), flow=chosen, scene_flow=chosen, batch_size=2, num_workers=0)
-
-
-def trainer(folder: Path, steps: int, **options: Any) -> pl.Trainer:
-    defaults: dict[str, Any] = {
-        "accelerator": "cpu", "max_steps": steps, "max_epochs": -1, "check_val_every_n_epoch": None,
-        "val_check_interval": steps, "num_sanity_val_steps": 0, "log_every_n_steps": 1, "logger": False,
-        "enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder,
-    }  # fmt: skip
-    return pl.Trainer(**(defaults | options))
 
 
 def module(**options: Any) -> DwarfModule:

@@ -87,8 +87,9 @@ class DwarfModule(MotionModule):
 
     def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
         """The configured loss; labels that are not valid count as unknown."""
-        labels = {name: cast(Tensor, batch[name]) for name in LABELS}  # type: ignore[literal-required]
-        valid = {name: cast(Tensor, batch[f"valid_{name}"]) for name in LABELS}  # type: ignore[literal-required]
+        tensors = cast("dict[str, Tensor]", batch)
+        labels = {name: tensors[name] for name in LABELS}
+        valid = {name: tensors[f"valid_{name}"] for name in LABELS}
         if self.loss == "kitti":
             return dwarf_kitti_loss(
                 output.levels,
@@ -124,4 +125,5 @@ class DwarfModule(MotionModule):
 
 
 def _images(batch: Batch) -> tuple[Tensor, ...]:
-    return tuple(cast(Tensor, batch[name]) for name in IMAGES)  # type: ignore[literal-required]
+    tensors = cast("dict[str, Tensor]", batch)
+    return tuple(tensors[name] for name in IMAGES)
