@@ -35,8 +35,8 @@ class DwarfModule(MotionModule):
         decay: factor of the sum of all squared weights in the loss.
         non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or not at all ("mask").
         width: factor on the network's channels; 1.0 is the published network.
-        start: "xavier", the original's starting weights, or "residual", where every level starts by passing the
-            coarser level's motion on (`flowdistill.networks.initialisation`).
+        start: "xavier", the original's starting weights, or "residual": the encoder starts as a linear image pyramid,
+            every level by passing the coarser level's motion on (`flowdistill.networks.initialisation`).
         learning_rate: of Adam.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage whose weights to start from.
