@@ -43,6 +43,15 @@ def test_reads_a_hand_made_disparity(tmp_path: Path) -> None:
     np.testing.assert_array_equal(valid, [[False, True, True], [True, True, False]])
 
 
+def test_invalid_flow_is_a_positive_zero(tmp_path: Path) -> None:
+    """Whatever is stored there; -0 would turn the direction of the vector."""
+    codes = np.array([[[0, 0, 0], [100, 65535, 0], [65535, 100, 0], [32768, 32768, 1]]], np.uint16)
+    (tmp_path / "a.png").write_bytes(png(codes, RGB))
+    flow, _ = read_kitti_flow(tmp_path / "a.png")
+    assert (flow == 0).all()
+    assert not np.signbit(flow).any()
+
+
 @pytest.mark.parametrize("kind", ["gt/flow_occ", "pred/flow"])
 def test_reads_flow_as_the_slow_decoder(kind: str) -> None:
     path = DEVKIT / kind / "000001_10.png"

@@ -7,7 +7,7 @@ import os
 import sys
 
 from flowdistill import __version__
-from flowdistill.cli import data_render, data_splits, demo
+from flowdistill.cli import data_render, data_splits, demo, evaluate
 from flowdistill.cli.exit_codes import report_user_errors
 
 
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (data_render, data_splits):
         command.add_parser(data_commands)
     demo.add_parser(groups)
+    evaluate.add_parser(groups)
     options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
     return report_user_errors(lambda: int(options.run(options)))
 

@@ -1,8 +1,15 @@
-"""Metrics of motion: the functional core, and torchmetrics classes that reduce exactly over processes."""
+"""Metrics of motion: the rules, the functional core, and torchmetrics classes that reduce exactly over processes.
 
-from flowdistill.metrics.end_point_error import EndPointError
-from flowdistill.metrics.functional import end_point_error, is_outlier, outliers
-from flowdistill.metrics.outlier_rate import SCENE_FLOW_KEYS, OutlierRate, SceneFlowOutlierRate
+Names are imported when they are first used: the classes bring torch with them, the rules do not.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowdistill.metrics.functional import end_point_error, is_outlier, outliers
+    from flowdistill.metrics.mean_end_point_error import EndPointError
+    from flowdistill.metrics.outlier_rate import SCENE_FLOW_KEYS, OutlierRate, SceneFlowOutlierRate
 
 __all__ = [
     "SCENE_FLOW_KEYS",
@@ -13,3 +20,24 @@ __all__ = [
     "is_outlier",
     "outliers",
 ]
+
+# No module may be called as one of the names: importing it would put the module in the name's place.
+_MODULE_OF = {
+    "SCENE_FLOW_KEYS": "outlier_rate",
+    "EndPointError": "mean_end_point_error",
+    "OutlierRate": "outlier_rate",
+    "SceneFlowOutlierRate": "outlier_rate",
+    "end_point_error": "functional",
+    "is_outlier": "functional",
+    "outliers": "functional",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,11 +9,8 @@ Source: KITTI 2015 development kit, `evaluate_scene_flow`.
 import torch
 from torch import Tensor
 
-OUTLIER_PIXELS = 3.0
-OUTLIER_RATIO = 0.05
-# Errors are added as multiples of this many pixels. No float64 addition rounds then while the total stays below
-# 2**33 px, so that a sum does not depend on its order: batch size, threads and ranks leave the last digit alone.
-_SUM_STEP = 2.0**-20
+from flowdistill.metrics import rules
+from flowdistill.metrics.rules import SUM_STEP
 
 
 def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -47,13 +44,9 @@ def vector_length(motion: Tensor) -> Tensor:
 def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
     """KITTI's rule: error > 3 px and error / magnitude > 0.05, both strict, (B, 1, H, W) px each -> bool.
 
-    The float32 quotient is compared with the double 0.05, so that most errors of exactly 5 % are outliers, as in the
-    official tool. Where the magnitude is 0 only the 3 px count. An error that is not a number (a network that
-    diverged) is an outlier.
+    In float32, as `rules.is_outlier` says it, whatever precision comes in.
     """
-    ratio = (error.float() / magnitude.float()).double()
-    # Said as "not an inlier", because every comparison with NaN is false.
-    return ~((error <= OUTLIER_PIXELS) | (ratio <= OUTLIER_RATIO))
+    return rules.is_outlier(error.float(), magnitude.float())
 
 
 def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -67,8 +60,8 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     Each value is rounded to 2**-20 px for that. NaN under the mask gives NaN.
     """
     check_mask(mask, values)
-    exact = torch.where(mask, values.double() / _SUM_STEP, 0.0).round()
-    return exact.sum() * _SUM_STEP
+    exact = torch.where(mask, values.double() / SUM_STEP, 0.0).round()
+    return exact.sum() * SUM_STEP
 
 
 def masked_count(values: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ After the error maps of KITTI 2015's benchmark, which step in the same way; the 
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.metrics.functional import OUTLIER_PIXELS, OUTLIER_RATIO
+from flowdistill.metrics.rules import OUTLIER_PIXELS, OUTLIER_RATIO
 
 # Upper ends of the steps, in thresholds: up to 1/16 of what is tolerated, ..., up to 1 (inliers), ..., up to 16.
 STEPS = np.exp2(np.arange(-4, 5))

@@ -1,0 +1,82 @@
+"""`flowdistill evaluate`: score files of predictions as the benchmarks do."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdistill.errors import UserError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command group `evaluate`."""
+    group = subparsers.add_parser("evaluate", help="score predictions as the benchmarks do")
+    commands = group.add_subparsers(title="benchmarks", required=True, metavar="BENCHMARK")
+    _add_kitti(commands)
+
+
+def _add_kitti(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "kitti",
+        help="KITTI 2015 and 2012: D1, D2, Fl, SF",
+        description="Score KITTI's 16-bit files with the exact counts of the official tool, its filling of missing "
+        "predictions included. The ground truth's files decide which predictions are needed.",
+    )
+    parser.add_argument(
+        "--predictions", metavar="DIR", type=Path, required=True, help="folder with disp_0, disp_1, flow"
+    )
+    parser.add_argument(
+        "--ground-truth",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder with disp_occ_0, disp_noc_0, ..., flow_occ, flow_noc, obj_map (KITTI's training/)",
+    )
+    parser.add_argument("--json", metavar="OUT", type=Path, help="file for all counts, pooled and per image")
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
+    parser.set_defaults(run=run_kitti)
+
+
+def run_kitti(options: argparse.Namespace) -> int:
+    """Evaluate, write the JSON and print the table; returns the exit code."""
+    from flowdistill.evaluation.kitti import evaluate_images, pool
+    from flowdistill.evaluation.kitti_files import find_files
+    from flowdistill.evaluation.kitti_report import table, to_json
+
+    if options.json is not None:
+        check_output(options.json, "--json")
+    files = find_files(options.predictions, options.ground_truth)
+    for note in files.notes:
+        print(note)
+    images = evaluate_images(files, options.workers)
+    if options.json is not None:
+        write_json(options.json, to_json(images))
+    print(
+        f"\n{len(images)} images, outliers (over 3 px and over 5 %) in percent, missing predictions filled\n"
+    )
+    print(table(pool(images)))
+    return 0
+
+
+def check_output(path: Path, option: str) -> None:
+    """Raises UserError where a file can hardly be written; better known before the work than after it."""
+    if path.is_dir():
+        raise UserError(f"{option}: {path} is a folder; name a file")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise UserError(f"{option}: cannot write {path}, because {parent} is not a folder")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file atomically; its folder is made if needed."""
+    from flowdistill.formats import write_atomically
+
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot make its folder ({error.strerror or error})") from error
+    write_atomically(path, text.encode())

@@ -1,0 +1,1 @@
+"""Evaluating files of predictions as the benchmarks do: KITTI."""

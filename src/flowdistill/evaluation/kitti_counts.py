@@ -1,0 +1,134 @@
+"""KITTI's integer counts of outliers, for background and foreground, and the sum of end-point errors.
+
+Everything that is kept is an integer, so that images and processes add up to the same numbers in any order.
+motion     # (H, W, C) float32 px; C = 2 for flow (x, y), 1 for disparity
+everything per pixel  # (H, W)
+Source: KITTI 2015 development kit, `evaluate_scene_flow`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.metrics.rules import SUM_STEP, is_outlier
+
+Motion = npt.NDArray[np.float32]
+PerPixel = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Outliers and pixels of one class; `submitted` counts only where the prediction was not filled in."""
+
+    errors: int
+    pixels: int
+    errors_submitted: int
+    pixels_submitted: int
+
+    def __add__(self, other: ClassCounts) -> ClassCounts:
+        return ClassCounts(
+            self.errors + other.errors,
+            self.pixels + other.pixels,
+            self.errors_submitted + other.errors_submitted,
+            self.pixels_submitted + other.pixels_submitted,
+        )
+
+    @property
+    def rate(self) -> float:
+        """Share of outliers; 0 without pixels, as in the official tool."""
+        return self.errors / max(self.pixels, 1)
+
+    @property
+    def rate_submitted(self) -> float:
+        return self.errors_submitted / max(self.pixels_submitted, 1)
+
+
+@dataclass(frozen=True)
+class MetricCounts:
+    """What one metric counts on one image, or, added, on many."""
+
+    background: ClassCounts
+    foreground: ClassCounts
+    error_steps: int | None  # the sum of end-point errors in SUM_STEP px; None for scene flow, which has none
+
+    def __add__(self, other: MetricCounts) -> MetricCounts:
+        steps = None
+        if self.error_steps is not None and other.error_steps is not None:
+            steps = self.error_steps + other.error_steps
+        return MetricCounts(self.background + other.background, self.foreground + other.foreground, steps)
+
+    @property
+    def all(self) -> ClassCounts:
+        return self.background + self.foreground
+
+    @property
+    def density(self) -> float:
+        """Share of the pixels with truth that had an estimate; 0 without pixels."""
+        return self.all.pixels_submitted / max(self.all.pixels, 1)
+
+    @property
+    def end_point_error(self) -> float | None:
+        """Mean in px over all pixels with truth, filled ones included; None for scene flow and without pixels."""
+        if self.error_steps is None or self.all.pixels == 0:
+            return None
+        return self.error_steps * SUM_STEP / self.all.pixels
+
+
+def vector_length(motion: Motion) -> PerPixel:
+    """Euclidean length over the channels (H, W, C) px -> (H, W) float32 px; absolute for C = 1.
+
+    Single precision at every step, as in the official tool: numpy's float32 square root is right to the last bit.
+    """
+    if motion.shape[2] == 1:
+        return np.abs(motion[..., 0])
+    squares = np.square(motion)
+    length = squares[..., 0] + squares[..., 1]
+    return np.sqrt(length, out=length)
+
+
+def error_and_outliers(prediction: Motion, truth: Motion) -> tuple[PerPixel, Mask]:
+    """End-point error (H, W) px, and where it makes an outlier; meaningless where there is no truth."""
+    error = vector_length(prediction - truth)
+    with np.errstate(divide="ignore", invalid="ignore"):  # truths of length 0
+        return error, is_outlier(error, vector_length(truth))
+
+
+def count(
+    outlier: Mask, valid: Mask, submitted: Mask, foreground: Mask | None, error: PerPixel | None
+) -> MetricCounts:
+    """Counts over the pixels with truth.
+
+    Args:
+        outlier: (H, W) what the outlier rule says.
+        valid: (H, W) where there is truth.
+        submitted: (H, W) where the prediction was there before filling.
+        foreground: (H, W) pixels of the class fg, the others are bg; None if all are bg.
+        error: (H, W) px, finite, or None where there is no end-point error (scene flow).
+    """
+    wrong = outlier & valid
+    steps = None if error is None else _error_steps(error, valid)
+    if foreground is None:
+        return MetricCounts(_count_class(wrong, valid, submitted), ClassCounts(0, 0, 0, 0), steps)
+    background = ~foreground
+    return MetricCounts(
+        _count_class(wrong & background, valid & background, submitted),
+        _count_class(wrong & foreground, valid & foreground, submitted),
+        steps,
+    )
+
+
+def _count_class(wrong: Mask, pixels: Mask, submitted: Mask) -> ClassCounts:
+    masks = (wrong, pixels, wrong & submitted, pixels & submitted)
+    return ClassCounts(*[int(np.count_nonzero(mask)) for mask in masks])
+
+
+def _error_steps(error: PerPixel, valid: Mask) -> int:
+    # SUM_STEP is a power of two, so that nothing but the rounding to whole steps changes a value.
+    steps = error * np.float32(1 / SUM_STEP)
+    np.rint(steps, out=steps)
+    steps *= valid
+    return int(steps.astype(np.int64).sum())

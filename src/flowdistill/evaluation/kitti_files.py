@@ -1,0 +1,149 @@
+"""Which files of a KITTI evaluation belong together: the ground truth decides, predictions follow.
+
+2015: GROUND_TRUTH/disp_noc_0 disp_occ_0 disp_noc_1 disp_occ_1 flow_noc flow_occ obj_map
+2012: GROUND_TRUTH/disp_noc disp_occ flow_noc flow_occ
+PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a PNG for every one of the ground truth
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowdistill.data.kitti_tree import check_files, listing
+from flowdistill.errors import UserError
+
+MOTIONS = ("disp_0", "disp_1", "flow")
+OCCLUSIONS = ("noc", "occ")
+SCENE_FLOW = "scene_flow"
+OBJECT_MAP = "obj_map"
+
+# Motion -> folder of its truth; * stands for noc or occ.
+_FLOW = {"flow": "flow_*"}
+_TRUTH_2015 = {"disp_0": "disp_*_0", "disp_1": "disp_*_1", **_FLOW}
+_TRUTH_2012 = {"disp_0": "disp_*", **_FLOW}
+_NOTE_2012 = f"KITTI 2012 has no second disparity: disp_1 and {SCENE_FLOW} are left out"
+
+
+@dataclass(frozen=True)
+class KittiFiles:
+    """The folders of one evaluation and the names of its images; small, so that it travels to worker processes."""
+
+    predictions: dict[str, Path]  # motion -> folder
+    truths: dict[str, dict[str, Path]]  # motion -> noc, occ -> folder
+    object_maps: Path | None  # folder; without it every pixel is background
+    images: list[str]  # names without .png, sorted
+    notes: list[str]  # what is left out and why, for the user
+
+    @property
+    def scene_flow(self) -> list[str]:
+        """Of noc, occ: those where scene flow can be evaluated."""
+        return [o for o in OCCLUSIONS if all(o in self.truths.get(motion, {}) for motion in MOTIONS)]
+
+
+def find_files(predictions: Path, ground_truth: Path) -> KittiFiles:
+    """Looks which folders there are, and that each holds a file for every image of the ground truth.
+
+    Raises UserError where a folder of either argument does not exist, nothing can be evaluated, or a file is missing.
+    """
+    for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
+        if not folder.is_dir():
+            raise UserError(
+                f"{option}: there is no folder {folder}; name the folder that holds disp_0, flow, ..."
+            )
+    layout, truths = _find_truths(ground_truth)
+    notes = [_NOTE_2012] if layout is _TRUTH_2012 else []
+    found: dict[str, Path] = {}
+    for motion in layout:
+        folders = _prediction_folders(predictions, motion, layout)
+        if motion not in truths:
+            wanted = " or ".join(_folder(layout, motion, o) for o in OCCLUSIONS)
+            notes.append(f"{motion}: no folder {wanted} in {ground_truth}; {_left_out(motion)}")
+        elif not folders:
+            notes.append(f"{motion}: no folder {predictions / motion}; {_left_out(motion)}")
+        elif len(folders) > 1:
+            raise UserError(f"{folders[0]} and {folders[1]} both hold disparities; remove one of them")
+        else:
+            found[motion] = folders[0]
+            notes += [
+                f"{motion}_{o}: no folder {ground_truth / _folder(layout, motion, o)}; {_left_out(motion, o)}"
+                for o in OCCLUSIONS
+                if o not in truths[motion]
+            ]
+    if not found:
+        raise UserError("nothing to evaluate:\n" + "\n".join(f"  {note}" for note in notes))
+    truths = {motion: truths[motion] for motion in found}
+    objects = ground_truth / OBJECT_MAP
+    if not objects.is_dir():
+        notes.append(f"no folder {objects}: every pixel counts as background")
+    images = _check_images(predictions, ground_truth, found, truths, objects.is_dir())
+    return KittiFiles(found, truths, objects if objects.is_dir() else None, images, notes)
+
+
+def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str, Path]]]:
+    """Folders of the year that they belong to, and those of them that exist: motion -> noc, occ -> folder."""
+    for layout in (_TRUTH_2015, _TRUTH_2012):
+        truths: dict[str, dict[str, Path]] = {}
+        for motion in layout:
+            folders = {o: ground_truth / _folder(layout, motion, o) for o in OCCLUSIONS}
+            folders = {o: folder for o, folder in folders.items() if folder.is_dir()}
+            if folders:
+                truths[motion] = folders
+        # Flow lies in the same folders in both years.
+        if truths.keys() - _FLOW:
+            return layout, truths
+    if truths:
+        return _TRUTH_2015, truths
+    inner = ground_truth / "training"
+    hint = f" Did you mean {inner}?" if inner.is_dir() else ""
+    raise UserError(
+        f"--ground-truth: {ground_truth} holds none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
+        f"flow_occ (KITTI 2015), disp_noc, disp_occ (2012).{hint}"
+    )
+
+
+def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) -> list[Path]:
+    names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
+    return [predictions / name for name in names if (predictions / name).is_dir()]
+
+
+def _check_images(
+    predictions: Path,
+    ground_truth: Path,
+    found: dict[str, Path],
+    truths: dict[str, dict[str, Path]],
+    with_objects: bool,
+) -> list[str]:
+    """The images' names, after a look that every folder has a file for each."""
+    folders = [folder for motion in truths.values() for folder in motion.values()]
+    files = sorted({name for folder in folders for name in listing(folder) if _is_picture(name)})
+    if not files:
+        places = ", ".join(str(folder) for folder in folders)
+        raise UserError(f"--ground-truth: no PNG file in {places}")
+    needed = [folder.name for folder in folders] + [OBJECT_MAP] * with_objects
+    check_files(
+        ground_truth,
+        dict.fromkeys(needed, files),
+        "ground truth files",
+        "Every folder of the ground truth must hold the same images.",
+    )
+    check_files(
+        predictions,
+        {folder.name: files for folder in found.values()},
+        "predictions",
+        f"Every image of {ground_truth} needs its prediction; a folder that is absent as a whole is left out.",
+    )
+    return [name.removesuffix(".png") for name in files]
+
+
+def _is_picture(name: str) -> bool:
+    return name.endswith(".png") and not name.startswith(".")  # macOS leaves ._NAME.png in its archives
+
+
+def _folder(layout: dict[str, str], motion: str, occlusion: str) -> str:
+    return layout[motion].replace("*", occlusion)
+
+
+def _left_out(motion: str, occlusion: str = "") -> str:
+    suffix = f"_{occlusion}" if occlusion else ""
+    return f"{motion}{suffix} and {SCENE_FLOW}{suffix} are left out"

@@ -1,0 +1,71 @@
+"""The result of a KITTI evaluation as JSON and as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowdistill.evaluation.kitti import Counts, pool
+from flowdistill.evaluation.kitti_counts import ClassCounts, MetricCounts
+from flowdistill.evaluation.kitti_files import MOTIONS, OCCLUSIONS, SCENE_FLOW
+
+# What KITTI's tables call the metrics.
+_TITLES = {"disp_0": "D1", "disp_1": "D2", "flow": "Fl", SCENE_FLOW: "SF"}
+_METRICS = [f"{motion}_{occlusion}" for motion in (*MOTIONS, SCENE_FLOW) for occlusion in OCCLUSIONS]
+
+
+def to_json(images: dict[str, Counts]) -> dict[str, Any]:
+    """`{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; for the block see docs/evaluation.md."""
+    return {
+        "pooled": _blocks(pool(images)),
+        "per_image": {image: _blocks(counts) for image, counts in images.items()},
+    }
+
+
+def table(pooled: Counts) -> str:
+    """D1, D2, Fl and SF in percent, density in percent and end-point error in px; occ first, as in KITTI's tables.
+
+    Without foreground pixels only `all` is shown: background is the same then.
+    """
+    with_classes = any(counts.foreground.pixels for counts in pooled.values())
+    columns = (["bg", "fg"] if with_classes else []) + ["all", "density", "EPE px"]
+    lines = [" " * 8 + "".join(f"{column:>9}" for column in columns)]
+    for motion, title in _TITLES.items():
+        for occlusion in reversed(OCCLUSIONS):
+            counts = pooled.get(f"{motion}_{occlusion}")
+            if counts is None:
+                continue
+            classes = [counts.background, counts.foreground] if with_classes else []
+            cells = [_percent(part) for part in (*classes, counts.all)]
+            error = counts.end_point_error
+            cells += [f"{100 * counts.density:.2f}", "-" if error is None else f"{error:.3f}"]
+            lines.append(f"{title:<4}{occlusion:<4}" + "".join(f"{cell:>9}" for cell in cells))
+    return "\n".join(lines)
+
+
+def _percent(counts: ClassCounts) -> str:
+    return f"{100 * counts.rate:.2f}" if counts.pixels else "-"
+
+
+def _blocks(counts: Counts) -> dict[str, Any]:
+    return {metric: _block(counts[metric]) for metric in _METRICS if metric in counts}
+
+
+def _block(counts: MetricCounts) -> dict[str, Any]:
+    return {
+        "bg": _class(counts.background),
+        "fg": _class(counts.foreground),
+        "all": _class(counts.all),
+        "density": counts.density,
+        "epe": counts.end_point_error,
+    }
+
+
+def _class(counts: ClassCounts) -> dict[str, int | float]:
+    return {
+        "errors": counts.errors,
+        "pixels": counts.pixels,
+        "rate": counts.rate,
+        "errors_submitted": counts.errors_submitted,
+        "pixels_submitted": counts.pixels_submitted,
+        "rate_submitted": counts.rate_submitted,
+    }
