@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowdistill.data.kitti import KittiDataset
 from flowdistill.data.splits import SplitEntry
-from flowdistill.networks import Dwarf
+from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.networks.initialisation import octave_noise, start_as_residual, start_encoder_linear
 from flowkernels import correlation_1d
 
@@ -27,14 +27,18 @@ def rendered_images(root: Path) -> Tensor:
 
 
 @pytest.mark.parametrize("width", [0.25, 0.5, 1.0])
-def test_encoder_starts_linear(width: float) -> None:
+@pytest.mark.parametrize(("model", "slope"), [(Dwarf, 0.1), (DDFlowNet, 0.2)])
+def test_encoder_starts_linear(model: type[Dwarf] | type[DDFlowNet], slope: float, width: float) -> None:
     """z = (first half of the channels - second half) / (1 + slope) answers to changes of the image linearly."""
-    network = encoder_of(width)
+    torch.manual_seed(0)
+    network = model(width)
+    encoder = network.encoder if isinstance(network, Dwarf) else network.extractor
+    start_encoder_linear(encoder)
 
     def linear(image: Tensor) -> list[Tensor]:
-        features = network.encoder(image)
+        features = encoder(image)
         pairs = [f.shape[1] // 2 for f in features]
-        return [(f[:, :n] - f[:, n : 2 * n]) / 1.1 for f, n in zip(features, pairs, strict=True)]
+        return [(f[:, :n] - f[:, n : 2 * n]) / (1 + slope) for f, n in zip(features, pairs, strict=True)]
 
     image, first, second = torch.randn(3, 1, 3, 128, 128)
     with torch.no_grad():

@@ -70,6 +70,17 @@ def test_the_loss_is_the_weighted_sum_of_the_reference_terms(rendered: Path, tmp
     assert seen[0]["loss"] == pytest.approx(seen[0]["expected"], rel=1e-5)
 
 
+def test_start_chooses_the_extractor_s_first_weights() -> None:
+    linear, xavier = module(start="linear"), module()
+    grey = torch.full((1, 3, 64, 64), 0.5)
+    with torch.no_grad():
+        # A linear start maps grey to nothing; Xavier's does not.
+        inner = (..., slice(4, -4), slice(4, -4))
+        assert linear.network.extractor(grey)[1][inner].abs().max() < 1e-5
+        assert xavier.network.extractor(grey)[1][inner].abs().max() > 1e-3
+    assert linear.hparams["start"] == "linear"
+
+
 def test_learning_rate_halves_at_the_given_steps(rendered: Path, tmp_path: Path) -> None:
     model = module(learning_rate=8e-4, halve_at=[2, 4])
     rates = []

@@ -6,6 +6,7 @@ batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; truth (flow, valid_flow,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from flowdistill.errors import UserError
 from flowdistill.losses import PHOTOMETRIC_TERMS, occlusion_masks, photometric_losses
 from flowdistill.networks import DDFlowNet
 from flowdistill.networks.ddflow import SMALLEST_SIZE
+from flowdistill.networks.initialisation import start_encoder_linear
 from flowdistill.training.base import MotionModule, check_number
 from flowdistill.training.validation import MotionValidation
 
@@ -26,6 +28,8 @@ class DDFlowModule(MotionModule):
         losses: photometric term -> weight; terms are those of `flowdistill.losses.PHOTOMETRIC_TERMS`. The
             paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second {census_occlusion: 1}.
         width: factor on the network's channels; 1.0 is the published network.
+        start: "xavier", the original's starting weights, or "linear": the extractor starts as a linear image pyramid
+            (`flowdistill.networks.initialisation`).
         learning_rate: of Adam.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage whose weights to start from.
@@ -38,6 +42,7 @@ class DDFlowModule(MotionModule):
         self,
         losses: dict[str, float],
         width: float = 1.0,
+        start: Literal["xavier", "linear"] = "xavier",
         learning_rate: float = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
@@ -51,6 +56,8 @@ class DDFlowModule(MotionModule):
             init_from,
         )
         self.save_hyperparameters()
+        if start == "linear":
+            start_encoder_linear(cast(DDFlowNet, self.network).extractor)
         self.losses = check_weights(losses)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
