@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from flowdistill.cli.data_render import parse_size
-from flowdistill.data.render.writer import Request, write_kitti2015
+from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.evaluation.kitti_files import KittiFiles, find_files
 from flowdistill.evaluation.kitti_image import evaluate_image
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, write_kitti_disparity, write_kitti_flow
@@ -48,7 +48,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        write_kitti2015(root / "rendered", Request(0, args.frames, 2, parse_size(args.size)))
+        write_dataset(root / "rendered", "kitti2015", Request(0, args.frames, 2, parse_size(args.size)))
         truth = root / "rendered" / "training"
         rng = np.random.default_rng(0)
         for image in tqdm(sorted((truth / "flow_occ").iterdir()), desc="predict", leave=False):

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from flowdistill.cli.data_render import parse_size
 from flowdistill.data.render import RenderedFrame, render_scene
-from flowdistill.data.render.writer import Request, prepare_folders, write_frame, write_scene
+from flowdistill.data.render.layouts import LAYOUTS
+from flowdistill.data.render.writer import Request, prepare_folder, write_scene
 
 Rates = tuple[float, float]  # samples a second of wall time and of CPU time
 
@@ -39,17 +40,19 @@ def main() -> None:
     for frames in (2, 11):
         request = Request(seed=0, scenes=args.scenes, frames=frames, size=size)
         with tempfile.TemporaryDirectory() as folder:
-            training = prepare_folders(Path(folder) / "rendered")
+            root = prepare_folder(Path(folder) / "rendered")
             ready = [list(render_scene(0, scene, frames, size)) for scene in range(args.scenes)]
 
-            def render(training: Path = training, request: Request = request) -> None:
+            def render(root: Path = root, request: Request = request) -> None:
                 for scene in range(request.scenes):
-                    write_scene(training, request, scene)
+                    write_scene(root, "kitti2015", request, scene)
 
-            def encode(training: Path = training, ready: list[list[RenderedFrame]] = ready) -> None:
+            def encode(
+                root: Path = root, request: Request = request, ready: list[list[RenderedFrame]] = ready
+            ) -> None:
                 for scene, pairs in enumerate(ready):
                     for number, frame in enumerate(pairs):
-                        write_frame(training, scene, number, frame)
+                        LAYOUTS["kitti2015"].write_pair(root, request, scene, number, frame)
 
             samples = args.scenes * (frames - 1)
             rendered, encoded = _rates(render, encode, samples, args.repeats)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from kitti_writer import frame_picture, write_kitti
 
+from flowdistill.data.datasets import split_entries
 from flowdistill.data.kitti import KittiDataset
-from flowdistill.data.kitti_tree import scan
 from flowdistill.data.sample import collate
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
@@ -128,7 +128,7 @@ def test_missing_images_are_counted_and_the_first_named(tmp_path: Path) -> None:
 
 def test_missing_camera_folder_is_named(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [0], cameras=[2], labels=False, extras=False)
-    with pytest.raises(UserError, match=r"(?s)2 of 4 images .*There is no folder image_3"):
+    with pytest.raises(UserError, match=r"(?s)2 of 4 images .*There is no folder .*/image_3\."):
         KittiDataset(root, FIRST, "scene_flow", labels=False)
 
 
@@ -161,7 +161,7 @@ def test_right_camera_has_no_labels_and_no_scene_flow(tmp_path: Path) -> None:
 
 def test_foreign_id_is_named(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [0])
-    with pytest.raises(UserError, match=r"'0000_10' is no KITTI id: expected .*SSSSSS_FF"):
+    with pytest.raises(UserError, match=r"'0000_10' is no id of KITTI 2015: expected .*SSSSSS_FF"):
         KittiDataset(root, [SplitEntry("0000_10")], "flow", labels=False)
 
 
@@ -188,11 +188,14 @@ def test_damaged_file_is_a_format_error(tmp_path: Path) -> None:
         KittiDataset(root, FIRST, "flow", labels=True)[0]
 
 
+def scan(root: Path) -> list[SplitEntry]:
+    return split_entries(KittiDataset, str(root), "scan", KittiDataset.chosen_options(None))
+
+
 def test_scan_takes_frames_with_a_successor(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [7, 2], frames=(9, 10, 11, 20), labels=False)
     (root / "training" / "image_2" / "notes.txt").write_text("")
     assert [entry.id for entry in scan(root)] == ["000002_09", "000002_10", "000007_09", "000007_10"]
-    assert scan(root, "right")[0] == SplitEntry("000002_09", "right")
 
 
 def test_scan_of_no_pairs_says_how_frames_are_named(tmp_path: Path) -> None:
@@ -201,3 +204,15 @@ def test_scan_of_no_pairs_says_how_frames_are_named(tmp_path: Path) -> None:
         UserError, match=r"image_2 holds no pair of frames, but 000007_09\.png.*SSSSSS_FF\.png"
     ):
         scan(root)
+
+
+def test_testing_part_has_images_and_no_labels(tmp_path: Path) -> None:
+    root = write_kitti(tmp_path, [0], labels=False)
+    (root / "training").rename(root / "testing")
+    testing = {"part": "testing"}
+    sample = KittiDataset(root, FIRST, "scene_flow", labels=False, options=testing)[0]
+    torch.testing.assert_close(sample["right_t1"], picture(0, 11, 3))
+    with pytest.raises(UserError, match=r"KITTI 2015: the testing part has no labels\. Set .*val_labels"):
+        KittiDataset(root, FIRST, "scene_flow", labels=True, options=testing)
+    with pytest.raises(UserError, match=r"Looked for KITTI 2015 in .*training/image_2, but .* holds testing"):
+        KittiDataset(root, FIRST, "scene_flow", labels=False)

@@ -153,6 +153,15 @@ def test_the_summary_tells_histograms_and_shares(
     assert float(line.split()[3]) == pytest.approx(one_to_two, abs=0.06)
 
 
+def test_unlabelled_scenes_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"--output {tmp_path} --scenes 1 --frames 2 --size 48x96 --layout sintel --test-scenes 2"
+    assert command(*words.split()) == 0
+    text = capsys.readouterr().out
+    assert f"wrote 1 scenes and 2 without labels, of 2 frames each, to {tmp_path}" in text
+    assert "3 samples in" in text
+    assert len(list((tmp_path / "test" / "clean").iterdir())) == 2
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):

@@ -163,6 +163,17 @@ def test_the_same_seed_gives_the_same_frames_however_many_are_asked_for() -> Non
     assert not same(first, second)
 
 
+def test_a_stride_takes_every_second_moment() -> None:
+    every = list(render_scene(3, 7, 5, (48, 80)))
+    (first, second) = render_scene(3, 7, 3, (48, 80), stride=2)
+    for strided, start, end in [(first, every[0], every[1]), (second, every[2], every[3])]:
+        assert np.array_equal(strided.left_t0, start.left_t0)
+        assert np.array_equal(strided.right_t1, end.right_t1)
+        assert np.array_equal(strided.disparity_t0, start.disparity_t0)
+        assert np.linalg.norm(strided.flow, axis=2).mean() > 1.3 * np.linalg.norm(start.flow, axis=2).mean()
+        assert strided.occluded.mean() > start.occluded.mean()
+
+
 def test_scenes_and_seeds_differ() -> None:
     frames = [next(render_scene(seed, scene, 2, (48, 80))) for seed, scene in [(0, 0), (0, 1), (1, 0)]]
     for one, other in [(0, 1), (0, 2), (1, 2)]:
@@ -184,3 +195,8 @@ def test_impossible_requests_are_refused_at_once(
 ) -> None:
     with pytest.raises(UserError, match=message):
         render_scene(seed, scene, frames, size)
+
+
+def test_a_stride_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="stride is 0; it must be 1"):
+        render_scene(0, 0, 2, (64, 64), stride=0)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowdistill.data.kitti import KittiDataset, ViewName
-from flowdistill.data.kitti_tree import scan
-from flowdistill.data.render.writer import Request, write_kitti2015
+from flowdistill.data.dataset import ViewName
+from flowdistill.data.datasets import open_dataset
+from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.sample import Sample
 from flowdistill.data.sampler import Transform
 from flowdistill.data.transforms import RandomCrop, ReflectPad, flip_left_right, flip_top_bottom
@@ -19,12 +19,12 @@ from flowdistill.data.transforms import RandomCrop, ReflectPad, flip_left_right,
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("rendered")
-    write_kitti2015(root, Request(scenes=1, frames=3, size=(64, 128), seed=4))
+    write_dataset(root, "kitti2015", Request(scenes=1, frames=3, size=(64, 128), seed=4))
     return root
 
 
 def samples(root: Path, view: ViewName) -> list[Sample]:
-    dataset = KittiDataset(root, scan(root), view, labels=True)
+    dataset = open_dataset("kitti2015", str(root), "scan", view, labels=True)
     return [dataset[index] for index in range(len(dataset))]
 
 

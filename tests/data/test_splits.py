@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdistill.data.splits import SplitEntry, read_split
+from flowdistill.data.splits import CAMERAS, SplitEntry, read_split
 from flowdistill.errors import UserError
 
 
@@ -17,13 +17,24 @@ def split(folder: Path, text: str) -> Path:
 def test_order_comments_and_options(tmp_path: Path) -> None:
     text = (
         "# rule\n\n000002_10\n  000001_03 camera=right  # why\nambush_2/frame_0001 camera=left\n000001_03\n"
+        "000002_10 labels=proxy\n000004_00 labels=a/b camera=right\n"
     )
     assert read_split(split(tmp_path, text)) == [
         SplitEntry("000002_10"),
         SplitEntry("000001_03", "right"),
         SplitEntry("ambush_2/frame_0001"),
         SplitEntry("000001_03"),
+        SplitEntry("000002_10", "left", "proxy"),
+        SplitEntry("000004_00", "right", "a/b"),
     ]
+
+
+def test_a_written_line_reads_as_the_same_entry(tmp_path: Path) -> None:
+    entries = [
+        SplitEntry("a/b_1", camera, labels) for camera in CAMERAS for labels in (None, "proxy", "x/y=z")
+    ]
+    text = "\n".join(entry.line for entry in entries)
+    assert read_split(split(tmp_path, text)) == entries
 
 
 def test_names_tell_the_cameras_apart() -> None:
@@ -40,7 +51,9 @@ def test_names_tell_the_cameras_apart() -> None:
         ("000000_10 000001_10", "'000001_10' is not understood"),
         ("camera=left", "starts with the sample's id"),
         ("000000_10 camera=left camera=left", "camera= is given twice"),
-        ("000000_10 labels=proxies", "proxy labels"),
+        ("000000_10 labels=", "labels= names no folder"),
+        ("000000_10 labels", "'labels' is not understood"),
+        ("000000_10 labels=a labels=b", "labels= is given twice"),
     ],
 )
 def test_wrong_line_is_named(tmp_path: Path, line: str, said: str) -> None:

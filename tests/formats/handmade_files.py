@@ -2,6 +2,9 @@
 
 import struct
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -71,3 +74,16 @@ def _paeth(left: int, above: int, corner: int) -> int:
 
 def flo(width: int, height: int, values: list[float]) -> bytes:
     return b"PIEH" + struct.pack("<ii", width, height) + struct.pack(f"<{len(values)}f", *values)
+
+
+@contextmanager
+def overwritten(path: Path) -> Iterator[Callable[[bytes | bytearray], None]]:
+    """A function that replaces the file's content: some file systems take milliseconds to open one for writing."""
+    with path.open("wb", buffering=0) as stream:
+
+        def replace(content: bytes | bytearray) -> None:
+            stream.seek(0)
+            stream.write(content)
+            stream.truncate()
+
+        yield replace

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from handmade_files import GREY, RGB, SIGNATURE, chunk, flo, header, png, rows
+from handmade_files import GREY, RGB, SIGNATURE, chunk, flo, header, overwritten, png, rows
 
 from flowdistill.errors import UserError
 from flowdistill.formats import (
@@ -72,20 +72,22 @@ def test_the_undamaged_file_is_read(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", READERS)
 def test_every_truncation_is_noticed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / kind
-    for length in range(len(CONTENT[kind])):
-        path.write_bytes(CONTENT[kind][:length])
-        _assert_refused(READERS[kind], path)
+    with overwritten(path) as replace:
+        for length in range(len(CONTENT[kind])):
+            replace(CONTENT[kind][:length])
+            _assert_refused(READERS[kind], path)
 
 
 @pytest.mark.parametrize("kind", PNGS)
 def test_every_changed_byte_of_a_png_is_noticed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / kind
-    for position in range(len(CONTENT[kind])):
-        for change in (0x01, 0x80, 0xFF):
-            damaged = bytearray(CONTENT[kind])
-            damaged[position] ^= change
-            path.write_bytes(damaged)
-            _assert_refused(READERS[kind], path)
+    with overwritten(path) as replace:
+        for position in range(len(CONTENT[kind])):
+            for change in (0x01, 0x80, 0xFF):
+                damaged = bytearray(CONTENT[kind])
+                damaged[position] ^= change
+                replace(damaged)
+                _assert_refused(READERS[kind], path)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in READERS if kind not in PNGS])
@@ -95,29 +97,31 @@ def test_a_changed_byte_elsewhere_gives_an_error_or_as_many_values(tmp_path: Pat
     path.write_bytes(CONTENT[kind])
     whole = READERS[kind](path)
     refused = 0
-    for position in range(len(CONTENT[kind])):
-        for change in (0x01, 0x10, 0x80, 0xFF):
-            damaged = bytearray(CONTENT[kind])
-            damaged[position] ^= change
-            path.write_bytes(damaged)
-            try:
-                values = READERS[kind](path)
-            except FormatError:
-                refused += 1
-            else:
-                assert values.dtype == whole.dtype
-                assert values.ndim == 3
-                assert kind == "image_jpg" or values.size == whole.size
+    with overwritten(path) as replace:
+        for position in range(len(CONTENT[kind])):
+            for change in (0x01, 0x10, 0x80, 0xFF):
+                damaged = bytearray(CONTENT[kind])
+                damaged[position] ^= change
+                replace(damaged)
+                try:
+                    values = READERS[kind](path)
+                except FormatError:
+                    refused += 1
+                else:
+                    assert values.dtype == whole.dtype
+                    assert values.ndim == 3
+                    assert kind == "image_jpg" or values.size == whole.size
     assert refused >= 4 * 8  # at least the header
 
 
 @pytest.mark.parametrize("position", range(12))
 def test_every_changed_byte_of_a_flo_header_is_noticed(tmp_path: Path, position: int) -> None:
-    for change in range(1, 256):
-        damaged = bytearray(CONTENT["flo"])
-        damaged[position] ^= change
-        (tmp_path / "a.flo").write_bytes(damaged)
-        _assert_refused(read_flo, tmp_path / "a.flo")
+    with overwritten(tmp_path / "a.flo") as replace:
+        for change in range(1, 256):
+            damaged = bytearray(CONTENT["flo"])
+            damaged[position] ^= change
+            replace(damaged)
+            _assert_refused(read_flo, tmp_path / "a.flo")
 
 
 def _wrong_structure() -> dict[str, bytes]:

@@ -9,6 +9,9 @@ from flowdistill.errors import UserError
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
+# The keys of `data.render.layouts.LAYOUTS`, written out so that --help need not import the renderer.
+LAYOUTS = ("kitti2015", "kitti2012", "things", "things_subset", "chairs", "sintel")
+
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Add the command `render` to the group `data`."""
@@ -16,25 +19,44 @@ def add_parser(subparsers: "Subparsers") -> None:
         "render",
         help="render a synthetic data set with exact truth",
         description="Render stereo video of random 3D worlds with exact dense flow, disparity and occlusion, in "
-        "the folder layout of KITTI 2015. The same seed gives the same files, whatever --workers is.",
+        "the folder layout of a benchmark. The same seed gives the same files, whatever --workers is.",
     )
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to write to: new or empty")
     parser.add_argument("--scenes", metavar="N", type=int, required=True, help="how many scenes")
     parser.add_argument("--frames", metavar="K", type=int, default=2, help="frames a scene (default: 2)")
     parser.add_argument("--size", metavar="HxW", default="256x512", help="picture size (default: 256x512)")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="the seed (default: 0)")
-    parser.add_argument("--layout", choices=["kitti2015"], default="kitti2015", help="layout of the folders")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="kitti2015", help="folders and formats (default: kitti2015)"
+    )
+    parser.add_argument(
+        "--test-scenes",
+        metavar="N",
+        type=int,
+        default=0,
+        help="further scenes without labels, as the test sets of KITTI and Sintel (default: 0)",
+    )
+    parser.add_argument(
+        "--stride",
+        metavar="S",
+        type=int,
+        default=1,
+        help="take every S-th moment: faster motion, larger occlusions (default: 1)",
+    )
     parser.add_argument("--workers", metavar="W", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render, then print histograms, the occluded share and the speed; returns the exit code."""
-    from flowdistill.data.render.writer import Request, write_kitti2015
+    from flowdistill.data.render.writer import Request, write_dataset
 
-    request = Request(seed=args.seed, scenes=args.scenes, frames=args.frames, size=parse_size(args.size))
-    summary, seconds = write_kitti2015(args.output, request, args.workers)
-    print(f"wrote {args.scenes} scenes of {args.frames} frames to {args.output}\n")
+    request = Request(
+        args.seed, args.scenes, args.frames, parse_size(args.size), args.test_scenes, args.stride
+    )
+    summary, seconds = write_dataset(args.output, args.layout, request, args.workers)
+    unlabelled = f" and {args.test_scenes} without labels" if args.test_scenes else ""
+    print(f"wrote {args.scenes} scenes{unlabelled}, of {args.frames} frames each, to {args.output}\n")
     print(summary.text(seconds))
     return 0
 

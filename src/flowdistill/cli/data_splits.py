@@ -12,8 +12,9 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "splits",
         help="write the standard split files",
-        description="Write the standard split files (KITTI 2015 and the rendered data), each from the rule "
-        "that its first line states. Files of the same name are replaced.",
+        description="Write the standard split files (KITTI, Sintel, FlyingChairs and the rendered data), each from the "
+        "rule that its first line states. Files of the same name are replaced. FlyingThings3D needs none: the word "
+        "`scan:TRAIN` (subset: `scan:train`) in place of a file finds its pairs.",
     )
     parser.add_argument("--output", metavar="DIR", required=True, help="folder to write to, made if needed")
     parser.set_defaults(run=run)

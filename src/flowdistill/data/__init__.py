@@ -1,45 +1,72 @@
-"""The data room: the batch contract, splits, datasets, transforms and the LightningDataModules.
+"""The data room: the batch contract, splits, datasets, transforms and the LightningDataModule.
 
-Names are imported when they are first used: a datamodule brings Lightning with it, a split file does not.
+Names are imported when they are first used: the datamodule brings Lightning with it, a split file does not.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowdistill.data.datamodule import KittiDataModule, View
+    from flowdistill.data.chairs import ChairsDataset
+    from flowdistill.data.datamodule import MotionDataModule
+    from flowdistill.data.dataset import MotionDataset
+    from flowdistill.data.datasets import open_dataset
+    from flowdistill.data.files import SampleFile
     from flowdistill.data.kitti import KittiDataset
-    from flowdistill.data.kitti_tree import scan
+    from flowdistill.data.kitti2012 import Kitti2012Dataset
+    from flowdistill.data.mixture import Mixture
     from flowdistill.data.sample import Batch, Sample, collate
     from flowdistill.data.sampler import InfiniteBatches
+    from flowdistill.data.sintel import SintelDataset
     from flowdistill.data.split_rules import write_splits
     from flowdistill.data.splits import SplitEntry, read_split
+    from flowdistill.data.things import ThingsDataset
+    from flowdistill.data.things_subset import ThingsSubsetDataset
+    from flowdistill.data.views import Source, View
 
 __all__ = [
     "Batch",
+    "ChairsDataset",
     "InfiniteBatches",
-    "KittiDataModule",
+    "Kitti2012Dataset",
     "KittiDataset",
+    "Mixture",
+    "MotionDataModule",
+    "MotionDataset",
     "Sample",
+    "SampleFile",
+    "SintelDataset",
+    "Source",
     "SplitEntry",
+    "ThingsDataset",
+    "ThingsSubsetDataset",
     "View",
     "collate",
+    "open_dataset",
     "read_split",
-    "scan",
     "write_splits",
 ]
 
 _MODULE_OF = {
     "Batch": "sample",
+    "ChairsDataset": "chairs",
     "InfiniteBatches": "sampler",
-    "KittiDataModule": "datamodule",
+    "Kitti2012Dataset": "kitti2012",
     "KittiDataset": "kitti",
+    "Mixture": "mixture",
+    "MotionDataModule": "datamodule",
+    "MotionDataset": "dataset",
     "Sample": "sample",
+    "SampleFile": "files",
+    "SintelDataset": "sintel",
+    "Source": "views",
     "SplitEntry": "splits",
-    "View": "datamodule",
+    "ThingsDataset": "things",
+    "ThingsSubsetDataset": "things_subset",
+    "View": "views",
     "collate": "sample",
+    "open_dataset": "datasets",
     "read_split": "splits",
-    "scan": "kitti_tree",
     "write_splits": "split_rules",
 }
 

@@ -1,5 +1,10 @@
-"""KITTI's calibration files `calib_cam_to_cam/SSSSSS.txt`: intrinsics and baseline of the colour cameras."""
+"""KITTI's calibration files: intrinsics and baseline of one pair of rectified cameras.
 
+2015: `calib_cam_to_cam/SSSSSS.txt`, colour cameras `P_rect_02` and `P_rect_03`.
+2012: `calib/SSSSSS.txt`, grey cameras `P0` and `P1`, colour cameras `P2` and `P3`.
+"""
+
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +13,10 @@ import numpy as np
 from flowdistill.data.splits import Camera
 from flowdistill.errors import UserError
 
-_MATRIX = {"left": "P_rect_02", "right": "P_rect_03"}
-
 
 @dataclass(frozen=True)
 class Calibration:
-    """Intrinsics (3, 3) of each rectified colour camera in px, and the distance between the two in metres."""
+    """Intrinsics (3, 3) of each rectified camera in px, and the distance between the two in metres."""
 
     left: np.ndarray
     right: np.ndarray
@@ -24,31 +27,36 @@ class Calibration:
         return self.left if camera == "left" else self.right
 
 
-def read_calibration(path: Path) -> Calibration:
-    """Read `P_rect_02` and `P_rect_03`, 3x4 projection matrices whose last column is f times the camera's
-    offset.
+def read_calibration(
+    path: str | os.PathLike[str], left: str = "P_rect_02", right: str = "P_rect_03"
+) -> Calibration:
+    """Read two 3x4 projection matrices, whose last column is f times the camera's offset.
+
+    Args:
+        path: of the file, one `NAME: numbers` a line.
+        left, right: names of the two cameras' matrices.
 
     Raises:
         UserError: if the file or one of the two lines is missing or malformed.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The calibration file {path} cannot be read: {error}") from error
     values = {key.strip(): rest for key, colon, rest in (line.partition(":") for line in lines) if colon}
-    left, right = (_projection(values, _MATRIX[camera], path) for camera in ("left", "right"))
+    p_left, p_right = (_projection(values, name, path) for name in (left, right))
     # A point at x of camera 0 projects with offset P[0,3]/f = -(position of the camera along x).
-    baseline = float((left[0, 3] - right[0, 3]) / left[0, 0])
+    baseline = float((p_left[0, 3] - p_right[0, 3]) / p_left[0, 0])
     if not baseline > 0:
         raise UserError(
-            f"{path}: the right camera (P_rect_03) does not lie to the right of the left one (P_rect_02)."
+            f"{path}: the right camera ({right}) does not lie to the right of the left one ({left})."
         )
-    return Calibration(left[:, :3].astype(np.float32), right[:, :3].astype(np.float32), baseline)
+    return Calibration(p_left[:, :3].astype(np.float32), p_right[:, :3].astype(np.float32), baseline)
 
 
-def _projection(values: dict[str, str], key: str, path: Path) -> np.ndarray:
+def _projection(values: dict[str, str], key: str, path: str | os.PathLike[str]) -> np.ndarray:
     if key not in values:
-        raise UserError(f"{path} has no line `{key}:`; a calib_cam_to_cam file of KITTI 2015 has one.")
+        raise UserError(f"{path} has no line `{key}:`; KITTI's calibration files have one.")
     try:
         numbers = [float(word) for word in values[key].split()]
     except ValueError as error:

@@ -1,70 +1,31 @@
-"""The LightningDataModule of KITTI's layout: one for both models, which say which view they need."""
+"""The LightningDataModule of every dataset: one for both models, which say which view they need."""
 
-import operator
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sized
 from typing import Any, cast
 
-import cv2
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.data.distributed import DistributedSampler
 
-from flowdistill.data.colour import Colour
-from flowdistill.data.kitti import KittiDataset, ViewName
-from flowdistill.data.kitti_tree import scan
+from flowdistill.data.dataset import MotionDataset, ViewName
+from flowdistill.data.datasets import dataset_class, open_dataset
+from flowdistill.data.loaders import Shard, StepLoader, start_worker
+from flowdistill.data.mixture import Mixture, Part
+from flowdistill.data.photometric.device import apply_on_device
 from flowdistill.data.sample import Batch, collate
-from flowdistill.data.sampler import InfiniteBatches, Transform
-from flowdistill.data.splits import SplitEntry, read_split
-from flowdistill.data.transforms import ChannelSwap, RandomCrop, RandomFlips, ReflectPad
+from flowdistill.data.sampler import InfiniteBatches
+from flowdistill.data.views import Source, View, check_view
 from flowdistill.errors import UserError
 
-
-@dataclass
-class View:
-    """What one kind of model is trained and validated on.
-
-    Attributes:
-        train_split: a file of `data_splits/`, or the word `scan`: every pair of frames of the left camera.
-        val_split: the same, for validation and test.
-        predict_split: the same, for prediction; by default the validation split.
-        pad_to: reflect-pad training samples to at least this [height, width] before the crop.
-        crop: [height, width] of the random crop in training.
-        flips: left-right and top-bottom flips in training (flow view only).
-        channel_swap: random order of the colour channels in training.
-        colour: probability of changing gamma, brightness and colour in training.
-        colour_shared: change all images of a sample alike; else each on its own.
-    """
-
-    train_split: str
-    val_split: str
-    predict_split: str | None = None
-    pad_to: tuple[int, int] | None = None
-    crop: tuple[int, int] | None = None
-    flips: bool = False
-    channel_swap: bool = False
-    colour: float = 0.0
-    colour_shared: bool = True
-
-    def transforms(self) -> list[Transform]:
-        """The training transforms, in order."""
-        chosen: list[Transform] = []
-        if self.pad_to is not None:
-            chosen.append(ReflectPad(self.pad_to))
-        if self.crop is not None:
-            chosen.append(RandomCrop(self.crop))
-        if self.flips:
-            chosen.append(RandomFlips())
-        if self.channel_swap:
-            chosen.append(ChannelSwap())
-        if self.colour > 0:
-            chosen.append(Colour(self.colour, self.colour_shared))
-        return chosen
+# What a model that trains on labels needs, of each view.
+_LABELS: dict[ViewName, tuple[str, ...]] = {
+    "flow": ("flow",),
+    "scene_flow": ("flow", "disparity_t0", "disparity_t1"),
+}
 
 
-class KittiDataModule(pl.LightningDataModule):
-    """Loaders for KITTI 2015 and everything in its layout.
+class MotionDataModule(pl.LightningDataModule):
+    """Loaders for KITTI, FlyingThings3D, FlyingChairs and Sintel.
 
     The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are
     attributes of the LightningModule. Training batches come from an infinite sampler that is a pure function
@@ -72,7 +33,9 @@ class KittiDataModule(pl.LightningDataModule):
     image size after the other (batch size 1); under DDP every sample is used exactly once.
 
     Args:
-        root: the folder that holds `training`.
+        dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs or sintel.
+        root: the data folder; docs/data.md shows what it holds.
+        options: of the dataset, such as {render_pass: final}; docs/data.md lists them.
         flow: the flow view, for models that take two frames.
         scene_flow: the scene-flow view, for models that take two stereo pairs.
         batch_size: training samples a step and process.
@@ -84,7 +47,9 @@ class KittiDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
+        dataset: str,
         root: str | None = None,
+        options: dict[str, str] | None = None,
         flow: View | None = None,
         scene_flow: View | None = None,
         batch_size: int = 4,
@@ -101,10 +66,13 @@ class KittiDataModule(pl.LightningDataModule):
         ):
             if value < least:
                 raise UserError(f"data.init_args.{name} must be {least} or more, not {value}.")
+        dataset_class(dataset).chosen_options(options)
         for name, view in (("flow", flow), ("scene_flow", scene_flow)):
             if view is not None:
-                _check_view(f"data.init_args.{name}", view)
+                check_view(f"data.init_args.{name}", view, stereo=name == "scene_flow")
+        self.dataset = dataset
         self.root = root
+        self.options = options
         self.views: dict[str, View | None] = {"flow": flow, "scene_flow": scene_flow}
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -114,9 +82,16 @@ class KittiDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         trainer, name, view = self._attached()
-        dataset = self._dataset(view.train_split, name, bool(trainer.lightning_module.needs_labels))
+        needs_labels = bool(trainer.lightning_module.needs_labels)
+        samples: MotionDataset | Mixture
+        if view.train_sources is not None:
+            samples = self._mixture(view.train_sources, name, needs_labels)
+        else:
+            samples = self._open(view.train_split, "train_split", name, needs_labels)
+        if needs_labels:
+            self._check_labels(samples.keys, name)
         batches = InfiniteBatches(
-            dataset, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
+            samples, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
         )
         # Workers are made anew for every epoch, so that each epoch starts them at the trainer's step; there
         # is one epoch unless limit_train_batches ends it.
@@ -124,22 +99,26 @@ class KittiDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> "DataLoader[Batch]":
         _, name, view = self._attached()
-        return self._evaluation_loader(self._dataset(view.val_split, name, self.val_labels))
+        return self._evaluation_loader(self._open(view.val_split, "val_split", name, self.val_labels))
 
     def test_dataloader(self) -> "DataLoader[Batch]":
         return self.val_dataloader()
 
     def predict_dataloader(self) -> "DataLoader[Batch]":
         _, name, view = self._attached()
-        return self._evaluation_loader(
-            self._dataset(view.predict_split or view.val_split, name, self.predict_labels)
-        )
+        key = "predict_split" if view.predict_split is not None else "val_split"
+        split = view.predict_split or view.val_split
+        return self._evaluation_loader(self._open(split, key, name, self.predict_labels))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Photometric changes that were left to the device (`photometric_on: device`)."""
+        return apply_on_device(batch)
 
     def _attached(self) -> tuple[pl.Trainer, ViewName, View]:
         """The trainer, and the view that its model needs."""
         if self.trainer is None:
             raise RuntimeError(
-                "KittiDataModule makes loaders for a Trainer: the model there says which view it needs"
+                "MotionDataModule makes loaders for a Trainer: the model there says which view it needs"
             )
         model = self.trainer.lightning_module
         name = getattr(model, "view", None)
@@ -150,17 +129,52 @@ class KittiDataModule(pl.LightningDataModule):
             )
         view = self.views[name]
         if view is None:
+            one_camera = name not in dataset_class(self.dataset).views
+            advice = (
+                f"{dataset_class(self.dataset).title} has one camera: take another data config, "
+                "such as configs/data/things.yaml"
+                if one_camera
+                else f"Add data.init_args.{name} (train_split, val_split, ...) as in configs/data/kitti.yaml"
+            )
             raise UserError(
-                f"{type(model).__name__} needs the {name} view of the data, and the data config has no "
-                f"data.init_args.{name}. Add it (train_split, val_split, ...) as in configs/data/kitti.yaml."
+                f"{type(model).__name__} needs the {name} view of the data, and the data config has none. {advice}."
             )
         return self.trainer, cast(ViewName, name), view
 
-    def _dataset(self, split: str, view: ViewName, labels: bool) -> KittiDataset:
-        entries: list[SplitEntry] = scan(self.root) if split == "scan" else read_split(split)
-        return KittiDataset(self.root, entries, view, labels)
+    def _open(self, split: str | None, key: str, view: ViewName, labels: bool) -> MotionDataset:
+        if split is None:
+            raise UserError(
+                f"data.init_args.{view}.{key} is not set. Name a file of data_splits/, or `scan`."
+            )
+        return open_dataset(self.dataset, self.root, split, view, labels, self.options)
 
-    def _evaluation_loader(self, dataset: KittiDataset) -> "DataLoader[Batch]":
+    def _mixture(self, sources: list[Source], view: ViewName, labels: bool) -> Mixture:
+        parts = []
+        for number, source in enumerate(sources):
+            name = source.dataset or self.dataset
+            own = name == self.dataset
+            root = source.root if source.root is not None or not own else self.root
+            options = source.options if source.options is not None or not own else self.options
+            place = f"data.init_args.{view}.train_sources[{number}]"
+            try:
+                dataset = open_dataset(name, root, source.split, view, labels, options)
+            except UserError as error:
+                raise UserError(f"{place} ({name}): {error}") from error
+            parts.append(Part(dataset, source.weight, f"{place} ({name})"))
+        return Mixture(parts)
+
+    def _check_labels(self, keys: frozenset[str], view: ViewName) -> None:
+        """Refuse to train a model on labels that the data does not have."""
+        assert self.trainer is not None
+        if missing := [key for key in _LABELS[view] if key not in keys]:
+            model = type(self.trainer.lightning_module).__name__
+            raise UserError(
+                f"{model} trains on {', '.join(_LABELS[view])}, but the training data ({self.dataset}) has no "
+                f"{', '.join(missing)}. It can validate and predict there; for training take kitti2015, things or "
+                "things_subset, or proxy labels (labels= in the split)."
+            )
+
+    def _evaluation_loader(self, dataset: MotionDataset) -> "DataLoader[Batch]":
         assert self.trainer is not None
         world_size, rank = self.trainer.world_size, self.trainer.global_rank
         if len(dataset) < world_size:
@@ -171,7 +185,7 @@ class KittiDataModule(pl.LightningDataModule):
         return DataLoader(
             cast(Any, dataset),
             batch_size=1,
-            sampler=Shard(dataset, world_size, rank),
+            sampler=Shard(cast(Sized, dataset), world_size, rank),
             collate_fn=collate,
             persistent_workers=self.num_workers > 0,
             **self._loader_options(),
@@ -180,65 +194,6 @@ class KittiDataModule(pl.LightningDataModule):
     def _loader_options(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
-            "worker_init_fn": _start_worker if self.num_workers > 0 else None,
+            "worker_init_fn": start_worker if self.num_workers > 0 else None,
             "pin_memory": torch.cuda.is_available(),
         }
-
-
-class StepLoader(DataLoader[Batch]):
-    """A loader of `InfiniteBatches` that starts at the step where the trainer is, whenever it is iterated.
-
-    That is how a resumed run goes on with the samples it would have seen. `state_dict` is empty: the
-    trainer's step is the whole state; it is there to tell Lightning that the loader can resume.
-    """
-
-    def __init__(self, trainer: pl.Trainer, batches: InfiniteBatches, **options: Any) -> None:
-        super().__init__(batches, **options)
-        self._trainer = trainer
-
-    def __iter__(self) -> Any:
-        # Lightning counts optimiser steps; a step of the sampler is one batch.
-        steps = self._trainer.global_step * self._trainer.accumulate_grad_batches
-        # overfit_batches asks for the same few batches in every epoch. (Lightning sets it without declaring it.)
-        repeat = getattr(self._trainer, "overfit_batches", 0) > 0
-        cast(InfiniteBatches, self.dataset).start_step = 0 if repeat else steps
-        return super().__iter__()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
-
-
-class Shard(DistributedSampler[Any]):
-    """Every `world_size`-th sample from `rank` on: each sample belongs to exactly one process.
-
-    A DistributedSampler, because Lightning leaves those alone; torch's own repeats samples to make shards
-    equally long, and a metric would count these twice.
-    """
-
-    def __init__(self, dataset: KittiDataset, world_size: int, rank: int) -> None:
-        super().__init__(cast(Any, dataset), num_replicas=world_size, rank=rank, shuffle=False)
-        self._indices = range(operator.index(rank), len(dataset), world_size)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._indices)
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-
-def _check_view(place: str, view: View) -> None:
-    if place.endswith("scene_flow") and view.flips:
-        raise UserError(f"{place}.flips: flips would swap the cameras of a stereo pair. Set it to false.")
-    if not 0 <= view.colour <= 1:
-        raise UserError(f"{place}.colour is a probability from 0 to 1, not {view.colour}.")
-    for key, size in (("pad_to", view.pad_to), ("crop", view.crop)):
-        if size is not None and min(size) < 1:
-            raise UserError(f"{place}.{key} is [height, width] in pixels, both positive, not {list(size)}.")
-
-
-def _start_worker(_: int) -> None:
-    # OpenCV's thread pool does not survive a fork, and a worker is one thread of work.
-    cv2.setNumThreads(0)

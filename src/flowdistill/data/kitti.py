@@ -1,185 +1,126 @@
-"""KITTI 2015 and everything in its layout (the rendered data, a user's own frames) as a map-style dataset.
+"""KITTI 2015 and everything in its layout: the rendered data, a user's own frames.
 
-Two views of the same files: `flow`, two frames of one camera; `scene_flow`, two frames of both.
+    <root>/training/image_2/SSSSSS_FF.png             left camera (image_3: right), sequence and frame
+    <root>/training/flow_occ flow_noc/SSSSSS_FF.png   16-bit flow; occ: all pixels with truth, noc: seen in both frames
+    <root>/training/disp_occ_0 disp_noc_0/...         16-bit disparity at t0, positive
+    <root>/training/disp_occ_1 disp_noc_1/...         16-bit disparity at t1 on the grid of t0, positive, absolute
+    <root>/training/obj_map/SSSSSS_FF.png             8-bit, 0 = background    (optional: the folder may be absent)
+    <root>/training/calib_cam_to_cam/SSSSSS.txt       intrinsics and baseline  (optional)
+    <root>/testing/...                                the same without labels
+
+An id is `SSSSSS_FF`: t0 is frame FF, t1 frame FF+1. Source: the development kit of KITTI's scene flow benchmark 2015.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal, cast
+import re
+from collections.abc import Mapping
+from typing import ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from flowdistill.data.calibration import read_calibration
-from flowdistill.data.kitti_tree import IMAGE_FOLDERS, check_files, frame_of, successor, training_folder
-from flowdistill.data.sample import Sample
-from flowdistill.data.splits import SplitEntry
+from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.files import (
+    IMAGE,
+    KITTI_DISPARITY,
+    KITTI_FLOW,
+    OBJECT_MAP,
+    FileKind,
+    SampleFile,
+    calibration_kind,
+)
+from flowdistill.data.splits import Camera, SplitEntry
+from flowdistill.data.tree import contents, listing
 from flowdistill.errors import UserError
-from flowdistill.formats import read_image, read_kitti_disparity, read_kitti_flow, read_object_map
-
-ViewName = Literal["flow", "scene_flow"]
-
-# Key -> (folder of the occ label, folder of the noc label). Both disparities are absolute and positive in the
-# files.
-_FLOW_LABELS = {"flow": ("flow_occ", "flow_noc")}
-_SCENE_FLOW_LABELS = {
-    "disparity_t0": ("disp_occ_0", "disp_noc_0"),
-    "disparity_t1": ("disp_occ_1", "disp_noc_1"),
-    **_FLOW_LABELS,
-}
-_OBJECT_MAP, _CALIBRATION = "obj_map", "calib_cam_to_cam"
-
-Reader = Callable[[Path], tuple[np.ndarray, np.ndarray]]
 
 
-class KittiDataset:
-    """Samples of the batch contract from KITTI 2015's layout.
+class KittiDataset(MotionDataset):
+    """KITTI 2015 (`dataset: kitti2015`); options: `part: training|testing`."""
 
-    `obj_map` and `calib_cam_to_cam` are used where the folder exists, and must then be complete.
+    name = "kitti2015"
+    title = "KITTI 2015"
+    id_form = re.compile(r"(\d{6})_(\d{2})")
+    id_words = "sequence and frame as SSSSSS_FF, for example 000000_10"
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"part": ("training", "testing")}
 
-    Args:
-        root: the folder that holds `training`.
-        entries: the samples; ids are `SSSSSS_FF`, t0 is frame FF and t1 frame FF+1.
-        view: `flow` needs the entry's camera only; `scene_flow` needs both.
-        labels: whether to read ground truth; it belongs to the left camera.
+    disparity_folders: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "disparity_t0": ("disp_occ_0", "disp_noc_0"),
+        "disparity_t1": ("disp_occ_1", "disp_noc_1"),
+    }
+    flow_folders: ClassVar[tuple[str, str]] = ("flow_occ", "flow_noc")
+    object_folder: ClassVar[str | None] = "obj_map"
+    calibration_folder: ClassVar[str] = "calib_cam_to_cam"
 
-    Raises:
-        UserError: from the constructor if anything that the entries need is missing, or cannot be had for
-            them; from indexing if the files of one sample differ in size.
-        FormatError: from indexing, for a damaged file.
-    """
-
-    def __init__(
-        self, root: str | Path | None, entries: Sequence[SplitEntry], view: ViewName, labels: bool
-    ) -> None:
-        self.training = training_folder(root)
-        self.entries = list(entries)
-        self.view = view
-        self.has_calibration = (self.training / _CALIBRATION).is_dir()
-        self.has_foreground = labels and (self.training / _OBJECT_MAP).is_dir()
-        self.labels: dict[str, tuple[str, str]] = {}
-        if labels:
-            self.labels = _FLOW_LABELS if view == "flow" else _SCENE_FLOW_LABELS
-        self._check(labels)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, index: int) -> Sample:
-        entry = self.entries[index]
-        sample: dict[str, Any] = {"name": entry.name}
-        reference: tuple[Path, tuple[int, int]] | None = None
-        for key, folder, name in self._images(entry):
-            path = self.training / folder / name
-            sample[key] = _to_image(read_image(path))
-            reference = _same_size(reference, path, sample[key])
-        for key, folders in self.labels.items():
-            read: Reader = read_kitti_flow if key == "flow" else read_kitti_disparity
-            occ, noc = (self.training / folder / f"{entry.id}.png" for folder in folders)
-            values, valid = read(occ)
-            sample[key] = _to_map(values)
-            sample[f"valid_{key}"] = _to_map(valid[..., None])
-            sample[f"valid_{key}_noc"] = _to_map(read(noc)[1][..., None])
-            reference = _same_size(reference, occ, sample[key])
-            reference = _same_size(reference, noc, sample[f"valid_{key}_noc"])
-        if self.has_foreground:
-            path = self.training / _OBJECT_MAP / f"{entry.id}.png"
-            sample["foreground"] = _to_map(read_object_map(path)[..., None] > 0)
-            reference = _same_size(reference, path, sample["foreground"])
-        if self.has_calibration:
-            calibration = read_calibration(self.training / _CALIBRATION / _calibration_name(entry))
-            sample["intrinsics"] = torch.from_numpy(calibration.intrinsics(entry.camera))
-            sample["baseline"] = torch.tensor(calibration.baseline, dtype=torch.float32)
-        sample["size"] = torch.tensor(sample["left_t0"].shape[-2:], dtype=torch.int64)
-        return cast(Sample, sample)
-
-    def _images(self, entry: SplitEntry) -> list[tuple[str, str, str]]:
-        """(key, folder, file name) of each image of a sample."""
-        t0, t1 = f"{entry.id}.png", f"{successor(entry.id)}.png"
-        if self.view == "flow":
-            # In the flow view "left" means the camera that the sample is about.
-            folder = IMAGE_FOLDERS[entry.camera]
-            return [("left_t0", folder, t0), ("left_t1", folder, t1)]
-        left, right = IMAGE_FOLDERS["left"], IMAGE_FOLDERS["right"]
+    def images(self, entry: SplitEntry) -> list[SampleFile]:
+        times = {"t0": entry.id, "t1": successor(entry.id)}
+        cameras: dict[str, Camera] = {"left": entry.camera}
+        if self.view == "scene_flow":
+            cameras = {"left": "left", "right": "right"}
+        folders = self.image_folders(self.options)
         return [
-            ("left_t0", left, t0),
-            ("right_t0", right, t0),
-            ("left_t1", left, t1),
-            ("right_t1", right, t1),
+            SampleFile(f"{side}_{time}", self._path(folders[camera], f"{id_}.png"), IMAGE, "image")
+            for time, id_ in times.items()
+            for side, camera in cameras.items()
         ]
 
-    def _check(self, labels: bool) -> None:
-        images: dict[str, list[str]] = defaultdict(list)
-        truth: dict[str, list[str]] = defaultdict(list)
-        calibration: dict[str, list[str]] = defaultdict(list)
-        for entry in self.entries:
-            frame_of(entry)
-            if entry.camera == "right" and (labels or self.view == "scene_flow"):
-                reason = (
-                    "the scene-flow view starts from" if self.view == "scene_flow" else "labels exist for"
-                )
-                raise UserError(
-                    f"Sample {entry.id} asks for camera=right, but {reason} the left camera only. "
-                    "Use another split, or the flow view without labels."
-                )
-            for _, folder, name in self._images(entry):
-                images[folder].append(name)
-            for folders in self.labels.values():
-                for folder in folders:
-                    truth[folder].append(f"{entry.id}.png")
-            if self.has_foreground:
-                truth[_OBJECT_MAP].append(f"{entry.id}.png")
-            if self.has_calibration:
-                calibration[_CALIBRATION].append(_calibration_name(entry))
-        view = f"the {self.view} view"
-        check_files(
-            self.training,
-            dict(images),
-            f"images that {view} needs",
-            "Complete the data, choose a split that fits what is there, or `scan` for every pair of frames.",
-        )
-        check_files(
-            self.training,
-            dict(truth),
-            f"label files that {view} needs",
-            "Without ground truth, set --data.init_args.val_labels false; training and predicting on labels "
-            "need the files.",
-        )
-        check_files(
-            self.training,
-            dict(calibration),
-            "calibration files",
-            f"Complete the folder {_CALIBRATION}, or move it away: it is optional.",
-        )
+    def truth(self, entry: SplitEntry) -> list[SampleFile]:
+        files: list[SampleFile] = []
+        name = f"{entry.id}.png"
+        if self.view == "scene_flow":
+            for key, folders in self.disparity_folders.items():
+                files += self._label(key, folders, name, KITTI_DISPARITY)
+        files += self._label("flow", self.flow_folders, name, KITTI_FLOW)
+        if self.object_folder is not None and self.has_folder(f"{self.options['part']}/{self.object_folder}"):
+            files.append(
+                SampleFile("foreground", self._path(self.object_folder, name), OBJECT_MAP, "optional")
+            )
+        return files
+
+    def extras(self, entry: SplitEntry) -> list[SampleFile]:
+        if not self.has_folder(f"{self.options['part']}/{self.calibration_folder}"):
+            return []
+        sequence = self.match_id(entry)[1]
+        kind = calibration_kind(*self.matrices(self.options))
+        path = self._path(self.calibration_folder, f"{sequence}.txt")
+        return [SampleFile("intrinsics", path, kind, "optional")]
+
+    def without_truth(self) -> str | None:
+        return "the testing part has no labels" if self.options["part"] == "testing" else None
+
+    @classmethod
+    def image_folders(cls, options: Mapping[str, str]) -> dict[Camera, str]:
+        """The folder of each camera's frames."""
+        return {"left": "image_2", "right": "image_3"}
+
+    @classmethod
+    def matrices(cls, options: Mapping[str, str]) -> tuple[str, str]:
+        """The names of the left and the right camera's projection matrix in a calibration file."""
+        return "P_rect_02", "P_rect_03"
+
+    @classmethod
+    def markers(cls, options: Mapping[str, str]) -> list[str]:
+        return [f"{options['part']}/{folder}" for folder in cls.image_folders(options).values()]
+
+    @classmethod
+    def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
+        """`scan`: every frame of the left camera that has a successor, in order."""
+        folder = f"{root}/{options['part']}/{cls.image_folders(options)['left']}"
+        ids = {name[:-4] for name in listing(folder) if name.endswith(".png")}
+        entries = [
+            SplitEntry(id_) for id_ in sorted(ids) if cls.id_form.fullmatch(id_) and successor(id_) in ids
+        ]
+        if not entries:
+            raise UserError(
+                f"{folder} holds no pair of frames, but {contents(folder)}. Frames are named SSSSSS_FF.png "
+                "(sequence, frame), a pair is two that follow each other: 000000_10.png and 000000_11.png."
+            )
+        return entries
+
+    def _path(self, folder: str, name: str) -> str:
+        return f"{self.root}/{self.options['part']}/{folder}/{name}"
+
+    def _label(self, key: str, folders: tuple[str, str], name: str, kind: FileKind) -> list[SampleFile]:
+        occ, noc = (self._path(folder, name) for folder in folders)
+        return [SampleFile(key, occ, kind), SampleFile(f"valid_{key}_noc", noc, kind)]
 
 
-def _calibration_name(entry: SplitEntry) -> str:
-    return f"{frame_of(entry)[0]}.txt"
-
-
-def _to_image(pixels: np.ndarray) -> Tensor:
-    """uint8 (H, W, 3) to float32 (3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(torch.float32).div_(255)
-
-
-def _to_map(values: np.ndarray) -> Tensor:
-    """(H, W, C) to (C, H, W), dtype kept."""
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
-
-
-def _same_size(
-    reference: tuple[Path, tuple[int, int]] | None, path: Path, tensor: Tensor
-) -> tuple[Path, tuple[int, int]]:
-    """The first file of a sample and its size, after a check that this one has the same."""
-    height, width = tensor.shape[-2:]
-    if reference is None:
-        return path, (height, width)
-    first, size = reference
-    if (height, width) != size:
-        raise UserError(
-            f"Files of one sample differ in size (height x width): {first} is {size[0]}x{size[1]}, "
-            f"{path} is {height}x{width}. Replace the wrong one or leave the sample out of the split."
-        )
-    return reference
+def successor(id_: str) -> str:
+    """The id of the next frame: `000000_10` -> `000000_11`."""
+    sequence, frame = id_.split("_")
+    return f"{sequence}_{int(frame) + 1:02d}"

@@ -4,6 +4,10 @@ Shapes below are those of a batch; a sample lacks the leading B. All keys are op
 `name` and `size`. Flow is in pixels, x then y, from t0 to t1 (`_backward`: from t1 to t0). Disparities are in
 pixels, positive, both on the grid of `left_t0`: `disparity_t1` is the disparity at time t1 of the point seen
 there. `valid_*` is KITTI's *occ* set (every pixel with truth), `valid_*_noc` its non-occluded subset.
+
+A motion is finite everywhere, and 0 where its file does not know it; its `valid_*` is false there. Backward
+and teacher's flows have no such mask: where they are unknown, `occluded_backward`, `teacher_occluded` and
+`teacher_occluded_backward` are true.
 """
 
 from collections.abc import Sequence

@@ -3,10 +3,13 @@
     # a comment
     000000_10
     000000_10 camera=right
+    000000_09 labels=proxy
 
-The reader takes any id without white space; what an id means is the dataset's business.
+The reader takes any id without white space; what an id means is the dataset's business, and so is where it looks for
+proxy labels (`proxies.py`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,23 +22,56 @@ CAMERAS: tuple[Camera, ...] = ("left", "right")
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """One sample: its id in the dataset and the camera that saw it."""
+    """One sample: its id in the dataset, the camera that saw it, and the folder of its proxy labels, if it has any."""
 
     id: str
     camera: Camera = "left"
+    labels: str | None = None
 
     @property
     def name(self) -> str:
         """The sample's name in batches and output files: the id, `_right` appended for the right camera."""
         return self.id if self.camera == "left" else f"{self.id}_right"
 
+    @property
+    def line(self) -> str:
+        """The entry as a line of a split file."""
+        camera = "" if self.camera == "left" else f" camera={self.camera}"
+        return f"{self.id}{camera}" + ("" if self.labels is None else f" labels={self.labels}")
 
-def read_split(path: str | Path) -> list[SplitEntry]:
+
+@dataclass(frozen=True)
+class BadLine:
+    """A wrong line of a split file, and the words for what is wrong; they name file and line."""
+
+    number: int
+    message: str
+
+
+def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = None) -> list[SplitEntry]:
     """Read a split file, in its order.
+
+    Args:
+        path: of the file.
+        check: raises UserError for an entry that the dataset cannot have; file and line are put before its words.
 
     Raises:
         UserError: if the file is missing, holds no sample, or has a wrong or repeated line (file and line are
             named).
+    """
+    entries, bad = examine_split(path, check)
+    if bad:
+        raise UserError(bad[0].message)
+    return entries
+
+
+def examine_split(
+    path: str | Path, check: Callable[[SplitEntry], object] | None = None, may_be_empty: bool = False
+) -> tuple[list[SplitEntry], list[BadLine]]:
+    """Read a split file as `read_split` does, but go on after wrong lines, and return these, too.
+
+    Raises:
+        UserError: if the file is missing, or holds no line and `may_be_empty` is not set.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,46 +82,54 @@ def read_split(path: str | Path) -> list[SplitEntry]:
         raise UserError(f"The split file {path} cannot be read as text: {error}") from error
 
     line_of: dict[SplitEntry, int] = {}
+    bad: list[BadLine] = []
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].split()
         if not words:
             continue
-        entry = _parse(words, f"{path}, line {number}")
-        if entry in line_of:
-            raise UserError(
-                f"{path}, line {number}: {line.strip()!r} repeats line {line_of[entry]}. Remove one of them."
-            )
-        line_of[entry] = number
-    if not line_of:
+        try:
+            entry = _parse(words)
+            if check is not None:
+                check(entry)
+            if entry in line_of:
+                raise UserError(f"{line.strip()!r} repeats line {line_of[entry]}. Remove one of them.")
+        except UserError as error:
+            bad.append(BadLine(number, f"{path}, line {number}: {error}"))
+        else:
+            line_of[entry] = number
+    if not line_of and not bad and not may_be_empty:
         raise UserError(
             f"The split {path} is empty: it names no sample. Put one id a line in it (for KITTI: 000000_10), "
             "or write the standard splits with `flowdistill data splits --output data_splits`."
         )
-    return list(line_of)
+    return list(line_of), bad
 
 
-def _parse(words: list[str], place: str) -> SplitEntry:
+def _parse(words: list[str]) -> SplitEntry:
     id_, *options = words
     if "=" in id_:
-        raise UserError(f"{place}: a line starts with the sample's id, not with {id_!r}.")
+        raise UserError(f"a line starts with the sample's id, not with {id_!r}.")
     camera: Camera = "left"
+    labels: str | None = None
     seen: set[str] = set()
     for option in options:
         key, equals, value = option.partition("=")
         if key in seen:
-            raise UserError(f"{place}: {key}= is given twice.")
+            raise UserError(f"{key}= is given twice.")
         seen.add(key)
-        if key == "labels" and equals:
+        if key == "camera" and equals:
+            if value not in CAMERAS:
+                raise UserError(f"the camera is left or right, not {value!r}.")
+            camera = value
+        elif key == "labels" and equals:
+            if not value:
+                raise UserError(f"labels= names no folder. Write labels=FOLDER, or leave it out.")
+            labels = value
+        else:
             raise UserError(
-                f"{place}: {option!r} asks for proxy labels, which this version does not read yet. "
-                "Remove the option to use the dataset's own labels."
+                f"{option!r} is not understood. A line is `<id> [camera=left|right] [labels=<folder>]`."
             )
-        if key != "camera" or not equals:
-            raise UserError(f"{place}: {option!r} is not understood. A line is `<id> [camera=left|right]`.")
-        if value not in CAMERAS:
-            raise UserError(f"{place}: the camera is left or right, not {value!r}.")
-        camera = value
-    return SplitEntry(id_, camera)
+    return SplitEntry(id_, camera, labels)
 
 
 def _missing(path: Path) -> str:

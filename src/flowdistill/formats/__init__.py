@@ -1,27 +1,38 @@
 """Files of motion and pictures: numpy arrays (H, W, C), top row first; atomic writing; clear errors.
 
 Everything that cannot be read as its format raises `FormatError`, which names the file, what was expected and
-what was found. Wrong arrays given to a writer raise ValueError.
+what was found. `inspect_*` looks at headers and lengths only. Wrong arrays given to a writer raise ValueError.
 """
 
 from flowdistill.formats.atomic import write_atomically
 from flowdistill.formats.errors import FormatError
-from flowdistill.formats.flo import read_flo, write_flo
-from flowdistill.formats.image import read_image, read_object_map, write_image
+from flowdistill.formats.flo import inspect_flo, read_flo, write_flo
+from flowdistill.formats.image import inspect_image, read_image, write_image
 from flowdistill.formats.kitti import (
+    inspect_kitti_disparity,
+    inspect_kitti_flow,
     read_kitti_disparity,
     read_kitti_flow,
     write_kitti_disparity,
     write_kitti_flow,
 )
-from flowdistill.formats.pfm import read_pfm, write_pfm
+from flowdistill.formats.masks import inspect_mask, inspect_object_map, read_mask, read_object_map, write_mask
+from flowdistill.formats.pfm import inspect_pfm, read_pfm, write_pfm
 
 __all__ = [
     "FormatError",
+    "inspect_flo",
+    "inspect_image",
+    "inspect_kitti_disparity",
+    "inspect_kitti_flow",
+    "inspect_mask",
+    "inspect_object_map",
+    "inspect_pfm",
     "read_flo",
     "read_image",
     "read_kitti_disparity",
     "read_kitti_flow",
+    "read_mask",
     "read_object_map",
     "read_pfm",
     "write_atomically",
@@ -29,5 +40,6 @@ __all__ = [
     "write_image",
     "write_kitti_disparity",
     "write_kitti_flow",
+    "write_mask",
     "write_pfm",
 ]

@@ -32,6 +32,19 @@ def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:
     return content
 
 
+def read_start(path: str | os.PathLike[str], expected: str, length: int) -> tuple[bytes, int]:
+    """The first `length` bytes of a file, or all where it is shorter, and its size in bytes. Raises as `read_bytes`."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(length)
+            size = os.fstat(file.fileno()).st_size
+    except (OSError, ValueError) as error:
+        raise format_error(path, expected, system_reason(error)) from error
+    if not start:
+        raise format_error(path, expected, "an empty file")
+    return start, size
+
+
 def system_reason(error: Exception) -> str:
     """What the operating system said, in a phrase that follows 'found'."""
     if isinstance(error, FileNotFoundError):

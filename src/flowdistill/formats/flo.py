@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes
+from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes, read_start
 
 _MAGIC = struct.pack("<f", 202021.25)
 _HEADER = struct.Struct("<4sii")
@@ -23,17 +23,27 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or absurd dimensions.
     """
     content = read_bytes(path, "a .flo file")
-    if content[:4] != _MAGIC:
-        raise format_error(path, f"the magic number {_MAGIC!r} of a .flo file", repr(content[:4]))
-    if len(content) < _HEADER.size:
-        raise format_error(path, f"a .flo header of {_HEADER.size} bytes", f"a file of {len(content)} bytes")
-    _, width, height = _HEADER.unpack_from(content)
-    check_sides(path, height, width, "a .flo file")
-    size = _HEADER.size + height * width * 8
-    if len(content) != size:
-        raise format_error(path, f"{size} bytes for a flow of {height} x {width}", f"{len(content)} bytes")
+    height, width = _parse_header(path, content[: _HEADER.size], len(content))
     stored = np.frombuffer(content, dtype="<f4", offset=_HEADER.size)
     return stored.reshape(height, width, 2).astype(np.float32)
+
+
+def inspect_flo(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width, by the header and the length of the file. Raises FormatError as `read_flo`."""
+    return _parse_header(path, *read_start(path, "a .flo file", _HEADER.size))
+
+
+def _parse_header(path: str | os.PathLike[str], start: bytes, length: int) -> tuple[int, int]:
+    if start[:4] != _MAGIC:
+        raise format_error(path, f"the magic number {_MAGIC!r} of a .flo file", repr(start[:4]))
+    if length < _HEADER.size:
+        raise format_error(path, f"a .flo header of {_HEADER.size} bytes", f"a file of {length} bytes")
+    _, width, height = _HEADER.unpack_from(start)
+    check_sides(path, height, width, "a .flo file")
+    size = _HEADER.size + height * width * 8
+    if length != size:
+        raise format_error(path, f"{size} bytes for a flow of {height} x {width}", f"{length} bytes")
+    return height, width
 
 
 def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes
-from flowdistill.formats.png import GREY, PALETTE, RGB, SIGNATURE, decode, inspect_png, read_png
+from flowdistill.formats.errors import MAX_SIDE, FormatError, check_sides, format_error, read_bytes, read_start
+from flowdistill.formats.jpeg import JPEG_START, decode_jpeg, inspect_jpeg
+from flowdistill.formats.png import GREY, PALETTE, RGB, SIGNATURE, PngHeader, decode_png, inspect_png, read_png_header
 
 Pixels = npt.NDArray[np.uint8]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm")
-_JPEG_START = b"\xff\xd8\xff"
 _JPEG_QUALITY = 95
 _PNM_SEPARATOR = rb"(?:\s|#[^\n]*\n)+"
 _PNM_HEADER = re.compile(
@@ -28,13 +28,6 @@ _PNM_HEADER = re.compile(
     + rb"(\d{1,10})\s"
 )
 _PNM_HEADER_LIMIT = 4096
-# In JPEG's entropy-coded data 0xff is followed by 0 (a stuffed byte), a restart marker's code or a fill byte;
-# followed by anything else it starts a segment.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-_JPEG_END = 0xD9
-# Every block of 8 x 8 pixels takes at least one bit, so a byte holds 512 pixels; twice that for safety.
-_JPEG_LIMIT = 1024
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -45,17 +38,30 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     """
     content = read_bytes(path, "an image (PNG, JPEG or PPM)")
     if content.startswith(SIGNATURE):
-        height, width = _check_png(path, content)
-    elif content.startswith(_JPEG_START):
-        height, width = _check_jpeg(path, content)
-    elif content[:2] in (b"P5", b"P6"):
+        return _read_png(path, content)
+    if content.startswith(JPEG_START):
+        return decode_jpeg(path, content)
+    if content[:2] in (b"P5", b"P6"):
         return _read_pnm(path, content)
-    else:
-        raise format_error(
-            path, "an image (PNG, JPEG or binary PPM)", f"a file that starts with {content[:8]!r}"
-        )
-    pixels = decode(path, content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, height, width)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), dtype=np.uint8)
+    raise _unknown_format(path, content)
+
+
+def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width, by the header (JPEG: all markers) and the length of the file; no pixel is decoded.
+
+    Raises FormatError for what is no such file, and for one that is cut off.
+    """
+    start, size = read_start(path, "an image (PNG, JPEG or PPM)", _PNM_HEADER_LIMIT)
+    if start.startswith(SIGNATURE):
+        header = read_png_header(path, "an image")
+        _check_png_kind(path, header)
+        return header.height, header.width
+    if start.startswith(JPEG_START):
+        return inspect_jpeg(path, read_bytes(path, "an image"))
+    if start[:2] in (b"P5", b"P6"):
+        height, width, _, _ = _parse_pnm(path, start, size)
+        return height, width
+    raise _unknown_format(path, start)
 
 
 def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
@@ -84,68 +90,49 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     write_atomically(path, content.data)
 
 
-def read_object_map(path: str | os.PathLike[str]) -> Pixels:
-    """Reads KITTI's object map (H, W) uint8: 0 is background, other values are the objects' ids.
-
-    Raises FormatError unless the file is an undamaged 8-bit grey PNG.
-    """
-    return read_png(path, 8, GREY, "KITTI object map").astype(np.uint8, copy=False)
-
-
-def _check_png(path: str | os.PathLike[str], content: bytes) -> tuple[int, int]:
+def _read_png(path: str | os.PathLike[str], content: bytes) -> Pixels:
     header = inspect_png(path, content)
-    eight_bit = header.bit_depth == 8 and header.colour_type in (GREY, RGB)
-    if header.transparent or not (eight_bit or header.colour_type == PALETTE):
-        expected = "an image: an 8-bit grey, RGB or palette PNG without transparency"
-        raise format_error(path, expected, f"{header}, {header.height} x {header.width}")
-    return header.height, header.width
-
-
-def _check_jpeg(path: str | os.PathLike[str], content: bytes) -> tuple[int, int]:
-    """Height and width of a JPEG that is 8-bit, grey or colour, and whole up to its end marker."""
-    size: tuple[int, int] | None = None
-    position = 2
-    while True:
-        marker = _JPEG_MARKER.search(content, position)
-        if marker is None:
-            raise format_error(path, "a JPEG that ends with its end marker", "a file without one (truncated)")
-        code, body = marker[0][1], marker.end()
-        if code == _JPEG_END:
-            break
-        length = int.from_bytes(content[body : body + 2], "big")
-        if code in _JPEG_FRAMES:
-            if body + 8 > len(content):
-                raise format_error(path, "a JPEG frame header", "the file's end (truncated)")
-            bits, components = content[body + 2], content[body + 7]
-            size = (
-                int.from_bytes(content[body + 3 : body + 5], "big"),
-                int.from_bytes(content[body + 5 : body + 7], "big"),
-            )
-            if bits != 8 or components not in (1, 3):
-                raise format_error(
-                    path, "an image: 8 bit, 1 or 3 channels", f"JPEG, {bits} bit, {components} channels"
-                )
-        position = body + length
-    if size is None:
-        raise format_error(path, "a JPEG with a frame", "none before its end marker")
-    check_sides(path, *size, "a JPEG")
-    if size[0] * size[1] > len(content) * _JPEG_LIMIT:
-        expected = f"compressed pixels for {size[0]} x {size[1]}"
-        raise format_error(path, expected, f"a file of {len(content)} bytes, too few to hold them")
-    return size
+    _check_png_kind(path, header)
+    pixels = decode_png(path, content, header).astype(np.uint8, copy=False)
+    if header.colour_type == GREY:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    if header.colour_type == RGB:
+        return pixels
+    colours = len(header.palette) // 3
+    if len(header.palette) != 3 * colours or not int(pixels.max()) < colours <= 1 << header.bit_depth:
+        found = f"{len(header.palette)} bytes of colours for indices up to {pixels.max()}"
+        raise format_error(path, "a palette PNG with a colour of 3 bytes for each index", found)
+    return np.frombuffer(header.palette, np.uint8).reshape(-1, 3)[pixels]
 
 
 def _read_pnm(path: str | os.PathLike[str], content: bytes) -> Pixels:
-    header = _PNM_HEADER.match(content[:_PNM_HEADER_LIMIT])
+    height, width, channels, offset = _parse_pnm(path, content[:_PNM_HEADER_LIMIT], len(content))
+    stored = np.frombuffer(content, dtype=np.uint8, offset=offset).reshape(height, width, channels)
+    return np.repeat(stored, 3, axis=2) if channels == 1 else stored.copy()
+
+
+def _parse_pnm(path: str | os.PathLike[str], start: bytes, length: int) -> tuple[int, int, int, int]:
+    """Height, width and channels of a PPM or PGM, and where its pixels begin."""
+    header = _PNM_HEADER.match(start)
     if header is None:
-        raise format_error(path, "a PPM header (width, height, maximum)", repr(content[:32]))
+        raise format_error(path, "a PPM header (width, height, maximum)", repr(start[:32]))
     width, height, maximum = (int(number) for number in header.groups())
     check_sides(path, height, width, "a PPM")
     if maximum != 255:
         raise format_error(path, "an image: an 8-bit PPM with the maximum 255", f"the maximum {maximum}")
-    channels = 3 if content[:2] == b"P6" else 1
+    channels = 3 if start[:2] == b"P6" else 1
     size = header.end() + height * width * channels
-    if len(content) != size:
-        raise format_error(path, f"{size} bytes for {height} x {width} x {channels}", f"{len(content)} bytes")
-    stored = np.frombuffer(content, dtype=np.uint8, offset=header.end()).reshape(height, width, channels)
-    return np.repeat(stored, 3, axis=2) if channels == 1 else stored.copy()
+    if length != size:
+        raise format_error(path, f"{size} bytes for {height} x {width} x {channels}", f"{length} bytes")
+    return height, width, channels, header.end()
+
+
+def _check_png_kind(path: str | os.PathLike[str], header: PngHeader) -> None:
+    eight_bit = header.bit_depth == 8 and header.colour_type in (GREY, RGB)
+    if header.transparent or not (eight_bit or header.colour_type == PALETTE):
+        expected = "an image: an 8-bit grey, RGB or palette PNG without transparency"
+        raise format_error(path, expected, f"{header}, {header.height} x {header.width}")
+
+
+def _unknown_format(path: str | os.PathLike[str], start: bytes) -> FormatError:
+    return format_error(path, "an image (PNG, JPEG or binary PPM)", f"a file that starts with {start[:8]!r}")

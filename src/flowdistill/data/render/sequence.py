@@ -63,22 +63,25 @@ class _Moment:
     points: Points
 
 
-def render_scene(seed: int, scene: int, frames: int, size: tuple[int, int]) -> Iterator[RenderedFrame]:
+def render_scene(
+    seed: int, scene: int, frames: int, size: tuple[int, int], stride: int = 1
+) -> Iterator[RenderedFrame]:
     """The frames - 1 successive pairs of a scene, a pure function of (seed, scene) and the size (height, width).
 
-    Frame t does not depend on how many frames are asked for; each picture is rendered once.
+    Frame t does not depend on how many frames are asked for; each picture is rendered once. A `stride` of S takes every
+    S-th moment of the scene: faster motion, larger occlusions.
 
     Raises:
-        UserError: fewer than two frames, a side below 32 pixels, or a negative seed or scene.
+        UserError: fewer than two frames, a side below 32 pixels, a stride below 1, or a negative seed or scene.
     """
-    check_request(seed, frames, size)
+    check_request(seed, frames, size, stride)
     if scene < 0:
         raise UserError(f"scene is {scene}; it must be 0 or more")
     world = sample_scene(seed, scene, size[0] / size[1])
-    return _pairs(world, world.camera(size), frames)
+    return _pairs(world, world.camera(size), range(0, frames * stride, stride))
 
 
-def check_request(seed: int, frames: int, size: tuple[int, int]) -> None:
+def check_request(seed: int, frames: int, size: tuple[int, int], stride: int = 1) -> None:
     """Raise a UserError for a sequence that cannot be rendered."""
     if frames < 2:
         raise UserError(f"frames is {frames}; motion needs at least 2 frames")
@@ -86,13 +89,15 @@ def check_request(seed: int, frames: int, size: tuple[int, int]) -> None:
         raise UserError(f"size is {size[0]}x{size[1]}; each side must have {SMALLEST_SIDE} pixels or more")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
+    if stride < 1:
+        raise UserError(f"stride is {stride}; it must be 1 (every moment) or more")
 
 
-def _pairs(world: Scene, camera: Camera, frames: int) -> Iterator[RenderedFrame]:
+def _pairs(world: Scene, camera: Camera, times: range) -> Iterator[RenderedFrame]:
     rng = np.random.default_rng([*world.texture_seed, 1])
     atlas = Atlas([sample_texture(rng, texels, kind) for kind, texels in world.textures])
-    now = _moment(world, camera, atlas, 0)
-    for time in range(1, frames):
+    now = _moment(world, camera, atlas, times[0])
+    for time in times[1:]:
         following = _moment(world, camera, atlas, time)
         yield _frame(now, following)
         now = following

@@ -1,69 +1,16 @@
-"""KittiDataModule under a real Trainer: views, resume, workers, two processes, and the words of each error."""
+"""MotionDataModule under a real Trainer: views, resume, workers, two processes, and the words of each error."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
-import yaml
-from jsonargparse import ArgumentParser
 from kitti_writer import write_kitti
-from torch import Tensor
+from recorder import Recorder, error_of_fit, trainer
 
-from flowdistill.data import KittiDataModule, View
-from flowdistill.data.datamodule import Shard
-from flowdistill.data.sample import Batch
+from flowdistill.data import MotionDataModule, Source, View
+from flowdistill.data.loaders import Shard
 from flowdistill.errors import UserError
-
-CONFIGS = Path(__file__).parents[2] / "configs" / "data"
-
-
-class Recorder(pl.LightningModule):
-    """Learns nothing, writes down what it is given."""
-
-    def __init__(self, view: str = "flow", needs_labels: bool = False, log: Path | None = None) -> None:
-        super().__init__()
-        self.view = view
-        self.needs_labels = needs_labels
-        self.log_folder = log
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.register_buffer("counter", torch.zeros(()))
-        self.seen: dict[str, list[Batch]] = {"train": [], "val": [], "predict": []}
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        self.seen["train"].append(batch)
-        return self.weight * batch["left_t0"].mean()
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        self.seen["val"].append(batch)
-        if self.log_folder is not None:
-            with (self.log_folder / f"rank{self.global_rank}.txt").open("a") as file:
-                file.write("".join(f"{name}\n" for name in batch["name"]))
-
-    def predict_step(self, batch: Batch, index: int) -> int:
-        self.seen["predict"].append(batch)
-        return 0
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    def names(self, stage: str) -> list[list[str]]:
-        return [batch["name"] for batch in self.seen[stage]]
-
-
-def trainer(**options: Any) -> pl.Trainer:
-    quiet = {
-        "accelerator": "cpu",
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "max_epochs": -1,
-        "check_val_every_n_epoch": None,
-        "num_sanity_val_steps": 0,
-    }
-    return pl.Trainer(**{**quiet, **options})
 
 
 def split(folder: Path, *ids: str) -> str:
@@ -81,6 +28,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
         View(split(tmp_path, *ids[:3]), split(tmp_path, *ids[3:]), crop=(4, 8)) for _ in range(2)
     )
     return {
+        "dataset": "kitti2015",
         "root": str(root),
         "flow": flow,
         "scene_flow": scene_flow,
@@ -92,7 +40,7 @@ def data(tmp_path: Path) -> dict[str, Any]:
 
 def test_flow_model_trains_without_labels_and_validates_with(data: dict[str, Any]) -> None:
     model = Recorder()
-    trainer(max_steps=2, val_check_interval=2).fit(model, datamodule=KittiDataModule(**data))
+    trainer(max_steps=2, val_check_interval=2).fit(model, datamodule=MotionDataModule(**data))
     batch = model.seen["train"][0]
     assert batch["left_t0"].shape == (2, 3, 4, 8)
     assert not {"flow", "right_t0"} & set(batch)
@@ -102,7 +50,7 @@ def test_flow_model_trains_without_labels_and_validates_with(data: dict[str, Any
 
 def test_scene_flow_model_gets_four_images_and_labels(data: dict[str, Any]) -> None:
     model = Recorder("scene_flow", needs_labels=True)
-    trainer(max_steps=1, limit_val_batches=0).fit(model, datamodule=KittiDataModule(**data))
+    trainer(max_steps=1, limit_val_batches=0).fit(model, datamodule=MotionDataModule(**data))
     batch = model.seen["train"][0]
     assert batch["right_t1"].shape == (2, 3, 4, 8)
     assert batch["disparity_t1"].shape == (2, 1, 4, 8)
@@ -111,14 +59,14 @@ def test_scene_flow_model_gets_four_images_and_labels(data: dict[str, Any]) -> N
 def test_validate_test_and_predict_take_their_splits(data: dict[str, Any], tmp_path: Path) -> None:
     data["flow"].predict_split = split(tmp_path, "000000_10")
     model = Recorder()
-    trainer().predict(model, datamodule=KittiDataModule(**data))
+    trainer().predict(model, datamodule=MotionDataModule(**data))
     assert model.names("predict") == [["000000_10"]]
     assert "flow" not in model.seen["predict"][0]
     data["flow"].predict_split = None
-    trainer().predict(model, datamodule=KittiDataModule(**data, predict_labels=True))
+    trainer().predict(model, datamodule=MotionDataModule(**data, predict_labels=True))
     assert model.names("predict")[1:] == [["000003_10"], ["000004_10"]]
     assert "flow" in model.seen["predict"][-1]
-    trainer().validate(model, datamodule=KittiDataModule(**data, val_labels=False), verbose=False)
+    trainer().validate(model, datamodule=MotionDataModule(**data, val_labels=False), verbose=False)
     assert model.names("val") == [["000003_10"], ["000004_10"]]
     assert "flow" not in model.seen["val"][0]
 
@@ -126,7 +74,7 @@ def test_validate_test_and_predict_take_their_splits(data: dict[str, Any], tmp_p
 def test_scan_needs_no_split_file(data: dict[str, Any]) -> None:
     data["flow"] = View("scan", "scan")
     model = Recorder()
-    trainer().validate(model, datamodule=KittiDataModule(**data), verbose=False)
+    trainer().validate(model, datamodule=MotionDataModule(**data), verbose=False)
     assert model.names("val") == [[f"{sequence:06d}_10"] for sequence in range(5)]
 
 
@@ -137,13 +85,13 @@ def test_resumed_run_goes_on_with_the_samples_it_would_have_seen(
     data["flow"].flips = True
     whole, first, second = Recorder(), Recorder(), Recorder()
     options = {"limit_val_batches": 0, "accumulate_grad_batches": accumulate}
-    trainer(max_steps=5, **options).fit(whole, datamodule=KittiDataModule(**data))
+    trainer(max_steps=5, **options).fit(whole, datamodule=MotionDataModule(**data))
     interrupted = trainer(max_steps=2, **options)
-    interrupted.fit(first, datamodule=KittiDataModule(**data))
+    interrupted.fit(first, datamodule=MotionDataModule(**data))
     interrupted.save_checkpoint(tmp_path / "a.ckpt")
     data["num_workers"] = 2
     resumed = trainer(max_steps=5, **options)
-    resumed.fit(second, datamodule=KittiDataModule(**data), ckpt_path=tmp_path / "a.ckpt")
+    resumed.fit(second, datamodule=MotionDataModule(**data), ckpt_path=tmp_path / "a.ckpt")
     assert len(whole.seen["train"]) == 5 * accumulate
     assert first.names("train") + second.names("train") == whole.names("train")
     for batch, other in zip(whole.seen["train"][2 * accumulate :], second.seen["train"], strict=True):
@@ -152,10 +100,10 @@ def test_resumed_run_goes_on_with_the_samples_it_would_have_seen(
 
 def test_later_epochs_go_on_too(data: dict[str, Any]) -> None:
     whole, epochs = Recorder(), Recorder()
-    trainer(max_steps=6, limit_val_batches=0).fit(whole, datamodule=KittiDataModule(**data))
+    trainer(max_steps=6, limit_val_batches=0).fit(whole, datamodule=MotionDataModule(**data))
     data["num_workers"] = 1
     run = trainer(max_epochs=3, limit_train_batches=2, limit_val_batches=0, check_val_every_n_epoch=1)
-    run.fit(epochs, datamodule=KittiDataModule(**data))
+    run.fit(epochs, datamodule=MotionDataModule(**data))
     assert epochs.names("train") == whole.names("train")
 
 
@@ -163,7 +111,7 @@ def test_later_epochs_go_on_too(data: dict[str, Any]) -> None:
 def test_overfit_batches_repeats_the_same_batches(data: dict[str, Any]) -> None:
     model = Recorder()
     trainer(overfit_batches=2, max_steps=6, limit_val_batches=0).fit(
-        model, datamodule=KittiDataModule(**data)
+        model, datamodule=MotionDataModule(**data)
     )
     names = model.names("train")
     assert names == names[:2] * 3
@@ -175,7 +123,7 @@ def test_two_processes_see_every_validation_sample_once(data: dict[str, Any], tm
     data["flow"] = View(split(tmp_path, *ids), split(tmp_path, *ids))
     model = Recorder(log=tmp_path)
     run = trainer(devices=2, strategy="ddp_fork", max_steps=1, val_check_interval=1)
-    run.fit(model, datamodule=KittiDataModule(**data))
+    run.fit(model, datamodule=MotionDataModule(**data))
     ranks = [(tmp_path / f"rank{rank}.txt").read_text().split() for rank in range(2)]
     assert ranks == [ids[0::2], ids[1::2]]
 
@@ -189,7 +137,7 @@ def test_shards_are_disjoint_and_complete() -> None:
 
 
 def test_fewer_samples_than_processes_is_an_error(data: dict[str, Any]) -> None:
-    module = KittiDataModule(**data)
+    module = MotionDataModule(**data)
     module.trainer = _StubTrainer(Recorder(), world_size=3)  # type: ignore[assignment]
     with pytest.raises(UserError, match=r"2 samples for 3 processes.*--trainer\.devices 2"):
         module.val_dataloader()
@@ -203,17 +151,15 @@ class _StubTrainer:
         self.world_size = world_size
 
 
-def error_of_fit(data: dict[str, Any], model: pl.LightningModule | None = None) -> str:
-    with pytest.raises(UserError) as caught:
-        trainer(max_steps=1).fit(model or Recorder(), datamodule=KittiDataModule(**data))
-    return str(caught.value)
-
-
 def test_view_that_is_not_configured(data: dict[str, Any]) -> None:
     data["flow"] = None
     text = error_of_fit(data)
     for said in ("Recorder needs the flow view", "data.init_args.flow", "configs/data/kitti.yaml"):
         assert said in text
+    data |= {"dataset": "sintel", "scene_flow": None}
+    text = error_of_fit(data, Recorder("scene_flow"))
+    assert "needs the scene_flow view" in text
+    assert "MPI-Sintel has one camera: take another data config" in text
 
 
 def test_model_that_names_no_view(data: dict[str, Any]) -> None:
@@ -241,34 +187,44 @@ def test_worker_errors_keep_their_words(data: dict[str, Any]) -> None:
         ({"batch_size": 0}, "batch_size must be 1 or more, not 0"),
         ({"num_workers": -1}, "num_workers must be 0 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
-        ({"scene_flow": View("a", "b", flips=True)}, r"scene_flow\.flips: flips would swap the cameras"),
+        ({"scene_flow": View("a", "b", flips=True)}, r"scene_flow\.flips: a left-right flip would swap"),
         ({"flow": View("a", "b", colour=1.5)}, r"flow\.colour is a probability"),
         ({"flow": View("a", "b", crop=(0, 4))}, r"flow\.crop is \[height, width\]"),
+        ({"dataset": "kiti2015"}, r"'kiti2015' is unknown; known: .*Did you mean kitti2015"),
+        (
+            {"options": {"part": "test"}},
+            r"options\.part of kitti2015 is one of training, testing, not 'test'",
+        ),
+        ({"flow": View("a", "b", train_sources=[])}, r"flow\.train_sources is empty"),
+        (
+            {"flow": View("a", "b", train_sources=[Source("a")])},
+            r"flow has both train_split and train_sources",
+        ),
     ],
 )
 def test_wrong_settings_are_named_at_once(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        KittiDataModule(root="x", **change)
+        MotionDataModule(**{"dataset": "kitti2015", "root": "x", **change})
 
 
-# jsonargparse renames `instantiate_classes` in 4.49; ours may be older.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", ["kitti", "frames", "rendered"])
-def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DATA_ROOT", raising=False)
-    parser = ArgumentParser(parser_mode="omegaconf", exit_on_error=False)
-    parser.add_subclass_arguments(pl.LightningDataModule, "data")
-    parser.add_argument("--trainer.limit_val_batches", type=int)  # frames.yaml limits validation
-    config = parser.parse_path(str(CONFIGS / f"{name}.yaml"))
-    module = parser.instantiate_classes(config).data
-    assert isinstance(module, KittiDataModule)
-    written = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["init_args"]
-    for view in ("flow", "scene_flow"):
-        assert (module.views[view] is not None) == (view in written)
-        if view in written and "crop" in written[view]:
-            assert module.views[view].crop == (320, 896)  # type: ignore[union-attr]
-    for split_file in {
-        view[key] for view in written.values() if isinstance(view, dict) for key in view if "split" in key
-    }:
-        assert split_file == "scan" or (CONFIGS.parents[1] / split_file).is_file()
-    assert (module.root == "") == (name != "rendered")
+def test_splits_that_are_not_set(data: dict[str, Any]) -> None:
+    data["flow"] = View(None, data["flow"].val_split)
+    assert "data.init_args.flow.train_split is not set" in error_of_fit(data)
+    data["flow"] = View("scan")
+    with pytest.raises(UserError, match=r"data\.init_args\.flow\.val_split is not set"):
+        trainer().validate(Recorder(), datamodule=MotionDataModule(**data), verbose=False)
+
+
+def test_colours_that_the_device_applies_are_those_of_the_workers(data: dict[str, Any]) -> None:
+    batches = []
+    for place in ("workers", "device"):
+        data["flow"].colour, data["flow"].photometric_on = 1.0, place
+        model = Recorder()
+        trainer(max_steps=1, limit_val_batches=0).fit(model, datamodule=MotionDataModule(**data))
+        batches.append(model.seen["train"][0])
+    assert set(batches[0]) == set(batches[1])
+    torch.testing.assert_close(batches[1]["left_t0"], batches[0]["left_t0"], atol=2e-5, rtol=0)
+    data["flow"].colour = 0.0
+    plain = Recorder()
+    trainer(max_steps=1, limit_val_batches=0).fit(plain, datamodule=MotionDataModule(**data))
+    assert (batches[1]["left_t0"] - plain.seen["train"][0]["left_t0"]).abs().max() > 0.05

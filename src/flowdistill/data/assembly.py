@@ -1,0 +1,142 @@
+"""From the contents of files to a sample of the batch contract: signs, masks, units.
+
+One rule a quantity, the same for every dataset:
+
+* images become float32 RGB in [0, 1];
+* disparities become positive, and a change is added to the disparity it belongs to, so that `disparity_t1` is absolute;
+* where a motion is unknown it is 0 and not valid (backward and teacher's flow: occluded); a disparity is valid where it
+  is positive;
+* `valid_flow_noc` is `valid_flow` outside `occluded`, where the files do not state it themselves.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowdistill.data.calibration import Calibration
+from flowdistill.data.files import Content, SampleFile
+from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSIONS, PIXEL_MAPS, VALID_MASKS
+from flowdistill.data.splits import Camera
+from flowdistill.errors import UserError
+
+# Flows without a valid mask of their own: what is unknown counts as occluded.
+# Nothing is to be learned there, either way.
+_OCCLUSION_OF = {
+    "flow_backward": "occluded_backward",
+    "teacher_flow": "teacher_occluded",
+    "teacher_flow_backward": "teacher_occluded_backward",
+}
+# What a view is about. Other keys are extras: nothing is wrong with a sample that lacks them.
+ESSENTIAL = frozenset(
+    key
+    for key in PIXEL_MAPS
+    if key.startswith("teacher_") or key.removeprefix("valid_") in (*IMAGES, "flow", *DISPARITIES)
+)
+
+
+def keys_of(files: Iterable[SampleFile]) -> set[str]:
+    """The keys that a sample of these files has, beside `name` and `size`; nothing is read."""
+    keys: set[str] = set()
+    for file in files:
+        keys.add(file.key)
+        if file.kind.quantity == "calibration":
+            keys.add("baseline")
+        elif _is_motion(file):
+            keys.add(_OCCLUSION_OF.get(file.key, f"valid_{file.key}"))
+    if {"occluded", "valid_flow"} <= keys:
+        keys.add("valid_flow_noc")
+    return keys
+
+
+def add_content(
+    sample: dict[str, Any], file: SampleFile, content: Content | Calibration, camera: Camera
+) -> None:
+    """Add what a file holds to the sample that is being made, in the order of `MotionDataset.files`.
+
+    Raises:
+        UserError: most of the disparities have the wrong sign.
+    """
+    key = file.key
+    if isinstance(content, Calibration):
+        sample[key] = torch.from_numpy(content.intrinsics(camera))
+        sample["baseline"] = torch.tensor(content.baseline, dtype=torch.float32)
+    elif file.kind.quantity == "image":
+        sample[key] = _to_map(content.values).to(torch.float32).div_(255)
+    elif file.kind.quantity == "object_map":
+        sample[key] = _to_map(content.values > 0)
+    elif file.kind.quantity == "mask":
+        _add_mask(sample, key, _to_map(content.values))
+    elif content.valid is None:
+        raise ValueError(f"{file.path}: the reader of a {file.kind.title} must say what is valid")
+    elif _is_motion(file):
+        _add_motion(sample, file, content.values, content.valid)
+    else:
+        sample[key] = torch.from_numpy(content.valid[None])
+
+
+def finish(sample: dict[str, Any]) -> None:
+    """Add what follows from the rest."""
+    if "occluded" in sample and "valid_flow" in sample and "valid_flow_noc" not in sample:
+        sample["valid_flow_noc"] = sample["valid_flow"] & ~sample["occluded"]
+
+
+def _is_motion(file: SampleFile) -> bool:
+    return file.kind.quantity in ("flow", "disparity", "disparity_change") and file.key not in VALID_MASKS
+
+
+def _add_motion(sample: dict[str, Any], file: SampleFile, values: np.ndarray, known: np.ndarray) -> None:
+    key, kind = file.key, file.kind
+    motion, valid = _to_map(values), torch.from_numpy(known[None])
+    if kind.sign < 0:
+        motion.neg_()
+    if kind.quantity == "disparity":
+        positive = motion > 0
+        _check_sign(file, positive, valid)
+        valid &= positive
+    elif kind.quantity == "disparity_change":
+        motion += sample["disparity_t0"]
+        # A disparity of 0 or less at t1 is a point that passed the camera.
+        valid &= sample["valid_disparity_t0"] & (motion > 0)
+    if kind.holds_unknown and not valid.all():
+        motion.masked_fill_(~valid, 0)
+    sample[key] = motion
+    if key in _OCCLUSION_OF:
+        sample[_OCCLUSION_OF[key]] = ~valid
+    else:
+        sample[f"valid_{key}"] = valid
+
+
+def _add_mask(sample: dict[str, Any], key: str, mask: Tensor) -> None:
+    if key in OCCLUSIONS:
+        sample[key] = mask | sample[key] if key in sample else mask
+    else:
+        # What is marked leaves the mask: that of the key, or for a `_noc` key that of all pixels with truth.
+        sample[key] = sample[key.removesuffix("_noc")] & ~mask
+
+
+def _check_sign(file: SampleFile, positive: Tensor, valid: Tensor) -> None:
+    # numpy counts a mask many times as fast as torch sums one.
+    right, total = (int(np.count_nonzero(mask.numpy())) for mask in (positive & valid, valid))
+    if 2 * right < total:
+        stored, found = ("positive", "negative or 0") if file.kind.sign > 0 else ("negative", "positive or 0")
+        raise UserError(
+            f"{file.path}: this layout stores the disparities of this camera as {stored} numbers, but here "
+            f"{total - right} of {total} are {found}. Does the file belong to another layout or to the other camera?"
+        )
+
+
+def _to_map(values: np.ndarray) -> Tensor:
+    """(H, W, C) to (C, H, W), dtype kept."""
+    height, width, channels = values.shape
+    if channels == 1:
+        return torch.from_numpy(values.reshape(1, height, width))
+    planes = np.empty((channels, height, width), values.dtype)
+    if values.flags.c_contiguous:
+        cv2.split(values, list(planes))  # into these very planes, three times as fast as a transposed copy
+    else:
+        planes[...] = values.transpose(2, 0, 1)
+    return torch.from_numpy(planes)

@@ -1,0 +1,95 @@
+"""FlyingChairs' official split: 22,232 pairs to train on and 640 to validate on.
+
+The data set's page offers it as `FlyingChairs_train_val.txt`: one line a pair, in order, 1 = training, 2 = validation.
+Where that file lies beside the data it decides; else the ids below do, which are the same split.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from flowdistill.data.notes import note
+from flowdistill.errors import UserError
+
+Part = Literal["train", "val"]
+
+PAIRS = 22_872
+FILE = "FlyingChairs_train_val.txt"
+_LINE: dict[str, str] = {"train": "1", "val": "2"}
+
+_VALIDATION = """
+    6 18 43 46 59 63 97 112 118 121 122 132 133 153 161 249 264 265 292 294 296 300 317 321 337 338 344 359 400 402
+    430 439 469 477 495 510 529 532 573 582 584 589 594 682 689 697 715 768 787 811 826 837 842 884 918 938 943 971
+    975 981 1017 1044 1065 1119 1122 1134 1154 1156 1159 1160 1174 1188 1220 1238 1239 1260 1267 1279 1297 1355 1379
+    1388 1495 1509 1519 1575 1602 1615 1669 1674 1700 1713 1715 1738 1842 1873 1880 1902 1922 1935 1962 1968 1979
+    2019 2031 2040 2044 2062 2114 2205 2217 2237 2251 2275 2293 2311 2343 2360 2375 2383 2400 2416 2420 2484 2503
+    2505 2577 2590 2591 2623 2625 2637 2652 2656 2659 2660 2665 2673 2707 2708 2710 2726 2733 2762 2828 2865 2867
+    2906 2923 2930 2967 2973 2994 3011 3026 3032 3041 3042 3071 3114 3125 3130 3138 3142 3158 3184 3207 3220 3248
+    3254 3273 3277 3322 3329 3334 3339 3342 3347 3352 3397 3420 3431 3434 3449 3456 3464 3504 3527 3530 3538 3556
+    3578 3585 3592 3595 3598 3604 3614 3616 3671 3677 3679 3698 3724 3729 3735 3746 3751 3753 3780 3783 3814 3818
+    3820 3855 3886 3945 3948 3971 3986 4012 4023 4072 4076 4133 4159 4168 4191 4195 4208 4247 4250 4299 4308 4318
+    4319 4320 4321 4383 4400 4402 4408 4417 4424 4485 4492 4494 4518 4526 4539 4579 4607 4610 4621 4624 4638 4647
+    4663 4669 4717 4740 4748 4771 4775 4777 4786 4801 4846 4864 4892 4905 4923 4926 4957 4964 4965 4995 5012 5020
+    5037 5039 5042 5056 5119 5123 5131 5163 5165 5179 5197 5228 5267 5271 5274 5280 5300 5311 5315 5364 5376 5385
+    5394 5415 5418 5434 5449 5495 5506 5510 5526 5567 5582 5603 5610 5621 5654 5671 5679 5691 5701 5704 5725 5753
+    5766 5804 5812 5861 5882 5896 5913 5916 5941 5953 5967 5978 5989 6008 6038 6062 6070 6081 6112 6128 6147 6162
+    6167 6169 6179 6183 6191 6221 6236 6254 6271 6344 6373 6380 6411 6412 6443 6454 6482 6499 6501 6510 6533 6542
+    6544 6561 6577 6581 6595 6596 6610 6626 6630 6645 6659 6674 6681 6699 6700 6703 6706 6742 6760 6786 6793 6795
+    6810 6811 6831 6839 6870 6872 6890 6926 6996 7004 7027 7030 7081 7083 7098 7103 7117 7166 7201 7233 7272 7283
+    7325 7334 7336 7373 7388 7408 7473 7475 7483 7490 7500 7517 7534 7537 7567 7621 7655 7692 7705 7723 7747 7751
+    7774 7807 7822 7828 7852 7874 7881 7885 7905 7913 7949 7965 7966 7985 7990 7993 8036 8051 8075 8092 8095 8114
+    8117 8152 8160 8172 8180 8195 8196 8240 8264 8291 8296 8313 8368 8375 8388 8408 8438 8440 8519 8557 8589 8598
+    8602 8652 8658 8724 8760 8764 8786 8803 8814 8827 8855 8857 8867 8919 8923 8924 8933 8959 8968 9004 9019 9079
+    9096 9105 9113 9130 9148 9171 9172 9198 9201 9250 9254 9271 9283 9289 9296 9322 9324 9325 9348 9400 9404 9418
+    9427 9428 9440 9469 9487 9497 9512 9517 9519 9530 9558 9564 9565 9585 9587 9592 9600 9601 9602 9633 9655 9668
+    9679 9697 9717 9724 9741 9821 9825 9826 9829 9864 9867 9869 9890 9930 9939 9954 9968 10020 10021 10026 10060
+    10112 10119 10126 10175 10195 10202 10203 10221 10222 10227 10243 10251 10277 10296 10303 10306 10328 10352
+    10361 10370 10394 10408 10439 10456 10464 10466 10471 10479 10504 10509 10510 10810 11081 11332 11608 11611
+    11865 12391 12394 12397 12400 12672 12922 12931 13179 13454 13718 14500 14518 14776 15298 15557 15835 15840
+    16127 16128 16387 16634 16645 16652 17167 17170 17959 17960 17963 18225 21177 21181 21191 21803 21804 21807
+    22585 22858 22859 22867
+"""
+VALIDATION = frozenset(int(number) for number in _VALIDATION.split())
+
+
+def split_ids(part: str) -> list[str]:
+    """The ids of `train` or `val` in the full data set, without looking at any file."""
+    return [f"{pair:05d}" for pair in range(1, PAIRS + 1) if (pair in VALIDATION) == (part == "val")]
+
+
+def official_ids(root: str, part: str) -> list[str]:
+    """The ids of `train` or `val`, by the text file if it lies in the root (or in FlyingChairs_release), else by ours.
+
+    Raises:
+        UserError: a line of the file is neither 1 nor 2, or none is of this part.
+    """
+    for path in (Path(root, FILE), Path(root, "FlyingChairs_release", FILE)):
+        if path.is_file():
+            ids = _ids_by_file(path, part)
+            note(f"official:{part}: {len(ids)} pairs by {path}")
+            return ids
+    ids = split_ids(part)
+    note(
+        f"official:{part}: {len(ids)} pairs, as in data_splits/chairs_{part}.txt (there is no {FILE} in {root})"
+    )
+    return ids
+
+
+def _ids_by_file(path: Path, part: str) -> list[str]:
+    lines = _lines(path)
+    for number, line in enumerate(lines, start=1):
+        if line.strip() not in _LINE.values():
+            raise UserError(
+                f"{path}, line {number}: expected 1 (training) or 2 (validation), found {line.strip()[:40]!r}."
+            )
+    ids = [f"{pair:05d}" for pair, line in enumerate(lines, start=1) if line.strip() == _LINE[part]]
+    if not ids:
+        raise UserError(f"{path} gives no pair to {part}: it has no line {_LINE[part]}.")
+    return ids
+
+
+def _lines(path: Path) -> Sequence[str]:
+    try:
+        return path.read_text(encoding="ascii").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text: {error}") from error

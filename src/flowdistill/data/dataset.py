@@ -1,0 +1,304 @@
+"""The base of every dataset: which files are there, reading them, and the words for what is wrong with them.
+
+A dataset's own file states its layout, units, signs and masks, and what the ids of its split files mean.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from tqdm import tqdm
+
+from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of
+from flowdistill.data.files import Content, Group, SampleFile
+from flowdistill.data.index import SplitIndex
+from flowdistill.data.proxies import proxy_files
+from flowdistill.data.sample import Sample
+from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
+from flowdistill.data.tree import Listings, find_root, report_missing
+from flowdistill.errors import UserError
+
+ViewName = Literal["flow", "scene_flow"]
+
+# What files of a group are called when they are missing, and what to do about it.
+_MISSING: dict[Group, tuple[str, str]] = {
+    "image": (
+        "images that the {view} view needs",
+        "Complete the data, choose a split that fits what is there, or `scan` for every pair of frames.",
+    ),
+    "label": (
+        "label files that the {view} view needs",
+        "Without ground truth, set --data.init_args.val_labels false; training and predicting on labels need the "
+        "files.",
+    ),
+    "proxy": (
+        "proxy labels that the split asks for by labels=",
+        "Put them there, or take a split without labels=.",
+    ),
+    "optional": (
+        "optional files",
+        "They are read because their folder is there: complete it, or move it away.",
+    ),
+}
+
+
+class MotionDataset(ABC):
+    """Samples of the batch contract from one layout of files, as a map-style dataset.
+
+    Two views of the same files: `flow`, two frames of one camera; `scene_flow`, two frames of both. In the flow view
+    `left_t0` and `left_t1` are the frames of the entry's camera, whichever it is.
+
+    All samples of a dataset have the same keys (`keys`). Where entries with and without `labels=` mix, that is what
+    both kinds have: flow, disparities and their masks, but no `_noc` masks and no foreground.
+
+    Args:
+        root: the data folder.
+        entries: the samples, from a split file or `named_split`.
+        view: see above.
+        labels: whether to read labels: ground truth, or in the scene-flow view the proxy labels of an entry that names
+            some. (In the flow view proxy labels are the teacher's, and read in any case.)
+        options: name -> value, of those in `option_values`; the first value is the default.
+        require_files: whether the constructor raises where files are missing (else see `missing`).
+
+    Raises:
+        UserError: from the constructor if anything that the entries need is missing, or cannot be had for them;
+            from indexing if the files of one sample differ in size or a sign is wrong.
+        FormatError: from indexing, for a damaged file.
+    """
+
+    name: ClassVar[str]
+    """As in a data config: `dataset: things`."""
+    title: ClassVar[str]
+    """For messages: "FlyingThings3D"."""
+    id_form: ClassVar[re.Pattern[str]]
+    id_words: ClassVar[str]
+    """The form of an id, in words and by example."""
+    views: ClassVar[tuple[ViewName, ...]] = ("flow", "scene_flow")
+    cameras: ClassVar[tuple[Camera, ...]] = CAMERAS
+    labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left",)
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    split_words: ClassVar[tuple[str, ...]] = ("scan",)
+    """Words that may stand in place of a split file."""
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        entries: Iterable[SplitEntry],
+        view: ViewName,
+        labels: bool,
+        options: Mapping[str, str] | None = None,
+        require_files: bool = True,
+    ) -> None:
+        if view not in self.views:
+            raise UserError(
+                f"{self.title} has one camera, so there is no {view} view of it. Train on flow alone."
+            )
+        self.options = self.chosen_options(options)
+        self.root = self.find_root(root, self.options)
+        self.entries = SplitIndex(entries)
+        self.view = view
+        self.labels = labels
+        self._folders: dict[str, bool] = {}
+        if labels and (reason := self.without_truth()) is not None:
+            raise UserError(
+                f"{self.title}: {reason}. Set --data.init_args.val_labels and --data.init_args.predict_labels false."
+            )
+        for entry in self.entries:
+            self.check_use(entry, view, labels)
+        self.keys = frozenset[str]()
+        self._settle_keys()
+        if require_files:
+            self._require_files()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self.entries[index]
+        sample: dict[str, Any] = {}
+        first: tuple[str, tuple[int, int]] | None = None
+        for file in self._files(entry):
+            content = file.kind.read(file.path)
+            if isinstance(content, Content):
+                first = _same_size(first, file.path, content)
+            add_content(sample, file, content, entry.camera)
+        finish(sample)
+        sample = {key: value for key, value in sample.items() if key in self.keys}
+        sample["name"] = entry.name
+        sample["size"] = torch.tensor(sample["left_t0"].shape[-2:], dtype=torch.int64)
+        return cast(Sample, sample)
+
+    def files(self, index: int) -> list[SampleFile]:
+        """Every file of one sample, in the order of reading; nothing is opened."""
+        return self._files(self.entries[index])
+
+    def missing(self) -> Iterator[tuple[int, SampleFile]]:
+        """(index of the sample, file) of each file that is not there; each folder is listed once."""
+        present = Listings()
+        # Long splits over many folders take a while on a network disk.
+        for index in tqdm(range(len(self)), desc=f"files of {self.title}", unit="sample", delay=2):
+            for file in self.files(index):
+                if not present.has(file.path):
+                    yield index, file
+
+    def restrict(self, keys: Iterable[str]) -> None:
+        """Leave out of every sample what is not among `keys`."""
+        self.keys &= frozenset(keys)
+
+    @abstractmethod
+    def images(self, entry: SplitEntry) -> list[SampleFile]:
+        """The images of an entry in this view."""
+
+    @abstractmethod
+    def truth(self, entry: SplitEntry) -> list[SampleFile]:
+        """The files of ground truth of an entry in this view."""
+
+    def extras(self, entry: SplitEntry) -> list[SampleFile]:
+        """Files that are neither images nor labels: calibration."""
+        return []
+
+    def has_folder(self, folder: str) -> bool:
+        """Whether there is such a folder under the root; looked for once."""
+        if folder not in self._folders:
+            self._folders[folder] = Path(self.root, folder).is_dir()
+        return self._folders[folder]
+
+    def without_truth(self) -> str | None:
+        """Why there is no ground truth for the chosen options, or None."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def markers(cls, options: Mapping[str, str]) -> list[str]:
+        """Folders under the root of which one must be there."""
+
+    @classmethod
+    @abstractmethod
+    def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
+        """The entries that one of `split_words` stands for. Raises UserError if there are none."""
+
+    @classmethod
+    def select(cls, entries: list[SplitEntry], options: Mapping[str, str]) -> list[SplitEntry]:
+        """The entries of a split that the options leave."""
+        return entries
+
+    @classmethod
+    def find_root(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
+        """The data folder, checked. Raises UserError where it does not hold this layout."""
+        return find_root(root, cls.title, cls.markers(options))
+
+    @classmethod
+    def chosen_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
+        """All options with a value each. Raises UserError for an unknown name or value."""
+        chosen = {name: values[0] for name, values in cls.option_values.items()}
+        for name, value in (options or {}).items():
+            if name not in chosen:
+                known = ", ".join(cls.option_values) or "none"
+                raise UserError(f"options: {cls.name} has no option {name!r}; its options: {known}.")
+            if value not in cls.option_values[name]:
+                known = ", ".join(cls.option_values[name])
+                raise UserError(f"options.{name} of {cls.name} is one of {known}, not {value!r}.")
+            chosen[name] = value
+        return chosen
+
+    @classmethod
+    def match_id(cls, entry: SplitEntry) -> re.Match[str]:
+        """The parts of an id. Raises UserError if it has another form."""
+        match = cls.id_form.fullmatch(entry.id)
+        if match is None:
+            raise UserError(
+                f"{entry.id!r} is no id of {cls.title}: expected {cls.id_words}. Correct the line, or take a split of "
+                f"this data set (dataset: {cls.name})."
+            )
+        return match
+
+    @classmethod
+    def check_entry(cls, entry: SplitEntry) -> None:
+        """Raise UserError for an id of another form, or a camera that there is not."""
+        cls.match_id(entry)
+        if entry.camera not in cls.cameras:
+            raise UserError(
+                f"Sample {entry.id} asks for camera={entry.camera}, but {cls.title} has one camera."
+            )
+
+    @classmethod
+    def check_use(cls, entry: SplitEntry, view: ViewName, labels: bool) -> None:
+        """Raise UserError for what `check_entry` refuses, and for a camera that the view or its labels do not have."""
+        cls.check_entry(entry)
+        if entry.camera == "left":
+            return
+        if view == "scene_flow":
+            reason = "the scene-flow view starts from the left camera only"
+        elif labels and entry.camera not in cls.labelled_cameras:
+            reason = "labels exist for the left camera only"
+        else:
+            return
+        raise UserError(
+            f"Sample {entry.id} asks for camera=right, but {reason}. "
+            "Use another split, or the flow view without labels."
+        )
+
+    def _files(self, entry: SplitEntry) -> list[SampleFile]:
+        wanted = self.keys
+        if "valid_flow_noc" in wanted:
+            wanted = wanted | {"occluded"}  # it may follow from there
+        return [file for file in self._all_files(entry) if file.key in wanted]
+
+    def _all_files(self, entry: SplitEntry) -> list[SampleFile]:
+        files = self.images(entry)
+        proxies = [] if entry.labels is None else proxy_files(self.root, entry, self.view)
+        if self.labels:
+            replaced = proxies and self.view == "scene_flow"
+            files += proxies if replaced else self.truth(entry)
+        if self.view == "flow":
+            files += proxies
+        return files + self.extras(entry)
+
+    def _settle_keys(self) -> None:
+        """Set `keys` to what every sample has."""
+        kinds = [(entry, keys_of(self._all_files(entry))) for entry in self.entries.one_of_each()]
+        if not kinds:
+            return
+        self.keys = frozenset(set.intersection(*(keys for _, keys in kinds)))
+        for entry, keys in kinds:
+            if only := sorted((keys - self.keys) & ESSENTIAL):
+                raise UserError(
+                    f"The samples of one split must hold the same things, but of this one only some have "
+                    f"{', '.join(only)}, among them {entry.line!r}. In the flow view either all lines have labels= or "
+                    "none; with ground truth and proxies in the scene-flow view both must have all labels."
+                )
+
+    def _require_files(self) -> None:
+        missing: dict[Group, dict[str, None]] = defaultdict(dict)
+        for _, file in self.missing():
+            missing[file.group][file.path] = None
+        for group, (what, advice) in _MISSING.items():
+            if group in missing:
+                wanted = {
+                    file.path
+                    for index in range(len(self))
+                    for file in self.files(index)
+                    if file.group == group
+                }
+                paths = list(missing[group])
+                report_missing(paths, len(wanted), what.format(view=self.view), advice)
+
+
+def _same_size(
+    first: tuple[str, tuple[int, int]] | None, path: str, content: Content
+) -> tuple[str, tuple[int, int]]:
+    """The first file of a sample and its size, after a check that this one has the same."""
+    height, width = content.values.shape[:2]
+    if first is None:
+        return path, (height, width)
+    reference, size = first
+    if (height, width) != size:
+        raise UserError(
+            f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
+            f"{path} is {height}x{width}. Replace the wrong one or leave the sample out of the split."
+        )
+    return first

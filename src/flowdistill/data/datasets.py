@@ -1,0 +1,90 @@
+"""The datasets by name, and what stands for a split: a file, or a word of the dataset."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from flowdistill.data.chairs import ChairsDataset
+from flowdistill.data.dataset import MotionDataset, ViewName
+from flowdistill.data.kitti import KittiDataset
+from flowdistill.data.kitti2012 import Kitti2012Dataset
+from flowdistill.data.sintel import SintelDataset
+from flowdistill.data.splits import SplitEntry, read_split
+from flowdistill.data.things import ThingsDataset
+from flowdistill.data.things_subset import ThingsSubsetDataset
+from flowdistill.errors import UserError
+
+DATASETS: dict[str, type[MotionDataset]] = {
+    dataset.name: dataset
+    for dataset in (
+        KittiDataset,
+        Kitti2012Dataset,
+        ThingsDataset,
+        ThingsSubsetDataset,
+        ChairsDataset,
+        SintelDataset,
+    )
+}
+
+_WORD = re.compile(r"(scan|official)(:.*)?")
+
+
+def dataset_class(name: str) -> type[MotionDataset]:
+    """The dataset of a config's `dataset:`. Raises UserError for an unknown name."""
+    if name in DATASETS:
+        return DATASETS[name]
+    close = get_close_matches(name, DATASETS, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    raise UserError(f"dataset: {name!r} is unknown; known: {', '.join(DATASETS)}.{meant}")
+
+
+def open_dataset(
+    name: str,
+    root: str | None,
+    split: str,
+    view: ViewName,
+    labels: bool,
+    options: Mapping[str, str] | None = None,
+    require_files: bool = True,
+) -> MotionDataset:
+    """A dataset by name, with the entries of a split.
+
+    Args:
+        name: a key of `DATASETS`.
+        root: the data folder.
+        split: path of a split file, or one of the dataset's `split_words`.
+        view, labels, options, require_files: as for `MotionDataset`.
+
+    Raises:
+        UserError: an unknown name, option or word; a wrong root; a wrong or empty split; what `MotionDataset` raises.
+    """
+    dataset = dataset_class(name)
+    chosen = dataset.chosen_options(options)
+    entries = split_entries(dataset, root, split, chosen)
+    return dataset(root, entries, view, labels, chosen, require_files)
+
+
+def split_entries(
+    dataset: type[MotionDataset], root: str | None, split: str, options: Mapping[str, str]
+) -> list[SplitEntry]:
+    """The entries of a split file or of a word such as `scan`, as far as the options leave them.
+
+    Raises:
+        UserError: an unknown word, a wrong or missing file, or nothing is left.
+    """
+    if split in dataset.split_words:
+        found = dataset.named_split(split, dataset.find_root(root, options), options)
+    elif _WORD.fullmatch(split):
+        raise UserError(
+            f"{split!r} is no split of {dataset.name}. In place of a file there may stand: "
+            f"{', '.join(dataset.split_words)}."
+        )
+    else:
+        found = read_split(split, dataset.check_entry)
+    entries = dataset.select(found, options)
+    if not entries:
+        chosen = ", ".join(f"{name}={value}" for name, value in options.items())
+        raise UserError(
+            f"The split {split} has {len(found)} samples, but none is left with the options {chosen}."
+        )
+    return entries

@@ -1,0 +1,191 @@
+"""What one sample consists of, as data: which files, what each one holds, how it is read and what is credible in it.
+
+A dataset lists the files of a sample (`MotionDataset.files`); `assembly.py` makes the sample of the batch contract from
+them. Arrays are as in `flowdistill.formats`: (H, W, C), top row first, in the file's own units and signs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.data.calibration import Calibration, read_calibration
+from flowdistill.formats import (
+    FormatError,
+    inspect_flo,
+    inspect_image,
+    inspect_kitti_disparity,
+    inspect_kitti_flow,
+    inspect_mask,
+    inspect_object_map,
+    inspect_pfm,
+    read_flo,
+    read_image,
+    read_kitti_disparity,
+    read_kitti_flow,
+    read_mask,
+    read_object_map,
+    read_pfm,
+)
+
+Quantity = Literal["image", "flow", "disparity", "disparity_change", "mask", "object_map", "calibration"]
+Group = Literal["image", "label", "proxy", "optional"]
+
+UNKNOWN = 1e9
+"""Values beyond this, and NaN, mean "unknown" in .flo and .pfm (the .flo files' own convention)."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds, in its own units and signs."""
+
+    values: np.ndarray  # (H, W, C)
+    valid: npt.NDArray[np.bool_] | None = None  # (H, W), for motions: where the file knows the value
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """One kind of file.
+
+    Attributes:
+        title: for messages: "16-bit KITTI flow".
+        quantity: what it holds.
+        read: path -> content; raises FormatError (calibration: UserError) for what is not such a file.
+        inspect: path -> height and width by the header alone, None where there are none; raises as `read`.
+        sign: of the disparities in the file: 1 stored positive, -1 negative; a change is to be multiplied by it, too.
+        largest: length of a flow, disparity or change, in image widths, beyond which it is not credible.
+        holds_unknown: whether invalid pixels hold anything (NaN, 1e10); else they hold 0.
+    """
+
+    title: str
+    quantity: Quantity
+    read: Callable[[str], Content | Calibration]
+    inspect: Callable[[str], tuple[int, int] | None]
+    sign: Literal[1, -1] = 1
+    largest: float = np.inf
+    holds_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """One file of one sample.
+
+    Attributes:
+        key: of the batch contract. A flow or disparity file with the key `valid_...` gives its mask alone (KITTI's
+            `noc` files); a mask with such a key is taken out of that mask.
+        path: of the file.
+        kind: what it is.
+        group: why it is read: `image`, `label` (ground truth), `proxy` (`labels=` in the split), or `optional`: only
+            because its folder is there.
+    """
+
+    key: str
+    path: str
+    kind: FileKind
+    group: Group = "label"
+
+
+def known(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
+    # NaN fails every comparison. Channel by channel: a reduction over so short an axis takes thirty times as long.
+    found = np.abs(values[..., 0]) <= UNKNOWN
+    for channel in range(1, values.shape[2]):
+        found &= np.abs(values[..., channel]) <= UNKNOWN
+    return found
+
+
+def _image(path: str) -> Content:
+    return Content(read_image(path))
+
+
+def _kitti_flow(path: str) -> Content:
+    return Content(*read_kitti_flow(path))
+
+
+def _kitti_disparity(path: str) -> Content:
+    return Content(*read_kitti_disparity(path))
+
+
+def _flo(path: str) -> Content:
+    values = read_flo(path)
+    return Content(values, known(values))
+
+
+def _pfm_flow(path: str) -> Content:
+    values = _pfm(path, 3)[..., :2]
+    return Content(values, known(values))
+
+
+def _pfm_map(path: str) -> Content:
+    values = _pfm(path, 1)
+    return Content(values, known(values))
+
+
+def _pfm(path: str, channels: int) -> npt.NDArray[np.float32]:
+    values = read_pfm(path)
+    _check_channels(path, values.shape[2], channels)
+    return values
+
+
+def _inspect_pfm(path: str, channels: int) -> tuple[int, int]:
+    height, width, found = inspect_pfm(path)
+    _check_channels(path, found, channels)
+    return height, width
+
+
+_PFM_OF = {1: "disparity: a PFM of 1 channel", 3: "flow: a PFM of 3 channels, the third unused"}
+
+
+def _check_channels(path: str, found: int, channels: int) -> None:
+    if found != channels:
+        raise FormatError(f"{path}: expected {_PFM_OF[channels]}, found {found}")
+
+
+def _mask(path: str) -> Content:
+    return Content(read_mask(path)[..., None])
+
+
+def _object_map(path: str) -> Content:
+    return Content(read_object_map(path)[..., None])
+
+
+def _inspect_calibration(path: str, left: str, right: str) -> None:
+    read_calibration(path, left, right)  # a few lines of text
+
+
+# Flow of FlyingThings3D leaves the image by far, and near objects have disparities of about its width.
+_FLOW_WIDTHS, _DISPARITY_WIDTHS = 4.0, 1.5
+
+IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
+KITTI_FLOW = FileKind("16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_FLOW_WIDTHS)
+KITTI_DISPARITY = FileKind(
+    "16-bit KITTI disparity", "disparity", _kitti_disparity, inspect_kitti_disparity, largest=_DISPARITY_WIDTHS
+)
+FLO = FileKind(".flo flow", "flow", _flo, inspect_flo, largest=_FLOW_WIDTHS, holds_unknown=True)
+PFM_FLOW = FileKind(
+    "PFM flow", "flow", _pfm_flow, partial(_inspect_pfm, channels=3), largest=_FLOW_WIDTHS, holds_unknown=True
+)
+MASK = FileKind("mask (255 = true)", "mask", _mask, inspect_mask)
+OBJECT_MAP = FileKind("object map", "object_map", _object_map, inspect_object_map)
+
+
+def _pfm_kind(title: str, quantity: Quantity, sign: Literal[1, -1]) -> FileKind:
+    inspect = partial(_inspect_pfm, channels=1)
+    return FileKind(title, quantity, _pfm_map, inspect, sign, _DISPARITY_WIDTHS, holds_unknown=True)
+
+
+PFM_DISPARITY = _pfm_kind("PFM disparity, positive", "disparity", 1)
+PFM_CHANGE = _pfm_kind("PFM change of a positive disparity", "disparity_change", 1)
+NEGATIVE_PFM_DISPARITY = _pfm_kind("PFM disparity, negative", "disparity", -1)
+NEGATIVE_PFM_CHANGE = _pfm_kind("PFM change of a negative disparity", "disparity_change", -1)
+
+
+@cache
+def calibration_kind(left: str, right: str) -> FileKind:
+    """A KITTI calibration file, of which the projection matrices called `left` and `right` are read."""
+    matrices = {"left": left, "right": right}
+    read, inspect = partial(read_calibration, **matrices), partial(_inspect_calibration, **matrices)
+    return FileKind("KITTI calibration", "calibration", read, inspect)

@@ -1,0 +1,42 @@
+"""KITTI 2012: stereo and flow of static scenes, without object maps and without disparities at t1.
+
+    <root>/training/colored_0/SSSSSS_FF.png      left colour camera (colored_1: right); image_0, image_1: grey cameras
+    <root>/training/flow_occ flow_noc/...        16-bit flow, as in 2015
+    <root>/training/disp_occ disp_noc/...        16-bit disparity at t0, positive
+    <root>/training/calib/SSSSSS.txt             projection matrices P0 P1 (grey) and P2 P3 (colour)     (optional)
+    <root>/testing/...                           195 sequences without labels
+
+Ids are those of 2015. Source: the development kit of KITTI's stereo and flow benchmark 2012.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from flowdistill.data.kitti import KittiDataset
+from flowdistill.data.splits import Camera
+
+
+class Kitti2012Dataset(KittiDataset):
+    """KITTI 2012 (`dataset: kitti2012`); options: `part: training|testing`, `images: colored|image`.
+
+    `images: image` reads the grey cameras, as RGB. The scene-flow view has no `disparity_t1`.
+    """
+
+    name = "kitti2012"
+    title = "KITTI 2012"
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "part": ("training", "testing"),
+        "images": ("colored", "image"),
+    }
+
+    disparity_folders: ClassVar[Mapping[str, tuple[str, str]]] = {"disparity_t0": ("disp_occ", "disp_noc")}
+    object_folder: ClassVar[str | None] = None
+    calibration_folder: ClassVar[str] = "calib"
+
+    @classmethod
+    def image_folders(cls, options: Mapping[str, str]) -> dict[Camera, str]:
+        return {"left": f"{options['images']}_0", "right": f"{options['images']}_1"}
+
+    @classmethod
+    def matrices(cls, options: Mapping[str, str]) -> tuple[str, str]:
+        return ("P2", "P3") if options["images"] == "colored" else ("P0", "P1")

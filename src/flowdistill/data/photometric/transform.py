@@ -1,0 +1,43 @@
+"""Colour, blur and noise as a transform: applied at once, or drawn here for the device to apply."""
+
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from flowdistill.data.photometric.device import BLUR, COLOUR, NOISE
+from flowdistill.data.photometric.strength import Strength
+from flowdistill.data.photometric.worker import albumentations, change
+from flowdistill.data.sample import IMAGES, Sample
+
+
+class Photometric:
+    """Change colours, blur and add noise.
+
+    Args:
+        strength: what is drawn, from the sample's own generator, so that it depends on (seed, step, rank) alone.
+        on: "workers" changes the pictures here, with albumentations. "device" leaves the draws in the sample, and
+            `apply_on_device` changes whole batches, with kornia: the same draws, the same formulas.
+    """
+
+    def __init__(self, strength: Strength, on: Literal["workers", "device"] = "workers") -> None:
+        self.strength = strength
+        self.on = on
+        if on == "workers":
+            albumentations()  # imported here once, so that forked workers need not each do it
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        out: dict[str, Any] = dict(sample)
+        keys = [key for key in IMAGES if key in out]
+        draws = self.strength.draw(len(keys), rng)
+        if self.on == "workers":
+            for key, draw in zip(keys, draws, strict=True):
+                out[key] = change(out[key], draw)
+            return cast(Sample, out)
+        if self.strength.colour > 0:
+            out[COLOUR] = torch.tensor([[draw.gamma, *draw.gain] for draw in draws])
+        if self.strength.blur > 0:
+            out[BLUR] = torch.tensor([draw.blur for draw in draws])
+        if self.strength.noise > 0:
+            out[NOISE] = torch.tensor([[draw.noise, draw.seed] for draw in draws])
+        return cast(Sample, out)

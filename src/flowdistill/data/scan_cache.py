@@ -1,0 +1,108 @@
+"""Scans of large trees, kept until the tree changes.
+
+A cache is a JSON file: the ids that the scan found, and the time of change of every folder and file that it looked at.
+Adding, removing or renaming a file changes its folder's time, so comparing these times (one `stat` a folder) tells
+whether the scan would find the same.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from flowdistill.data.notes import note
+from flowdistill.data.tree import listing
+from flowdistill.formats import FormatError, write_atomically
+
+_VERSION = 1
+
+
+class Scan:
+    """Lists folders and reads files under a root, and remembers when each was last changed."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.stamps: dict[str, int | None] = {}
+
+    def listing(self, folder: str) -> list[str]:
+        """The names in a folder of the root, sorted; none if there is no such folder."""
+        self.stamps[folder] = _stamp(self.root, folder)
+        return sorted(listing(os.path.join(self.root, folder)))
+
+    def lines(self, file: str) -> list[str]:
+        """The lines of a text file of the root; none if there is no such file."""
+        self.stamps[file] = _stamp(self.root, file)
+        path = Path(self.root, file)
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+
+def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[str]:
+    """The ids that `find` finds under `root`, from a cache if the tree is as it was; says which, on stderr.
+
+    The cache is `<root>/.flowdistill/<key>.json`, or where the root cannot be written
+    `$XDG_CACHE_HOME/flowdistill/<hash of the root>-<key>.json` (`~/.cache/flowdistill`).
+    """
+    places = _places(root, key)
+    for path in places:
+        ids = _read(root, path)
+        if ids is not None:
+            note(
+                f"{key}: {len(ids)} pairs in {root}, as scanned before ({path}); the tree has not changed since"
+            )
+            return ids
+    scan = Scan(root)
+    ids = find(scan)
+    if not ids:
+        return ids
+    written = _write(places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids})
+    kept = (
+        f"kept in {written}" if written else "which could not be kept: no folder for the cache can be written"
+    )
+    note(f"{key}: {len(ids)} pairs in {root}, scanned now, {kept}")
+    return ids
+
+
+def _places(root: str, key: str) -> list[Path]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    digest = hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:16]
+    return [Path(root, ".flowdistill", f"{key}.json"), cache / "flowdistill" / f"{digest}-{key}.json"]
+
+
+def _read(root: str, path: Path) -> list[str] | None:
+    """The ids of a cache that is there, whole and up to date."""
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored["version"] != _VERSION:
+            return None
+        stamps, ids = stored["stamps"], stored["ids"]
+        # Thousands of folders: a network disk takes a while.
+        for place, stamp in tqdm(stamps.items(), desc="folders unchanged", unit="folder", delay=2):
+            if _stamp(root, place) != stamp:
+                return None
+        return [str(id_) for id_ in ids]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # not there, or not ours: scan again
+
+
+def _write(places: list[Path], content: dict[str, object]) -> Path | None:
+    """Where the cache was written, if anywhere."""
+    text = json.dumps(content).encode()
+    for path in places:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text)
+        except (OSError, FormatError):
+            continue
+        return path
+    return None
+
+
+def _stamp(root: str, place: str) -> int | None:
+    """When a folder or file was last changed, ns; None if it does not exist."""
+    try:
+        return os.stat(os.path.join(root, place)).st_mtime_ns
+    except FileNotFoundError:
+        return None

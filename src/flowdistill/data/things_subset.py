@@ -1,0 +1,104 @@
+"""The subset of FlyingThings3D that DispNet and FlowNet 2.0 were trained on.
+
+    <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus
+    <root>/train/flow/left/into_future/0000000.flo                a pair exists where this file does
+    <root>/train/flow/left/into_past/0000001.flo                  (optional)
+    <root>/train/disparity/left/0000000.pfm                       NEGATIVE for the left camera
+    <root>/train/disparity_change/left/into_future/0000000.pfm    added to it, both as stored
+    <root>/train/flow_occlusions/left/into_future/0000000.png     255 = occluded in the other frame   (optional)
+    <root>/train/disparity_occlusions/left/0000000.png            255 = not seen by the right camera  (optional)
+
+An id is `train/0000000`: t0 is that frame, t1 the next number. Flow and its occlusion have truth for both cameras.
+Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
+"""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.files import FLO, IMAGE, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
+from flowdistill.data.scan_cache import Scan, cached_ids
+from flowdistill.data.splits import Camera, SplitEntry
+from flowdistill.data.tree import contents
+from flowdistill.errors import UserError
+
+PARTS = ("train", "val")
+
+
+class ThingsSubsetDataset(MotionDataset):
+    """FlyingThings3D's subset (`dataset: things_subset`); options: `render_pass: clean|final`."""
+
+    name = "things_subset"
+    title = "FlyingThings3D's subset"
+    id_form = re.compile(r"(train|val)/(\d{7})")
+    id_words = "part and frame, for example train/0000000"
+    labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
+
+    def images(self, entry: SplitEntry) -> list[SampleFile]:
+        part, frame = self._parts(entry)
+        folder = f"{self.root}/{part}/image_{self.options['render_pass']}"
+        cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
+        return [
+            SampleFile(f"{side}_t{time}", f"{folder}/{camera}/{frame + time:07d}.png", IMAGE, "image")
+            for time in (0, 1)
+            for side, camera in cameras.items()
+        ]
+
+    def truth(self, entry: SplitEntry) -> list[SampleFile]:
+        part, frame = self._parts(entry)
+        folder, camera, name = f"{self.root}/{part}", entry.camera, f"{frame:07d}"
+        files = []
+        if self.view == "scene_flow":
+            change = f"{folder}/disparity_change/left/into_future/{name}.pfm"
+            files += [
+                SampleFile("disparity_t0", f"{folder}/disparity/left/{name}.pfm", NEGATIVE_PFM_DISPARITY),
+                SampleFile("disparity_t1", change, NEGATIVE_PFM_CHANGE),
+            ]
+            files += self._mask("valid_disparity_t0_noc", f"{part}/disparity_occlusions/left", name)
+        files.append(SampleFile("flow", f"{folder}/flow/{camera}/into_future/{name}.flo", FLO))
+        files += self._mask("occluded", f"{part}/flow_occlusions/{camera}/into_future", name)
+        if self.view == "flow" and self.has_folder(f"{part}/flow/{camera}/into_past"):
+            after = f"{frame + 1:07d}"
+            past = f"{folder}/flow/{camera}/into_past/{after}.flo"
+            files.append(SampleFile("flow_backward", past, FLO, "optional"))
+            files += self._mask("occluded_backward", f"{part}/flow_occlusions/{camera}/into_past", after)
+        return files
+
+    def _mask(self, key: str, folder: str, name: str) -> list[SampleFile]:
+        if not self.has_folder(folder):
+            return []
+        return [SampleFile(key, f"{self.root}/{folder}/{name}.png", MASK, "optional")]
+
+    def _parts(self, entry: SplitEntry) -> tuple[str, int]:
+        match = self.match_id(entry)
+        return match[1], int(match[2])
+
+    @classmethod
+    def markers(cls, options: Mapping[str, str]) -> list[str]:
+        return [f"{part}/image_{options['render_pass']}" for part in PARTS]
+
+    @classmethod
+    def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
+        """`scan:train`, `scan:val`, or both by `scan`: every frame with a flow into the future; cached."""
+        part = word.partition(":")[2]
+        ids = cached_ids(root, cls.name, _find_pairs)
+        entries = [SplitEntry(id_) for id_ in ids if id_.startswith(part)]
+        if not entries:
+            place = f"{root}/{part or PARTS[0]}/flow/left/into_future"
+            raise UserError(
+                f"{place} holds no flow files (0000000.flo), but {contents(place)}. They tell which frames follow each "
+                "other, so they are needed even for training without labels."
+            )
+        return entries
+
+
+def _find_pairs(scan: Scan) -> list[str]:
+    return [
+        f"{part}/{name[:-4]}"
+        for part in PARTS
+        for name in scan.listing(f"{part}/flow/left/into_future")
+        if re.fullmatch(r"\d{7}\.flo", name)
+    ]

@@ -1,0 +1,30 @@
+"""Geometric transforms: what moves pixels also moves labels, changes vector values and keeps the intrinsics true.
+
+Each is a callable ``(sample, rng) -> sample`` that leaves its input alone. Maps are ``(C, H, W)``; an integer
+coordinate is the centre of a pixel. Labels are never interpolated: a label of the result is one label of the input,
+its values rescaled, so that valid and invalid, or two motions at an outline, do not mix.
+"""
+
+from flowdistill.data.transforms.crop import RandomCrop
+from flowdistill.data.transforms.flips import RandomFlips, flip_left_right, flip_top_bottom
+from flowdistill.data.transforms.padding import ReflectPad, undo_padding
+from flowdistill.data.transforms.relative_motion import RelativeMotion, move_t1
+from flowdistill.data.transforms.resampling import resample
+from flowdistill.data.transforms.scale import RandomScale
+from flowdistill.data.transforms.visibility import hide_what_leaves
+from flowdistill.data.transforms.zoom import Zoom
+
+__all__ = [
+    "RandomCrop",
+    "RandomFlips",
+    "RandomScale",
+    "ReflectPad",
+    "RelativeMotion",
+    "Zoom",
+    "flip_left_right",
+    "flip_top_bottom",
+    "hide_what_leaves",
+    "move_t1",
+    "resample",
+    "undo_padding",
+]

@@ -1,0 +1,43 @@
+"""Random crops."""
+
+from typing import cast
+
+import numpy as np
+import torch
+
+from flowdistill.data.sample import Sample, image_size
+from flowdistill.data.transforms.maps import move_camera, on_maps
+from flowdistill.data.transforms.visibility import hide_what_leaves
+from flowdistill.errors import UserError
+
+
+class RandomCrop:
+    """Cut a window of `size` (height, width) at a random place; the same for everything in the sample.
+
+    The sample's `size` becomes the window's: nothing is left to undo. What leaves the window is occluded. Raises
+    UserError for smaller images.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        (height, width), (crop_height, crop_width) = image_size(sample), self.size
+        if crop_height > height or crop_width > width:
+            raise UserError(
+                f"Sample {sample['name']} is {height}x{width} (height x width), smaller than the crop of "
+                f"{crop_height}x{crop_width}. Make crop smaller in the data config, or set pad_to to at "
+                "least the crop's size."
+            )
+        top = int(rng.integers(height - crop_height + 1))
+        left = int(rng.integers(width - crop_width + 1))
+        return cut(sample, top, left, self.size)
+
+
+def cut(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
+    """The window of `size` whose first pixel is (row `top`, column `left`)."""
+    height, width = size
+    out = on_maps(sample, lambda m: m[:, top : top + height, left : left + width])
+    move_camera(out, scale=(1, 1), offset=(-left, -top))
+    out["size"] = torch.tensor(size, dtype=torch.int64)
+    return hide_what_leaves(cast(Sample, out))

@@ -1,0 +1,59 @@
+"""Mirror images."""
+
+from typing import cast
+
+import numpy as np
+
+from flowdistill.data.sample import FLOWS, Sample, image_size
+from flowdistill.data.transforms.maps import is_stereo, move_camera, on_maps
+from flowdistill.errors import UserError
+
+
+class RandomFlips:
+    """Flip left-right and top-bottom, each with probability 1/2.
+
+    Args:
+        left_right: whether to flip left-right at all. It must be false for stereo: in a mirrored pair the right camera
+            is the left one, so that the labels would have to be those of the right picture, which the batch contract
+            does not have. Raises UserError for such a sample.
+    """
+
+    def __init__(self, left_right: bool = True) -> None:
+        self.left_right = left_right
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        horizontal, vertical = rng.random(2) < 0.5
+        if self.left_right and is_stereo(sample):
+            raise UserError(
+                f"Sample {sample['name']} is a stereo pair: a left-right flip would swap its cameras, and labels of "
+                "the right picture do not exist. Set flips: vertical for the scene_flow view."
+            )
+        if self.left_right and horizontal:
+            sample = flip_left_right(sample)
+        if vertical:
+            sample = flip_top_bottom(sample)
+        return sample
+
+
+def flip_left_right(sample: Sample) -> Sample:
+    """Mirror a flow sample: x of every flow changes its sign, cx becomes W - 1 - cx."""
+    return _flip(sample, 0)
+
+
+def flip_top_bottom(sample: Sample) -> Sample:
+    """Turn a sample upside down: y of every flow changes its sign, cy becomes H - 1 - cy; disparities stay."""
+    return _flip(sample, 1)
+
+
+def _flip(sample: Sample, component: int) -> Sample:
+    height, width = image_size(sample)
+    out = on_maps(sample, lambda m: m.flip(-1 - component))
+    for key in FLOWS:
+        if key in out:
+            # `flip` made a copy, so this does not reach the caller's tensor.
+            out[key][component].neg_()
+    if component == 0:
+        move_camera(out, scale=(-1, 1), offset=(width - 1, 0))
+    else:
+        move_camera(out, scale=(1, -1), offset=(0, height - 1))
+    return cast(Sample, out)

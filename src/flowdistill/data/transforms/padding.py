@@ -1,0 +1,48 @@
+"""Reflect padding and what undoes it."""
+
+from typing import cast
+
+import numpy as np
+import torch.nn.functional as F
+
+from flowdistill.data.sample import IMAGES, OCCLUSIONS, PIXEL_MAPS, Sample, image_size
+from flowdistill.data.transforms.maps import move_camera, on_maps, with_masks
+from flowdistill.ops.padding import centred_padding, crop_to, reflect_pad
+
+
+class ReflectPad:
+    """Pad, centred, to at least `size` (height, width).
+
+    Images are reflected. Labels are not: a reflected motion would point the wrong way. Padded pixels of
+    labels are 0, not valid and occluded (no other image shows them); masks that say so are added if the
+    sample has none, padded or not, so that samples of different sizes make one batch. `size` keeps the original
+    height and width.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        rows, columns = centred_padding(image_size(sample), self.size)
+        out = with_masks(sample)
+        for key in PIXEL_MAPS:
+            if key in IMAGES and key in out:
+                out[key] = reflect_pad(out[key], rows, columns)
+            elif key in out:
+                out[key] = F.pad(out[key], (*columns, *rows), value=key in OCCLUSIONS)
+        move_camera(out, scale=(1, 1), offset=(columns[0], rows[0]))
+        return cast(Sample, out)
+
+
+def undo_padding(sample: Sample) -> Sample:
+    """The inverse of `ReflectPad`: everything back to the sample's `size`, the camera too. Masks stay.
+
+    Raises:
+        ValueError: if `size` is larger than the images, which are then no padded ones.
+    """
+    padded = image_size(sample)
+    height, width = (int(length) for length in sample["size"])
+    rows, columns = centred_padding((height, width), padded)
+    out = on_maps(sample, lambda m: crop_to(m, (height, width)))
+    move_camera(out, scale=(1, 1), offset=(-columns[0], -rows[0]))
+    return cast(Sample, out)

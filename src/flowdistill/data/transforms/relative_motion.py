@@ -1,0 +1,132 @@
+"""A motion of the second time against the first: more flow than the camera saw.
+
+Points y of `left_t1` go to A(y) = L y + t, so that the flow becomes ``A(x + flow) - x``. The picture of t0, its
+labels and the disparities stay.
+"""
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowdistill.data.sample import Sample, image_size
+from flowdistill.data.transforms.maps import ON_T1, is_stereo, with_masks
+from flowdistill.data.transforms.visibility import hide_what_leaves
+from flowdistill.errors import UserError
+from flowdistill.ops.padding import reflect_pad
+
+Matrix = NDArray[np.float64]
+
+
+class RelativeMotion:
+    """Rotate and shift `left_t1` at random; of stereo samples, shift both pictures of t1 by the same whole pixels.
+
+    Args:
+        rotation: largest angle, degrees, about the picture's centre, either way. It must be 0 for stereo: turned
+            pictures are no rectified pair. Raises UserError for such a sample.
+        shift: largest shift along x and along y, px, either way.
+    """
+
+    def __init__(self, rotation: float, shift: float) -> None:
+        self.rotation = rotation
+        self.shift = shift
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+        if not is_stereo(sample):
+            return move_t1(sample, turn(image_size(sample), angle, rng.uniform(-self.shift, self.shift, 2)))
+        if self.rotation > 0:
+            raise UserError(
+                f"Sample {sample['name']} is a stereo pair: turned against each other its pictures would no longer be "
+                "rectified. Set relative_rotation: 0 for the scene_flow view."
+            )
+        whole = int(self.shift)
+        return move_t1(sample, turn(image_size(sample), 0.0, rng.integers(-whole, whole + 1, 2)))
+
+
+def turn(size: tuple[int, int], angle: float, shift: NDArray[Any]) -> Matrix:
+    """(2, 3) matrix [L | t]: turn by `angle` (radians, from x towards y) about the picture's centre, then shift."""
+    centre = np.array([size[1] - 1, size[0] - 1]) / 2
+    linear = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.column_stack([linear, centre - linear @ centre + shift])
+
+
+def move_t1(sample: Sample, matrix: Matrix) -> Sample:
+    """Move everything at t1 by an affine map A of pixel positions.
+
+    Pictures are interpolated by cubics, so that t1 stays nearly as sharp as t0 (shifts by whole pixels are exact), and
+    continued by reflection. What now lies outside is occluded; what was outside stays so. Flows that start at t1 are
+    taken from the nearest old pixel, and where there is none they are 0 and occluded (a mask that says so is added if
+    the sample has none). A camera that moved against itself has no single matrix of intrinsics: `intrinsics` and
+    `baseline` leave the sample.
+
+    Args:
+        matrix: (2, 3), [L | t], x before y; L must have an inverse.
+    """
+    out = with_masks(sample)
+    for key in ("intrinsics", "baseline"):
+        out.pop(key, None)
+    linear, offset = matrix[:, :2], matrix[:, 2]
+    inverse = np.linalg.inv(linear)
+    back = np.column_stack([inverse, -inverse @ offset])
+    origin = _positions(image_size(sample), back)  # (2, H, W) where each new pixel of t1 was
+
+    for key in ("left_t1", "right_t1"):
+        if key in out:
+            out[key] = _move_picture(out[key], matrix, origin)
+    for flow, valid in (("flow", "valid_flow"), ("teacher_flow", None)):
+        if flow in out:
+            # A(x + flow) - x, without the difference of two large numbers.
+            moved = _positions(image_size(sample), matrix, less_pixel=True) + _turned(linear, out[flow])
+            out[flow] = moved if valid is None else torch.where(out[valid], moved, out[flow])
+    nearest, known = _nearest(origin)
+    for key in ON_T1:
+        if key in out:
+            out[key] = out[key].flatten(1)[:, nearest].view(out[key].shape)
+    for flow, occluded in (
+        ("flow_backward", "occluded_backward"),
+        ("teacher_flow_backward", "teacher_occluded_backward"),
+    ):
+        if flow in out:
+            there = _positions(image_size(sample), back, less_pixel=True) + out[flow]
+            out[flow] = torch.where(known, there, torch.zeros(()))
+            out[occluded] = out[occluded] | ~known
+    return hide_what_leaves(cast(Sample, out))
+
+
+def _positions(size: tuple[int, int], matrix: Matrix, less_pixel: bool = False) -> Tensor:
+    """(2, H, W): the map of each pixel position, or its difference to the position."""
+    y = torch.arange(size[0], dtype=torch.float32)[:, None]
+    x = torch.arange(size[1], dtype=torch.float32)
+    factors = matrix - np.eye(2, 3) if less_pixel else matrix
+    return torch.stack([float(a) * x + float(b) * y + float(c) for a, b, c in factors])
+
+
+def _turned(linear: Matrix, flow: Tensor) -> Tensor:
+    return torch.einsum("ij,jhw->ihw", torch.from_numpy(linear).to(flow.dtype), flow)
+
+
+def _move_picture(image: Tensor, matrix: Matrix, origin: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    shift = matrix[:, 2]
+    if np.array_equal(matrix[:, :2], np.eye(2)) and np.array_equal(shift, np.round(shift)):
+        right, down = int(shift[0]), int(shift[1])
+        padded = reflect_pad(image, (max(down, 0), max(-down, 0)), (max(right, 0), max(-right, 0)))
+        return padded[..., max(-down, 0) :, max(-right, 0) :][..., :height, :width]
+    size = torch.tensor([width - 1, height - 1], dtype=torch.float32).view(2, 1, 1)
+    grid = (2 * origin / size - 1).permute(1, 2, 0)
+    moved = F.grid_sample(image[None], grid[None], "bicubic", "reflection", align_corners=True)[0]
+    return moved.clamp(0, 1)
+
+
+def _nearest(origin: Tensor) -> tuple[Tensor, Tensor]:
+    """Flat index (H*W,) of the old pixel nearest to each position (2, H, W), and bool (1, H, W): there is one."""
+    height, width = origin.shape[-2:]
+    x, y = origin.round()
+    known = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    return index.long().flatten(), known[None]

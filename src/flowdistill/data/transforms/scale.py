@@ -1,0 +1,41 @@
+"""Random sizes."""
+
+import math
+
+import numpy as np
+
+from flowdistill.data.sample import Sample, image_size
+from flowdistill.data.transforms.resampling import resample
+
+
+class RandomScale:
+    """Resize by a random factor; the whole field of view stays.
+
+    Args:
+        factors: smallest and largest factor, drawn uniformly in the logarithm: halving is as likely as doubling.
+        stretch: largest ratio of the factors of x and y, either way, drawn alike; 1 keeps shapes. Disparities go with
+            x, and the intrinsics have both.
+        least: (height, width) below which images are not shrunk: that of the crop that follows.
+    """
+
+    def __init__(
+        self, factors: tuple[float, float], stretch: float = 1.0, least: tuple[int, int] = (1, 1)
+    ) -> None:
+        self.factors = factors
+        self.stretch = stretch
+        self.least = least
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        height, width = image_size(sample)
+        factor = math.exp(rng.uniform(*np.log(self.factors)))
+        ratio = math.exp(rng.uniform(-1, 1) * math.log(self.stretch))
+        size = (
+            _at_least(self.least[0], height, factor / math.sqrt(ratio)),
+            _at_least(self.least[1], width, factor * math.sqrt(ratio)),
+        )
+        return resample(sample, size)
+
+
+def _at_least(least: int, length: int, factor: float) -> int:
+    """The new length; images that are too small from the start are left to the crop's error."""
+    return max(round(length * factor), min(least, length))

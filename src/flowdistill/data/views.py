@@ -1,0 +1,63 @@
+"""What one kind of model is trained and validated on, as a data config says it."""
+
+from dataclasses import dataclass
+
+from flowdistill.data.augmentation import Augmentation, check_augmentation
+from flowdistill.errors import UserError
+
+
+@dataclass
+class Source:
+    """One data set of a mixture to train on.
+
+    Attributes:
+        split: a split file, or a word such as `scan`, as for `train_split`.
+        weight: how many times each of its samples counts.
+        dataset: kitti2015, kitti2012, things, things_subset, chairs or sintel; by default that of the data module.
+        root: its data folder; by default that of the data module, if the dataset is the data module's, too.
+        options: of the dataset; by default those of the data module, if the dataset is the data module's, too.
+    """
+
+    split: str
+    weight: int = 1
+    dataset: str | None = None
+    root: str | None = None
+    options: dict[str, str] | None = None
+
+
+@dataclass
+class View(Augmentation):
+    """What one kind of model is trained and validated on; the augmentation is of training.
+
+    Attributes:
+        train_split: a file of `data_splits/`, or a word that the dataset knows, such as `scan`: every pair of frames.
+        val_split: the same, for validation and test.
+        predict_split: the same, for prediction; by default the validation split.
+        train_sources: in place of train_split: several data sets to train on, each with its weight.
+    """
+
+    train_split: str | None = None
+    val_split: str | None = None
+    predict_split: str | None = None
+    train_sources: list[Source] | None = None
+
+
+def check_view(place: str, view: View, stereo: bool) -> None:
+    """Refuse settings that cannot work together.
+
+    Args:
+        place: of the view in the config, for the message: data.init_args.flow.
+        view: to check.
+        stereo: whether its samples are stereo pairs.
+
+    Raises:
+        UserError: naming the key and what to write there.
+    """
+    check_augmentation(place, view, stereo)
+    if view.train_sources is not None and not view.train_sources:
+        raise UserError(f"{place}.train_sources is empty. Name at least one source, or set it to null.")
+    if view.train_sources is not None and view.train_split is not None:
+        raise UserError(
+            f"{place} has both train_split and train_sources. Set train_split to null, and name its split among the "
+            "sources if it is to be part of the mixture."
+        )
