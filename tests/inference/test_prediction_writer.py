@@ -1,15 +1,19 @@
 """What is written is what was predicted, within 16 bits, beside the truth's error map."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
 from flowdistill.data import KittiDataset, read_split
+from flowdistill.data.assembly import add_content
+from flowdistill.data.proxies import proxy_files
+from flowdistill.data.splits import SplitEntry
+from flowdistill.errors import UserError
 from flowdistill.formats import read_image, read_kitti_disparity, read_kitti_flow
-from flowdistill.inference.writer import write_prediction
+from flowdistill.inference.writer import write_labels, write_prediction
 
 
 def test_files_hold_the_prediction(rendered: Path, tmp_path: Path) -> None:
@@ -42,3 +46,42 @@ def test_files_hold_the_prediction(rendered: Path, tmp_path: Path) -> None:
 def test_unknown_predictions_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="depth"):
         write_prediction(tmp_path, "a", {"depth": torch.zeros(1, 1, 4, 4)}, {"name": ["a"]}, 0)
+
+
+@pytest.mark.parametrize(("name", "camera"), [("000003_10", "left"), ("000003_10_right", "right")])
+def test_labels_are_the_prediction_in_the_place_where_a_student_looks(
+    name: str, camera: Literal["left", "right"], tmp_path: Path
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction = {
+        "flow": 90 * torch.randn(2, 2, 40, 50, generator=generator),
+        "flow_backward": 90 * torch.randn(2, 2, 40, 50, generator=generator),
+        "occluded": torch.rand(2, 1, 40, 50, generator=generator) < 0.3,
+        "occluded_backward": torch.rand(2, 1, 40, 50, generator=generator) < 0.6,
+    }
+    prediction["flow"][1, 0, 3, 4] = 600.0  # more than 16 bits hold
+    write_labels(tmp_path / "proxy", name, prediction, 1)
+    files = sorted(str(p.relative_to(tmp_path / "proxy")) for p in tmp_path.rglob("*.png"))
+    folders = ("flow", "flow_backward", "occlusion", "occlusion_backward")
+    assert files == [f"{camera}/{folder}/000003_10.png" for folder in folders]
+    # The data room's own reader of labels, and its rule for flow that the file does not know.
+    sample: dict[str, Any] = {}
+    for file in proxy_files(str(tmp_path), SplitEntry("000003_10", camera, "proxy"), "flow"):
+        content = file.kind.read(file.path)
+        add_content(sample, file, content, camera)
+    for key in ("flow", "flow_backward"):
+        difference = (sample[f"teacher_{key}"] - prediction[key][1]).abs()
+        difference[:, 3, 4] = 0.0
+        assert 0 < difference.max() <= 0.5 / 64 + 1e-5
+    expected = prediction["occluded"][1].clone()
+    expected[0, 3, 4] = True
+    assert torch.equal(sample["teacher_occluded"], expected)
+    assert torch.equal(sample["teacher_occluded_backward"], prediction["occluded_backward"][1])
+
+
+def test_labels_of_a_model_without_backward_flow_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"predicts no flow_backward, occluded, occluded_backward; take .*DDFlow"
+    ):
+        write_labels(tmp_path, "a", {"flow": torch.zeros(1, 2, 4, 4)}, 0)
+    assert not list(tmp_path.iterdir())

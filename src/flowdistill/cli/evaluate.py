@@ -16,6 +16,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     group = subparsers.add_parser("evaluate", help="score predictions as the benchmarks do")
     commands = group.add_subparsers(title="benchmarks", required=True, metavar="BENCHMARK")
     _add_kitti(commands)
+    _add_sintel(commands)
 
 
 def _add_kitti(commands: "Subparsers") -> None:
@@ -38,6 +39,59 @@ def _add_kitti(commands: "Subparsers") -> None:
     parser.add_argument("--json", metavar="OUT", type=Path, help="file for all counts, pooled and per image")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run_kitti)
+
+
+def _add_sintel(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "sintel",
+        help="Sintel: end-point errors by visibility, distance to occlusions and speed",
+        description="Score .flo files with the end-point errors of Sintel's table, for the passes clean and final. The "
+        "ground truth's files decide which predictions are needed.",
+    )
+    parser.add_argument(
+        "--predictions",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder with clean/SCENE/frame_NNNN.flo, final/...",
+    )
+    parser.add_argument(
+        "--ground-truth",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="folder with flow, occlusions and invalid (Sintel's training/)",
+    )
+    parser.add_argument(
+        "--scenes",
+        metavar="SCENE",
+        nargs="+",
+        help="evaluate these only, such as a validation split's (default: all)",
+    )
+    parser.add_argument(
+        "--json", metavar="OUT", type=Path, help="file for all numbers: pooled, per scene and per frame"
+    )
+    parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
+    parser.set_defaults(run=run_sintel)
+
+
+def run_sintel(options: argparse.Namespace) -> int:
+    """Evaluate, write the JSON and print the table; returns the exit code."""
+    from flowdistill.evaluation.sintel import evaluate_frames, pool
+    from flowdistill.evaluation.sintel_files import find_files
+    from flowdistill.evaluation.sintel_report import table, to_json
+
+    if options.json is not None:
+        check_output(options.json, "--json")
+    files = find_files(options.predictions, options.ground_truth, options.scenes)
+    for note in files.notes:
+        print(note)
+    frames = evaluate_frames(files, options.workers)
+    if options.json is not None:
+        write_json(options.json, to_json(frames))
+    print(f"\n{len(frames)} frames, mean end-point error in px\n")
+    print(table(pool(frames.values())))
+    return 0
 
 
 def run_kitti(options: argparse.Namespace) -> int:

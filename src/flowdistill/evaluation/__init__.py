@@ -1,1 +1,1 @@
-"""Evaluating files of predictions as the benchmarks do: KITTI."""
+"""Evaluating files of predictions as the benchmarks do, and checking submissions to them: KITTI and Sintel."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowdistill.data.kitti_tree import check_files, listing
+from flowdistill.data.tree import check_files, listing
 from flowdistill.errors import UserError
 
 MOTIONS = ("disp_0", "disp_1", "flow")

@@ -1,16 +1,25 @@
-"""Predictions on disk: KITTI's 16-bit files, and colour pictures to look at.
+"""Predictions on disk: KITTI's 16-bit files, and colour pictures to look at; or labels that a student reads.
 
 OUTPUT/flow/000000_10.png          16-bit flow            OUTPUT/flow_colour/...       colour wheel
 OUTPUT/flow_backward/...           16-bit flow            OUTPUT/occluded/...          255 = occluded
 OUTPUT/disp_0/... OUTPUT/disp_1/...16-bit disparity       OUTPUT/disp_0_colour/... disp_1_colour/...
 OUTPUT/flow_error/... disp_0_error/... disp_1_error/...   where the batch holds truth
+
+As Sintel's flow, which `flowdistill evaluate sintel` reads (samples of Sintel are called clean/alley_1/frame_0001):
+
+OUTPUT/clean/alley_1/frame_0001.flo
+
+As labels (data/proxies.py reads them), for the camera that the sample is of:
+
+OUTPUT/left/flow/000000_10.png     16-bit flow            OUTPUT/left/flow_backward/...
+OUTPUT/left/occlusion/...          8 bit, 255 = occluded  OUTPUT/left/occlusion_backward/...
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,15 +27,19 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from flowdistill.data.proxies import FLOW_VIEW
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
-from flowdistill.formats import write_image, write_kitti_disparity, write_kitti_flow
+from flowdistill.formats import write_flo, write_image, write_kitti_disparity, write_kitti_flow, write_mask
+from flowdistill.inference.predict import to_array
 from flowdistill.visual import disparity_to_colours, error_to_colours, flow_to_colours
 
 # Key of the batch contract -> folder.
 FLOWS = {"flow": "flow", "flow_backward": "flow_backward"}
 DISPARITIES = {"disparity_t0": "disp_0", "disparity_t1": "disp_1"}
 MASKS = {"occluded": "occluded", "occluded_backward": "occluded_backward"}
+LABELS = {key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()}
+_RIGHT = "_right"  # what the name of a sample of the right camera ends with (data/splits.py)
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -34,11 +47,16 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         output: folder for the files; created where missing, files of the same name are replaced.
+        layout: "kitti" writes what KITTI reads, and pictures; "sintel" flow alone, as .flo; "labels" writes flow and
+            occlusion of both directions, without pictures, for an offline teacher.
     """
 
-    def __init__(self, output: str = "predictions") -> None:
+    def __init__(
+        self, output: str = "predictions", layout: Literal["kitti", "sintel", "labels"] = "kitti"
+    ) -> None:
         super().__init__(write_interval="batch")
         self.output = Path(output)
+        self.layout = layout
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict":
@@ -60,10 +78,16 @@ class PredictionWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         for row, name in enumerate(batch["name"]):
-            write_prediction(self.output, name, prediction, batch, row)
+            if self.layout == "labels":
+                write_labels(self.output, name, prediction, row)
+            elif self.layout == "sintel":
+                write_flo(_file(self.output, "", name, ".flo"), to_array(prediction["flow"][row]))
+            else:
+                write_prediction(self.output, name, prediction, batch, row)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        rank_zero_info(f"predictions are in {self.output.resolve()}")
+        what = "labels" if self.layout == "labels" else "predictions"
+        rank_zero_info(f"{what} are in {self.output.resolve()}")
 
 
 def write_prediction(
@@ -79,7 +103,7 @@ def write_prediction(
         row: which sample of the batch.
     """
     for key, value in prediction.items():
-        array = _hwc(value[row])
+        array = to_array(value[row])
         if key in FLOWS:
             folder = FLOWS[key]
             write_kitti_flow(_file(output, folder, name), array)
@@ -96,20 +120,40 @@ def write_prediction(
             raise KeyError(f"no file format is known for a prediction called {key!r}")
         if key in batch and f"valid_{key}" in batch:
             labels = cast(Mapping[str, Tensor], batch)
-            truth, valid = _hwc(labels[key][row]), _hwc(labels[f"valid_{key}"][row])[..., 0]
+            truth, valid = to_array(labels[key][row]), to_array(labels[f"valid_{key}"][row])[..., 0]
             error = np.linalg.norm(array - truth, axis=2)
             magnitude = np.linalg.norm(truth, axis=2)
             write_image(_file(output, f"{folder}_error", name), error_to_colours(error, magnitude, valid))
 
 
-def _hwc(value: Tensor) -> np.ndarray:
-    array: np.ndarray = (
-        value.detach().float().cpu().numpy() if value.dtype.is_floating_point else value.cpu().numpy()
-    )
-    return np.ascontiguousarray(array.transpose(1, 2, 0))
+def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row: int) -> None:
+    """Write one sample's flow and occlusion, both directions, as labels of an offline teacher.
+
+    Flow that 16 bits cannot hold is written as invalid, which a student's data takes for occluded.
+
+    Args:
+        output: the labels' folder.
+        name: of the sample; `_right` at its end means the right camera.
+        prediction: `flow`, `flow_backward` (B, 2, H, W) px, `occluded`, `occluded_backward` (B, 1, H, W) bool.
+        row: which sample of the batch.
+
+    Raises:
+        UserError: the model predicts other things.
+    """
+    missing = [key for key in LABELS if key not in prediction]
+    if missing:
+        raise UserError(
+            f"--prediction.layout labels writes flow and occlusion of both directions, and this model predicts no "
+            f"{', '.join(missing)}; take a checkpoint of DDFlowModule, or --prediction.layout kitti"
+        )
+    camera = "right" if name.endswith(_RIGHT) else "left"
+    folder, sample = output / camera, name.removesuffix(_RIGHT)
+    for key, place in LABELS.items():
+        write = write_mask if key in MASKS else write_kitti_flow
+        write(_file(folder, place, sample), to_array(prediction[key][row]))
 
 
-def _file(output: Path, folder: str, name: str) -> Path:
-    path = output / folder / f"{name}.png"
+def _file(output: Path, folder: str, name: str, suffix: str = ".png") -> Path:
+    path = output / folder / f"{name}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

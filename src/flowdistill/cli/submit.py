@@ -1,0 +1,186 @@
+"""`flowdistill submit`: make and check submissions to KITTI's and Sintel's servers."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdistill.errors import UserError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+    from flowdistill.evaluation.submission_check import SubmissionReport
+    from flowdistill.evaluation.submission_kinds import SubmissionKind
+
+# As in evaluation.submission_kinds and inference.load, written out so that --help need not import them.
+BENCHMARKS = ("kitti2015", "kitti2012", "sintel")
+TASKS = ("stereo", "flow", "sceneflow")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command group `submit`."""
+    group = subparsers.add_parser("submit", help="make and check submissions to the benchmarks' servers")
+    commands = group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_check(commands)
+    _add_kitti2015(commands)
+    _add_kitti2012(commands)
+    _add_sintel(commands)
+
+
+def _add_check(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "check",
+        help="name everything that the server would stumble over",
+        description="Check a submission: the number and names of its files, formats, sizes, and whether the values can "
+        "be meant. Ends with code 1 if there is a fault.",
+    )
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="KITTI: the zip, or the folder before zipping; Sintel: the folder",
+    )
+    parser.add_argument("--kind", choices=BENCHMARKS, help="the benchmark (default: told from the content)")
+    parser.add_argument("--task", choices=TASKS, help="the task (default: told from the content)")
+    parser.add_argument(
+        "--images",
+        metavar="DIR",
+        type=Path,
+        help="the test images, whose sizes to compare with: testing/image_2, testing/colored_0, test/clean "
+        "(default: the sizes that the benchmark's images have)",
+    )
+    parser.set_defaults(run=run_check)
+
+
+def _add_kitti2015(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "kitti2015",
+        help="predict KITTI 2015's test set into a zip",
+        description="Predict the 200 test scenes, zip them as the server wants, and check the result.",
+    )
+    parser.add_argument("--task", choices=TASKS, required=True, help="which benchmark of KITTI 2015")
+    _add_prediction_options(parser, "testing/image_2", "OUT.zip", "zip file to write")
+    parser.set_defaults(run=run_kitti2015)
+
+
+def _add_kitti2012(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "kitti2012",
+        help="predict KITTI 2012's test set into a zip",
+        description="Predict the 195 test scenes, zip them as the server wants, and check the result.",
+    )
+    parser.add_argument("--task", choices=TASKS[:2], required=True, help="which benchmark of KITTI 2012")
+    parser.add_argument(
+        "--cameras",
+        choices=("colour", "grey"),
+        default="colour",
+        help="read testing/colored_0 colored_1, or image_0 image_1 (default: colour)",
+    )
+    _add_prediction_options(parser, "testing/colored_0", "OUT.zip", "zip file to write")
+    parser.set_defaults(run=run_kitti2012)
+
+
+def _add_sintel(commands: "Subparsers") -> None:
+    parser = commands.add_parser(
+        "sintel",
+        help="predict Sintel's test set into a folder",
+        description="Predict both passes of the 12 test scenes, check the result, and run the benchmark's own bundler "
+        "on it, or print how to.",
+    )
+    _add_prediction_options(parser, "test/clean", "DIR", "folder to write")
+    parser.add_argument(
+        "--bundler",
+        metavar="PATH",
+        type=Path,
+        help="the bundler program from Sintel's page; makes DIR.lzma, the file to upload",
+    )
+    parser.set_defaults(run=run_sintel)
+
+
+def _add_prediction_options(parser: argparse.ArgumentParser, images: str, output: str, what: str) -> None:
+    parser.add_argument(
+        "--checkpoint", metavar="CKPT", type=Path, required=True, help="what `lightning fit` wrote"
+    )
+    parser.add_argument("--root", metavar="DIR", type=Path, required=True, help=f"folder that holds {images}")
+    parser.add_argument("--output", metavar=output, type=Path, required=True, help=f"{what}; must not exist")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """Check and print the report; returns the exit code."""
+    from flowdistill.evaluation.submission_check import SubmissionReport, check_submission, image_sizes
+    from flowdistill.evaluation.submission_guess import guess_benchmark, guess_task
+    from flowdistill.evaluation.submission_kinds import submission_kind
+    from flowdistill.evaluation.submission_members import Fault, open_members
+
+    members = open_members(options.file)
+    if isinstance(members, Fault):
+        return _print(options.file, SubmissionReport("a submission", [members], [], 0, 0.0))
+    benchmark = options.kind or guess_benchmark(members)
+    kind = submission_kind(benchmark, options.task or guess_task(members, benchmark))
+    if options.kind is None or options.task is None:
+        print(f"checked as {kind.title} (--kind and --task say otherwise)")
+    sizes = None if options.images is None else image_sizes(options.images, kind)
+    return _print(options.file, check_submission(members, kind, sizes))
+
+
+def run_kitti2015(options: argparse.Namespace) -> int:
+    """Predict, zip and check; returns the exit code."""
+    from flowdistill.evaluation.submission_kinds import kitti2015
+
+    return _predict(options, kitti2015(options.task), {})
+
+
+def run_kitti2012(options: argparse.Namespace) -> int:
+    """Predict, zip and check; returns the exit code."""
+    from flowdistill.evaluation.submission_kinds import kitti2012
+
+    images = {"colour": "colored", "grey": "image"}[options.cameras]
+    return _predict(options, kitti2012(options.task), {"images": images})
+
+
+def run_sintel(options: argparse.Namespace) -> int:
+    """Predict, check and bundle; returns the exit code."""
+    from flowdistill.evaluation.submission_kinds import sintel
+    from flowdistill.inference.bundler import bundle_command, check_bundler, run_bundler
+
+    if options.bundler is not None:
+        check_bundler(options.bundler, options.output)
+    code = _predict(options, sintel(), {})
+    if options.bundler is None:
+        command = shlex.join(bundle_command("bundler", options.output))
+        print(f"The server takes what Sintel's bundler makes of it:\n  {command}")
+    elif code == 0:
+        print(f"upload {run_bundler(options.bundler, options.output)}")
+    else:
+        print("not bundled")
+    return code
+
+
+def _predict(options: argparse.Namespace, kind: "SubmissionKind", dataset_options: dict[str, str]) -> int:
+    from flowdistill.inference.submit import check_output
+
+    check_output(options.output)
+    if kind.zipped and options.output.suffix != ".zip":
+        raise UserError(f"--output: {options.output} is to be a zip file; call it {options.output}.zip")
+    from flowdistill.inference.load import load_model
+    from flowdistill.inference.submit import check_model, open_test_set, rule_notes, write_submission
+
+    model = load_model(options.checkpoint, "--checkpoint", options.device)
+    check_model(model, kind)
+    for note in rule_notes(model, kind):
+        print(f"note: {note}")
+    samples = open_test_set(kind, options.root, model, dataset_options)
+    return _print(
+        options.output,
+        write_submission(kind, model, (samples[i] for i in range(len(samples))), options.output),
+    )
+
+
+def _print(path: Path, report: "SubmissionReport") -> int:
+    from flowdistill.evaluation.submission_report import report_text
+
+    print(f"\n{report_text(str(path), report)}")
+    return 1 if report.faults else 0

@@ -1,0 +1,122 @@
+"""Which files of a Sintel evaluation belong together: the ground truth decides, predictions follow.
+
+GROUND_TRUTH/flow/SCENE/frame_NNNN.flo   occlusions/SCENE/frame_NNNN.png   invalid/SCENE/frame_NNNN.png
+PREDICTIONS/clean/SCENE/frame_NNNN.flo   final/SCENE/frame_NNNN.flo
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowdistill.data.tree import check_files, listing
+from flowdistill.errors import UserError
+
+PASSES = ("clean", "final")
+FLOW, OCCLUSIONS, INVALID = "flow", "occlusions", "invalid"
+_MASK_NOTES = {
+    OCCLUSIONS: "matched, unmatched and the distances to occlusion boundaries are left out",
+    INVALID: "every pixel counts",
+}
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class SintelFiles:
+    """The folders of one evaluation and the names of its frames; small, so that it travels to worker processes."""
+
+    ground_truth: Path
+    predictions: dict[str, Path]  # pass -> folder
+    masks: tuple[str, ...]  # those of `occlusions`, `invalid` that there are
+    frames: list[str]  # SCENE/frame_NNNN, sorted
+    notes: list[str]  # what is left out and why, for the user
+
+
+def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | None = None) -> SintelFiles:
+    """Looks which folders there are, and that each holds a file for every frame of the ground truth.
+
+    Args:
+        predictions: folder with `clean` and `final`, or one of them.
+        ground_truth: Sintel's `training`.
+        scenes: the scenes to evaluate; None for all of the ground truth.
+
+    Raises:
+        UserError: a folder of either argument does not exist, there is nothing to evaluate, a scene is unknown, or a
+            file is missing.
+    """
+    for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
+        if not folder.is_dir():
+            wanted = "clean and final" if option == "--predictions" else "flow, occlusions and invalid"
+            raise UserError(f"{option}: there is no folder {folder}; name the folder that holds {wanted}")
+    names = _truth_names(ground_truth, scenes)
+    found = {name: predictions / name for name in PASSES if (predictions / name).is_dir()}
+    if not found:
+        raise UserError(
+            f"--predictions: {predictions} holds neither clean nor final; flow belongs into clean/SCENE/frame_0001.flo "
+            "and final/SCENE/frame_0001.flo"
+        )
+    notes = [
+        f"{name}: no folder {predictions / name}; it is left out" for name in PASSES if name not in found
+    ]
+    masks = tuple(mask for mask in _MASK_NOTES if (ground_truth / mask).is_dir())
+    notes += [
+        f"no folder {ground_truth / mask}: {note}" for mask, note in _MASK_NOTES.items() if mask not in masks
+    ]
+    check_files(
+        ground_truth,
+        {
+            f"{mask}/{scene}": [f"{frame}.png" for frame in frames]
+            for mask in masks
+            for scene, frames in names.items()
+        },
+        "ground truth files",
+        "Every flow of the ground truth needs its masks; a folder that is absent as a whole is left out.",
+    )
+    check_files(
+        predictions,
+        {
+            f"{pass_}/{scene}": [f"{frame}.flo" for frame in frames]
+            for pass_ in found
+            for scene, frames in names.items()
+        },
+        "predictions",
+        f"Every flow of {ground_truth / FLOW} needs its prediction. To evaluate some scenes only, name them: "
+        "--scenes ambush_2 ambush_6",
+    )
+    return SintelFiles(
+        ground_truth,
+        found,
+        masks,
+        [f"{scene}/{frame}" for scene, frames in names.items() for frame in frames],
+        notes,
+    )
+
+
+def _truth_names(ground_truth: Path, wanted: Sequence[str] | None) -> dict[str, list[str]]:
+    """Scene -> its frames' names without suffix, of those with flow."""
+    folder = ground_truth / FLOW
+    if not folder.is_dir():
+        inner = ground_truth / "training"
+        hint = f" Did you mean {inner}?" if inner.is_dir() else ""
+        raise UserError(
+            f"--ground-truth: {ground_truth} holds no folder flow (as Sintel's training does).{hint}"
+        )
+    names: dict[str, list[str]] = {}
+    for scene in sorted(listing(folder)):
+        files = [
+            name for name in listing(folder / scene) if name.endswith(".flo") and not name.startswith(".")
+        ]
+        if files:
+            names[scene] = sorted(name.removesuffix(".flo") for name in files)
+    if not names:
+        raise UserError(f"--ground-truth: {folder} holds no SCENE/frame_NNNN.flo")
+    if wanted is None:
+        return names
+    unknown = [scene for scene in wanted if scene not in names]
+    if unknown:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise UserError(
+            f"--scenes: {folder} holds no scene {', '.join(unknown)}, but {', '.join(list(names)[:_SHOWN])}{more}"
+        )
+    return {scene: frames for scene, frames in names.items() if scene in wanted}

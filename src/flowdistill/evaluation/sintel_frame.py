@@ -1,0 +1,100 @@
+"""One frame's files -> the sum of end-point errors over each region of Sintel's table.
+
+Sums are whole numbers of steps, so that frames and processes add up to the same digits in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.data.files import UNKNOWN, known
+from flowdistill.errors import UserError
+from flowdistill.evaluation.kitti_counts import vector_length
+from flowdistill.evaluation.sintel_files import FLOW, INVALID, OCCLUSIONS, SintelFiles
+from flowdistill.evaluation.sintel_regions import Mask, regions
+from flowdistill.formats import FormatError, read_flo, read_mask
+from flowdistill.metrics.rules import SUM_STEP
+
+Flow = npt.NDArray[np.float32]
+
+_LOW_BITS = 26
+
+
+@dataclass(frozen=True)
+class RegionError:
+    """End-point errors summed over some pixels."""
+
+    steps: int  # of SUM_STEP px
+    pixels: int
+
+    def __add__(self, other: RegionError) -> RegionError:
+        return RegionError(self.steps + other.steps, self.pixels + other.pixels)
+
+    @property
+    def mean(self) -> float | None:
+        """px; None without pixels."""
+        return self.steps * SUM_STEP / self.pixels if self.pixels else None
+
+
+FrameErrors = dict[str, dict[str, RegionError]]  # pass -> region
+
+
+def evaluate_frame(files: SintelFiles, frame: str) -> FrameErrors:
+    """Errors of one frame, by pass and region.
+
+    Raises:
+        FormatError: a file is damaged or of another kind, or a prediction has values that are no flow.
+        UserError: a file differs in size from the frame's true flow.
+    """
+    path = files.ground_truth / FLOW / f"{frame}.flo"
+    truth = read_flo(path)
+    valid = known(truth)
+    if INVALID in files.masks:
+        valid &= ~_read_mask(files, INVALID, frame, truth)
+    occluded = _read_mask(files, OCCLUSIONS, frame, truth) if OCCLUSIONS in files.masks else None
+    truth[~valid] = 0  # may be infinite, and takes no part from here on
+    parts = regions(valid, occluded, vector_length(truth))
+    errors: FrameErrors = {}
+    for name, folder in files.predictions.items():
+        prediction = _read_prediction(folder / f"{frame}.flo", path, truth)
+        steps = np.rint(vector_length(prediction - truth) * np.float32(1 / SUM_STEP)).astype(np.int64)
+        errors[name] = {region: sum_over(steps, mask) for region, mask in parts.items()}
+    return errors
+
+
+def sum_over(steps: npt.NDArray[np.int64], mask: Mask) -> RegionError:
+    """The sum over the pixels (H, W) of a mask, exact for every error that `known` flows can have."""
+    chosen = steps[mask]
+    # An error of 2^31 px has 2^51 steps: 4,096 of them overflow 63 bits, their halves do not.
+    high, low = chosen >> _LOW_BITS, chosen & ((1 << _LOW_BITS) - 1)
+    return RegionError((int(high.sum()) << _LOW_BITS) + int(low.sum()), chosen.size)
+
+
+def _read_prediction(path: Path, truth_path: Path, truth: Flow) -> Flow:
+    flow = read_flo(path)
+    _check_size(path, flow, truth_path, truth)
+    unknown = int(np.count_nonzero(~known(flow)))
+    if unknown:
+        raise FormatError(
+            f"{path}: expected flow at every pixel, found {unknown} pixels that are not finite or over {UNKNOWN:.0e} px"
+        )
+    return flow
+
+
+def _read_mask(files: SintelFiles, folder: str, frame: str, truth: Flow) -> Mask:
+    path = files.ground_truth / folder / f"{frame}.png"
+    mask = read_mask(path)
+    _check_size(path, mask, files.ground_truth / FLOW / f"{frame}.flo", truth)
+    return mask
+
+
+def _check_size(path: Path, array: npt.NDArray[np.generic], first: Path, truth: Flow) -> None:
+    if array.shape[:2] != truth.shape[:2]:
+        raise UserError(
+            f"{path}: expected {truth.shape[0]} x {truth.shape[1]} pixels like {first}, "
+            f"found {array.shape[0]} x {array.shape[1]}"
+        )

@@ -1,0 +1,121 @@
+"""`flowdistill submit check`: a submission -> everything that its server would stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from flowdistill.errors import UserError
+from flowdistill.evaluation.submission_content import FileCheck, check_flo, check_picture
+from flowdistill.evaluation.submission_kinds import Size, SubmissionKind
+from flowdistill.evaluation.submission_members import (
+    Fault,
+    FolderMembers,
+    Members,
+    UnreadableMemberError,
+    open_members,
+)
+from flowdistill.evaluation.submission_names import match_names
+from flowdistill.formats.errors import read_bytes
+from flowdistill.formats.png import inspect_png
+
+#: What KITTI's server says when it refuses an upload: "Zip file content is either invalid or too large (>500 MB)",
+#: where it means the unpacked files.
+KITTI_BYTES = 500 * 10**6
+
+
+@dataclass(frozen=True)
+class SubmissionReport:
+    """The result of a check."""
+
+    title: str  # what it was checked as
+    faults: list[Fault]
+    notes: list[Fault]  # what is odd, but may be meant
+    files: int  # that were there, of those that should be
+    density: float  # share of their pixels that hold a value
+
+
+def check_submission(
+    members: Members, kind: SubmissionKind, sizes: Mapping[str, Size] | None = None
+) -> SubmissionReport:
+    """Checks names, formats, sizes and values; reads every file.
+
+    Args:
+        members: what `open_members` found.
+        kind: what it must be.
+        sizes: test image -> its size, as `image_sizes` reads them; None allows every size of the benchmark.
+
+    Raises:
+        UserError: the members are an archive and the kind is none that is uploaded as zip.
+    """
+    found, faults = match_names(members.names, kind)
+    faults = [*members.faults, *faults]
+    if kind.zipped and members.total_bytes() > KITTI_BYTES:
+        detail = f"{members.total_bytes() / 1e6:.0f} MB unpacked"
+        faults.append(
+            Fault("/", "is larger than the 500 MB that the server takes", "remove other files", detail)
+        )
+    first_of_image: dict[str, tuple[str, Size]] = {}
+    notes: list[Fault] = []
+    pixels = estimates = 0
+    for path, name in tqdm(found.items(), unit="file", desc="check"):
+        image = kind.files[path].image
+        allowed = kind.sizes if sizes is None else frozenset({sizes[image]})
+        check = _check_file(members, name, path, kind, allowed)
+        faults += check.faults
+        notes += check.notes
+        pixels, estimates = pixels + check.pixels, estimates + check.estimates
+        if check.size in allowed:
+            first, size = first_of_image.setdefault(image, (name, check.size))
+            if check.size != size:
+                detail = f"{check.size[0]} x {check.size[1]}, but {first} {size[0]} x {size[1]}"
+                advice = "predict both at the size of the test image"
+                faults.append(Fault(name, "differs in size from another file of its image", advice, detail))
+    return SubmissionReport(kind.title, faults, notes, len(found), estimates / max(pixels, 1))
+
+
+def image_sizes(folder: Path, kind: SubmissionKind) -> dict[str, Size]:
+    """Test image -> (height, width) px, read from the images' files.
+
+    Raises UserError for an image that is not there, FormatError for one that is damaged.
+    """
+    missing = [image for image in kind.images if not (folder / image).is_file()]
+    if missing:
+        raise UserError(
+            f"--images: {folder} lacks {len(missing)} of the {len(kind.images)} test images, first {missing[0]}; name "
+            "the folder that holds them (testing/image_2 for KITTI 2015, testing/colored_0 or image_0 for 2012, "
+            "test/clean for Sintel)"
+        )
+    sizes = {}
+    for image in tqdm(kind.images, unit="image", desc="sizes"):
+        header = inspect_png(folder / image, read_bytes(folder / image, "a test image"))
+        sizes[image] = header.height, header.width
+    return sizes
+
+
+def check_path(path: Path, kind: SubmissionKind, sizes: Mapping[str, Size] | None = None) -> SubmissionReport:
+    """`check_submission` of a file or folder; a file that is no archive is a fault, too."""
+    members = open_members(path)
+    if isinstance(members, Fault):
+        return SubmissionReport(kind.title, [members], [], 0, 0.0)
+    return check_submission(members, kind, sizes)
+
+
+def _check_file(
+    members: Members, name: str, path: str, kind: SubmissionKind, sizes: frozenset[Size]
+) -> FileCheck:
+    content = kind.files[path].content
+    if content == "flo":
+        if not isinstance(members, FolderMembers):
+            raise UserError(
+                f"a submission to {kind.title} is not zipped: name the folder with clean and final that its bundler "
+                "takes"
+            )
+        return check_flo(name, members.folder / name, sizes)
+    try:
+        return check_picture(name, members.read(name), content, sizes)
+    except UnreadableMemberError as error:
+        return FileCheck([error.fault])

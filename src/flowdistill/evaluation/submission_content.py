@@ -1,0 +1,152 @@
+"""Whether one file of a submission holds what its server reads: format, size, values.
+
+A server reads more than it should: it takes swapped channels for flow and clipped codes for motion. What cannot have
+been meant is a fault here, too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.evaluation.submission_kinds import Size
+from flowdistill.evaluation.submission_members import Fault
+from flowdistill.formats import FormatError, read_flo
+from flowdistill.formats.png import COLOUR_TYPES, GREY, RGB, decode_png, inspect_png
+
+_TOP_CODE = 65535
+_FLOW_SCALE, _FLOW_OFFSET = 64, 32768
+_DISPARITY_SCALE = 256
+#: Pixels, and share of a picture's pixels, that may lie at the ends of the codes' range before they count as clipped.
+#: Codes without any meaning lie there at 6e-5 of the pixels.
+_CLIPPED_PIXELS, _CLIPPED_SHARE = 10, 1.5e-4
+_MORE = "write it again"
+_PNG_ADVICE = {
+    "disparity": "write disparity x 256 as a 16-bit grey PNG",
+    "flow": "write flow x 64 + 32768 as a 16-bit RGB PNG: u, v, valid",
+}
+
+
+@dataclass
+class FileCheck:
+    """What was found in one file."""
+
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[Fault] = field(default_factory=list)  # odd, but it may be meant
+    size: Size | None = None  # None where it could not be read
+    pixels: int = 0
+    estimates: int = 0  # pixels that hold a value
+
+
+def check_picture(
+    name: str, content: bytes, expected: Literal["disparity", "flow"], sizes: frozenset[Size]
+) -> FileCheck:
+    """Checks a KITTI picture's bytes.
+
+    Args:
+        name: its path in the submission, for the faults.
+        content: its bytes.
+        expected: what it must hold.
+        sizes: (height, width) px that it may have.
+    """
+    check = FileCheck()
+    try:
+        header = inspect_png(name, content)
+        check.size = header.height, header.width
+        colour_type = GREY if expected == "disparity" else RGB
+        if (header.bit_depth, header.colour_type) != (16, colour_type):
+            problem = f"is a PNG of {header}, not 16-bit {COLOUR_TYPES[colour_type]}"
+            check.faults.append(Fault(name, problem, _PNG_ADVICE[expected]))
+        _check_size(check, name, sizes)
+        if check.faults:
+            return check
+        codes = decode_png(name, content, header)
+    except FormatError as error:
+        problem = "is no PNG" if not content.startswith(b"\x89PNG") else "is damaged"
+        check.faults.append(Fault(name, problem, _MORE, _without_name(error, name)))
+        return check
+    valid = codes != 0 if expected == "disparity" else codes[..., 2] != 0
+    check.pixels, check.estimates = valid.size, int(np.count_nonzero(valid))
+    if not check.estimates:
+        check.faults.append(
+            Fault(name, "has no valid pixel", "predict it again, or mark its pixels as valid")
+        )
+    elif expected == "disparity":
+        check.faults += _clipped(name, codes[valid] == _TOP_CODE)
+        if codes.max() < _DISPARITY_SCALE:
+            note = Fault(name, "has no disparity of 1 px", f"is it multiplied by {_DISPARITY_SCALE}?")
+            check.notes.append(note)
+    else:
+        check.faults += _flow_faults(name, codes, valid)
+    return check
+
+
+def _flow_faults(name: str, codes: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_]) -> list[Fault]:
+    u, v = codes[..., 0][valid].astype(np.int32), codes[..., 1][valid].astype(np.int32)
+    if u.max() <= 1:
+        return [
+            Fault(
+                name,
+                "has its channels in the reverse order",
+                "OpenCV writes blue first: reverse the last axis before cv2.imwrite",
+                "red is 0 or 1 everywhere, as the valid channel should be",
+            )
+        ]
+    leaving = np.abs(v - _FLOW_OFFSET) > codes.shape[0] * _FLOW_SCALE
+    if 2 * np.count_nonzero(leaving) > leaving.size:
+        detail = f"{np.count_nonzero(leaving)} of {leaving.size} vectors"
+        return [Fault(name, "moves more than its height up or down", _PNG_ADVICE["flow"], detail)]
+    return _clipped(name, (u == 0) | (u == _TOP_CODE) | (v == 0) | (v == _TOP_CODE))
+
+
+def _clipped(name: str, at_an_end: npt.NDArray[np.bool_]) -> list[Fault]:
+    count = int(np.count_nonzero(at_an_end))
+    if count <= max(_CLIPPED_PIXELS, _CLIPPED_SHARE * at_an_end.size):
+        return []
+    advice = "a writer has clipped it: mark such pixels as invalid, or mend the prediction"
+    detail = f"{count} of {at_an_end.size} pixels"
+    return [Fault(name, "has values at the end of the format's range", advice, detail)]
+
+
+def check_flo(name: str, path: Path, sizes: frozenset[Size]) -> FileCheck:
+    """Checks a .flo file, which is `name` within the submission; arguments as for `check_picture`."""
+    check = FileCheck()
+    try:
+        flow = read_flo(path)  # (H, W, 2)
+    except FormatError as error:
+        problem = "is no .flo file" if "magic number" in str(error) else "is damaged"
+        check.faults.append(Fault(name, problem, _MORE, _without_name(error, path)))
+        return check
+    check.size = flow.shape[0], flow.shape[1]
+    _check_size(check, name, sizes)
+    finite = np.isfinite(flow).all(axis=2)
+    if not finite.all():
+        detail = f"{np.count_nonzero(~finite)} of {finite.size} pixels"
+        advice = "predict it again: Sintel's server needs a number at every pixel"
+        check.faults.append(Fault(name, "has values that are not finite", advice, detail))
+    limit = max(check.size)
+    far = (np.abs(flow) > limit).any(axis=2) & finite
+    if far.any():
+        detail = f"{np.count_nonzero(far)} of {far.size} pixels, up to {np.abs(flow[far]).max():.4g} px"
+        problem = f"has values out of range: over {limit} px, the frame's longer side"
+        check.faults.append(Fault(name, problem, "predict it again, in pixels", detail))
+    check.pixels, check.estimates = finite.size, int(np.count_nonzero(finite & ~far))
+    return check
+
+
+def _check_size(check: FileCheck, name: str, sizes: frozenset[Size]) -> None:
+    if check.size not in sizes:
+        assert check.size is not None
+        wanted = " or ".join(f"{height} x {width}" for height, width in sorted(sizes))
+        problem = f"is not of the test image's size, {wanted}"
+        advice = "predict at the image's size, or cut padding away"
+        check.faults.append(Fault(name, problem, advice, f"{check.size[0]} x {check.size[1]}"))
+
+
+def _without_name(error: FormatError, name: str | os.PathLike[str]) -> str:
+    return str(error).removeprefix(f"{name}: ")

@@ -1,0 +1,74 @@
+"""Which benchmark and task a submission is for, told from what is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from flowdistill.errors import UserError
+from flowdistill.evaluation.submission_kinds import KITTI2012_MOTIONS, KITTI2015_FOLDERS, SINTEL_PASSES
+from flowdistill.evaluation.submission_kinds import TASKS as TASKS_OF
+from flowdistill.evaluation.submission_members import Members, UnreadableMemberError
+from flowdistill.evaluation.submission_names import is_junk
+from flowdistill.formats import FormatError
+from flowdistill.formats.png import GREY, inspect_png
+
+_KITTI_NAME = re.compile(r"(\d{6})_\d{2}\.png")
+_LAST_OF_2012 = 194
+_LOOKED_AT = 8
+
+
+def guess_benchmark(members: Members) -> str:
+    """One of `BENCHMARKS`: by the folders' names, and without those by the pictures' numbers.
+
+    Raises UserError where nothing tells it.
+    """
+    names = [name for name in members.names if not is_junk(name)]
+    folders = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
+    if folders & set(SINTEL_PASSES):
+        return "sintel"
+    if folders & set(KITTI2015_FOLDERS["sceneflow"]):
+        return "kitti2015"
+    numbers = [int(match[1]) for name in names if (match := _KITTI_NAME.fullmatch(PurePosixPath(name).name))]
+    if not numbers:
+        raise UserError(
+            "nothing in the submission tells what it is for: there is no folder disp_0, disp_1, flow, clean or final, "
+            "and no 000000_10.png. Say it by --kind kitti2015, kitti2012 or sintel"
+        )
+    return "kitti2012" if max(numbers) <= _LAST_OF_2012 else "kitti2015"
+
+
+def guess_task(members: Members, benchmark: str) -> str:
+    """One of the benchmark's `TASKS`.
+
+    Raises UserError where nothing tells it.
+    """
+    if benchmark == "sintel":
+        return TASKS_OF[benchmark][0]
+    names = [name for name in members.names if not is_junk(name)]
+    if benchmark == "kitti2015":
+        parts = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
+        found = [folder for folder in KITTI2015_FOLDERS["sceneflow"] if folder in parts]
+        for task, folders in KITTI2015_FOLDERS.items():
+            if found == list(folders):
+                return task
+        if found:
+            return "sceneflow"
+    return _task_of_pictures(members, names)
+
+
+def _task_of_pictures(members: Members, names: list[str]) -> str:
+    """Disparity is grey, flow is not; what most of the first pictures are."""
+    grey = colour = 0
+    for name in [name for name in names if name.endswith(".png")][:_LOOKED_AT]:
+        try:
+            is_grey = inspect_png(name, members.read(name)).colour_type == GREY
+        except (FormatError, UnreadableMemberError):
+            continue
+        grey, colour = grey + is_grey, colour + (not is_grey)
+    if not grey + colour:
+        raise UserError(
+            "no picture in the submission can be read, so that nothing tells whether it is disparity or flow. Say it "
+            f"by --task {' or '.join(KITTI2012_MOTIONS)}"
+        )
+    return "stereo" if grey > colour else "flow"

@@ -1,0 +1,132 @@
+"""What each benchmark's server asks for: which files, what they hold, and the sizes of its test images.
+
+KITTI 2015: zip with disp_0/ (stereo), flow/ (flow) or disp_0/ disp_1/ flow/ (scene flow), each 000000_10.png to
+            000199_10.png
+KITTI 2012: zip with 000000_10.png to 000194_10.png in its root, disparity or flow
+MPI Sintel: folder with clean/SCENE/frame_0001.flo ... and final/..., which Sintel's own `bundler` turns into one file
+Sources: readme.txt of both KITTI development kits and the upload pages' instructions; README of Sintel's bundler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from flowdistill.errors import UserError
+
+Content = Literal["disparity", "flow", "flo"]
+Motion = Literal["disparity_t0", "disparity_t1", "flow"]  # keys of the batch contract
+Size = tuple[int, int]  # height, width in px
+
+BENCHMARKS = ("kitti2015", "kitti2012", "sintel")
+#: Folders of KITTI 2015 by task, with what they hold.
+KITTI2015_FOLDERS: dict[str, dict[str, Motion]] = {
+    "stereo": {"disp_0": "disparity_t0"},
+    "flow": {"flow": "flow"},
+    "sceneflow": {"disp_0": "disparity_t0", "disp_1": "disparity_t1", "flow": "flow"},
+}
+KITTI2012_MOTIONS: dict[str, Motion] = {"stereo": "disparity_t0", "flow": "flow"}
+TASKS: dict[str, tuple[str, ...]] = {
+    "kitti2015": tuple(KITTI2015_FOLDERS),
+    "kitti2012": tuple(KITTI2012_MOTIONS),
+    "sintel": ("flow",),
+}
+#: The rectified sizes of the five days on which KITTI was recorded.
+KITTI_SIZES = frozenset({(375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241)})
+SINTEL_SIZES = frozenset({(436, 1024)})
+SINTEL_PASSES = ("clean", "final")
+#: Sintel's test scenes and their frames; a scene has one flow less.
+SINTEL_TEST_FRAMES = {
+    "PERTURBED_market_3": 50,
+    "PERTURBED_shaman_1": 50,
+    "ambush_1": 23,
+    "ambush_3": 41,
+    "bamboo_3": 50,
+    "cave_3": 50,
+    "market_1": 50,
+    "market_4": 50,
+    "mountain_2": 50,
+    "temple_1": 50,
+    "tiger": 50,
+    "wall": 50,
+}
+_KITTI2015_SCENES, _KITTI2012_SCENES = 200, 195
+
+
+@dataclass(frozen=True)
+class SubmissionFile:
+    """One file of a submission."""
+
+    motion: Motion  # what it says
+    content: Content  # in which format
+    image: str  # the test image that it belongs to, below the folder of a camera or pass
+    sample: str  # the sample that it is predicted from, by its name in the data room
+
+
+@dataclass(frozen=True)
+class SubmissionKind:
+    """All that a server expects; built by `kitti2015`, `kitti2012` and `sintel`."""
+
+    benchmark: str  # one of BENCHMARKS
+    title: str  # for the user
+    files: Mapping[str, SubmissionFile]  # path in the submission -> file, in order
+    sizes: frozenset[Size]  # of the benchmark's test images
+    zipped: bool
+
+    @property
+    def images(self) -> list[str]:
+        """The test images, each once, in order."""
+        return list(dict.fromkeys(file.image for file in self.files.values()))
+
+
+def kitti2015(task: str, scenes: int = _KITTI2015_SCENES) -> SubmissionKind:
+    """KITTI 2015's submission for a task of `TASKS`; `scenes` is another number for tests only."""
+    files = {
+        f"{folder}/{name}.png": _kitti_file(motion, name)
+        for folder, motion in KITTI2015_FOLDERS[task].items()
+        for name in _kitti_names(scenes)
+    }
+    return SubmissionKind("kitti2015", f"KITTI 2015 {task}", files, KITTI_SIZES, zipped=True)
+
+
+def kitti2012(task: str, scenes: int = _KITTI2012_SCENES) -> SubmissionKind:
+    """KITTI 2012's submission for a task of `TASKS`; `scenes` is another number for tests only."""
+    motion = KITTI2012_MOTIONS[task]
+    files = {f"{name}.png": _kitti_file(motion, name) for name in _kitti_names(scenes)}
+    return SubmissionKind("kitti2012", f"KITTI 2012 {task}", files, KITTI_SIZES, zipped=True)
+
+
+def sintel(frames: Mapping[str, int] | None = None) -> SubmissionKind:
+    """Sintel's two passes, before bundling; `frames` (scene -> number) is another test set for tests only."""
+    names = [
+        f"{scene}/frame_{number:04d}"
+        for scene, count in (frames or SINTEL_TEST_FRAMES).items()
+        for number in range(1, count)
+    ]
+    files = {
+        f"{pass_}/{name}.flo": SubmissionFile("flow", "flo", f"{name}.png", f"{pass_}/{name}")
+        for pass_ in SINTEL_PASSES
+        for name in names
+    }
+    return SubmissionKind("sintel", "MPI Sintel flow", files, SINTEL_SIZES, zipped=False)
+
+
+def submission_kind(benchmark: str, task: str) -> SubmissionKind:
+    """The real thing: what the server of a benchmark of `BENCHMARKS` wants for a task.
+
+    Raises UserError where the benchmark has no such task.
+    """
+    if task not in TASKS[benchmark]:
+        raise UserError(f"--task: {benchmark} has no {task} benchmark, but {', '.join(TASKS[benchmark])}")
+    if benchmark == "sintel":
+        return sintel()
+    return kitti2015(task) if benchmark == "kitti2015" else kitti2012(task)
+
+
+def _kitti_names(scenes: int) -> list[str]:
+    return [f"{scene:06d}_10" for scene in range(scenes)]
+
+
+def _kitti_file(motion: Motion, name: str) -> SubmissionFile:
+    return SubmissionFile(motion, "flow" if motion == "flow" else "disparity", f"{name}.png", name)

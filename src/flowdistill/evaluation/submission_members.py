@@ -1,0 +1,136 @@
+"""The files inside a submission, whether it is a zip archive or a folder; nothing is unpacked."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from flowdistill.errors import UserError
+
+#: More than any picture of a benchmark takes; what says to be larger is not read.
+LARGEST_MEMBER = 1 << 26
+_ENCRYPTED = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that the server would stumble over."""
+
+    file: str  # path in the submission, a folder's ends with /; or the submission itself
+    problem: str  # what is wrong, in words that are the same for every file with this problem
+    advice: str  # what to do
+    detail: str = ""  # what is special about this file
+
+
+class UnreadableMemberError(Exception):
+    """A member's bytes cannot be had; the fault says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.problem)
+        self.fault = fault
+
+
+class Members(Protocol):
+    """Paths with / between folders, and their bytes."""
+
+    names: list[str]  # files only, sorted
+    faults: list[Fault]  # of the container itself
+
+    def read(self, name: str) -> bytes:
+        """Raises UnreadableMemberError."""
+        ...
+
+    def total_bytes(self) -> int:
+        """Of all files, unpacked."""
+        ...
+
+
+class FolderMembers:
+    """A folder before zipping or bundling."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        found = [Path(top) / name for top, _, names in os.walk(folder) for name in names]
+        self.names = sorted(path.relative_to(folder).as_posix() for path in found)
+        self.faults: list[Fault] = []
+
+    def read(self, name: str) -> bytes:
+        path = self.folder / name
+        try:
+            size = path.stat().st_size
+            if size > LARGEST_MEMBER:
+                raise UnreadableMemberError(_too_large(name, size))
+            return path.read_bytes()
+        except OSError as error:
+            advice = "look at its permissions"
+            raise UnreadableMemberError(
+                Fault(name, "cannot be read", advice, error.strerror or str(error))
+            ) from error
+
+    def total_bytes(self) -> int:
+        return sum((self.folder / name).lstat().st_size for name in self.names)
+
+
+class ZipMembers:
+    """A zip archive. Raises zipfile.BadZipFile if the file is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path)
+        infos = [info for info in self._archive.infolist() if not info.is_dir()]
+        self._infos = {info.filename: info for info in infos}
+        self.names = sorted(self._infos)
+        repeated = [name for name, count in Counter(info.filename for info in infos).items() if count > 1]
+        self.faults = [
+            Fault(name, "is in the archive more than once", "zip into a new archive") for name in repeated
+        ]
+
+    def read(self, name: str) -> bytes:
+        info = self._infos[name]
+        if info.flag_bits & _ENCRYPTED:
+            raise UnreadableMemberError(Fault(name, "is encrypted", "zip without a password"))
+        if info.file_size > LARGEST_MEMBER:
+            raise UnreadableMemberError(_too_large(name, info.file_size))
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            advice = "zip with the usual method (deflate) or without compression"
+            raise UnreadableMemberError(Fault(name, "is packed by an unusual method", advice))
+        try:
+            return self._archive.read(info)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise UnreadableMemberError(
+                Fault(name, "is damaged in the archive", "zip again", str(error))
+            ) from error
+
+    def total_bytes(self) -> int:
+        return sum(info.file_size for info in self._infos.values())
+
+
+def open_members(path: Path) -> Members | Fault:
+    """What is inside a submission, or why nothing can be had from it.
+
+    Raises UserError where there is nothing at `path`, or a file made by Sintel's bundler.
+    """
+    if path.is_dir():
+        return FolderMembers(path)
+    if not path.is_file():
+        raise UserError(f"there is no file or folder {path}; name the submission to check")
+    if path.suffix == ".lzma":
+        raise UserError(
+            f"{path}: what Sintel's bundler makes cannot be looked into; check the folder with clean and final that "
+            "it was made from"
+        )
+    try:
+        return ZipMembers(path)
+    except zipfile.BadZipFile as error:
+        advice = "zip the folders again, and copy the archive as a whole"
+        return Fault(path.name, "is no zip archive, or only a part of one", advice, str(error))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({error.strerror or error})") from error
+
+
+def _too_large(name: str, size: int) -> Fault:
+    return Fault(name, "is too large for a picture of the benchmark", "write it again", f"{size} bytes")

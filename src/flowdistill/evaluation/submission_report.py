@@ -1,0 +1,44 @@
+"""Faults of a submission as text: each problem once, with its files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flowdistill.evaluation.submission_check import SubmissionReport
+from flowdistill.evaluation.submission_members import Fault
+
+_FILES_SHOWN, _PROBLEMS_SHOWN = 10, 40
+
+
+def report_text(name: str, report: SubmissionReport) -> str:
+    """What the user reads; `name` is the submission."""
+    notes = ["\nWorth a look, but no fault:", *faults_text(report.notes)] if report.notes else []
+    if report.faults:
+        count = len(report.faults)
+        heading = f"{name}: {count} fault{'s' if count > 1 else ''}, checked as {report.title}"
+        return "\n".join([heading, *faults_text(report.faults), *notes])
+    # Rounded down: a single missing pixel must not read as 100.00 %.
+    share = f"{math.floor(1e4 * report.density) / 100:.2f} %"
+    holes = "" if report.density == 1 else "; the server fills the others before it counts"
+    heading = (
+        f"{name}: no faults. {report.title}: {report.files} files, {share} of the pixels hold a value{holes}"
+    )
+    return "\n".join([heading, *notes])
+
+
+def faults_text(faults: Sequence[Fault]) -> list[str]:
+    """Lines: a problem and what to do about it, then its files; long lists are cut."""
+    problems: dict[tuple[str, str], list[Fault]] = {}
+    for fault in faults:
+        problems.setdefault((fault.problem, fault.advice), []).append(fault)
+    lines: list[str] = []
+    for (problem, advice), group in list(problems.items())[:_PROBLEMS_SHOWN]:
+        lines.append(f"\n{problem} -> {advice}")
+        for fault in group[:_FILES_SHOWN]:
+            lines.append(f"  {fault.file}" + (f" ({fault.detail})" if fault.detail else ""))
+        if len(group) > _FILES_SHOWN:
+            lines.append(f"  and {len(group) - _FILES_SHOWN} more")
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"\nand {len(problems) - _PROBLEMS_SHOWN} more problems")
+    return lines

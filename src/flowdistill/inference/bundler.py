@@ -1,0 +1,53 @@
+"""Sintel's own `bundler`, which the user has from the benchmark's page: two passes of flow -> the file to upload.
+
+Usage, from the README that comes with it: `bundler DIR_CLEAN DIR_FINAL OUTFILE`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from flowdistill.errors import UserError
+
+
+def bundle_path(folder: Path) -> Path:
+    """The file that is made of a folder: beside it, so that the folder holds nothing but flow."""
+    return folder.with_name(f"{folder.name}.lzma")
+
+
+def bundle_command(bundler: str, folder: Path) -> list[str]:
+    """The command for a folder that holds clean and final. (The README ends folders with a slash, so we do, too.)"""
+    return [bundler, f"{folder / 'clean'}/", f"{folder / 'final'}/", str(bundle_path(folder))]
+
+
+def check_bundler(bundler: Path, folder: Path) -> None:
+    """Raises UserError if the program cannot be run or its output is there already; better known before the work."""
+    if not bundler.is_file():
+        raise UserError(
+            f"--bundler: there is no file {bundler}; name the program of Sintel's bundler archive"
+        )
+    if not os.access(bundler, os.X_OK):
+        raise UserError(f"--bundler: {bundler} may not be executed; run `chmod +x {bundler}`")
+    if bundle_path(folder).exists():
+        raise UserError(
+            f"--bundler: its output {bundle_path(folder)} exists and is not replaced; move it away"
+        )
+
+
+def run_bundler(bundler: Path, folder: Path) -> Path:
+    """Runs it and returns the file to upload; what it prints appears on the screen.
+
+    Raises UserError where it cannot be run, fails, or leaves no file.
+    """
+    command = bundle_command(str(bundler.absolute()), folder)
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise UserError(f"--bundler: {bundler} cannot be run ({error.strerror or error})") from error
+    output = bundle_path(folder)
+    if code != 0 or not output.is_file():
+        reason = f"ended with code {code}" if code != 0 else f"left no file {output}"
+        raise UserError(f"--bundler: {bundler} {reason}; the flow is in {folder}")
+    return output

@@ -1,0 +1,119 @@
+"""A checkpoint of ours as a teacher of the label factory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from flowdistill.data.sample import IMAGES, Sample
+from flowdistill.errors import UserError
+from flowdistill.inference.load import load_model
+from flowdistill.inference.predict import predict_sample
+from flowdistill.labels.config import CheckpointPart
+from flowdistill.labels.estimate import Estimate, Teacher, estimate
+from flowdistill.training.base import MotionModule
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+# New key -> key of the pair as it is, for images seen in another order.
+_BACK_IN_TIME = {
+    "left_t0": "left_t1", "right_t0": "right_t1", "left_t1": "left_t0", "right_t1": "right_t0",
+}  # fmt: skip
+_SWAPPED_CAMERAS = {
+    "left_t0": "right_t0", "right_t0": "left_t0", "left_t1": "right_t1", "right_t1": "left_t1",
+}  # fmt: skip
+_ALWAYS = ("name", "size")
+
+
+def open_checkpoint(part: CheckpointPart, flow: bool, disparity: bool) -> Teacher:
+    """The teacher of a checkpoint, for flow, disparity or both.
+
+    Raises:
+        UserError: it is no checkpoint of ours, the device is not there, or it does not predict what is wanted.
+    """
+    model = load_model(Path(part.path), "teachers.*.checkpoint.path", part.device)
+    if disparity and model.view == "flow":
+        raise UserError(
+            f"{part.path} is a DDFlow checkpoint, which gives no disparity. Ask another teacher for it under motions."
+        )
+    return CheckpointTeacher(model, part.flips, disparity)
+
+
+class CheckpointTeacher:
+    """Predicts a sample as it is, back in time and, for disparity of the right images, mirrored.
+
+    Back in time a network gives the backward flow and stereo of the second pair. A mirrored pair with its cameras
+    exchanged is a stereo pair again; its disparity belongs to the right image. With `flips` each prediction is the mean
+    of two, the second of them made upside down, and `spread` is half their distance.
+    """
+
+    def __init__(self, model: MotionModule, flips: bool, disparity: bool) -> None:
+        self.model, self.flips, self.disparity = model, flips, disparity
+
+    def __call__(self, sample: Sample) -> dict[str, Estimate]:
+        forward = self._predict(sample)
+        if "disparity_t0" not in forward and "flow_backward" in forward:
+            return {key: forward[key] for key in ("flow", "flow_backward")}
+        backward = self._predict(_reordered(sample, _BACK_IN_TIME))
+        found = {"flow": forward["flow"], "flow_backward": backward["flow"]}
+        if self.disparity:
+            found |= {
+                "disparity_t0": forward["disparity_t0"],
+                "disparity_next": backward["disparity_t0"],
+                "disparity_t1": forward["disparity_t1"],
+            }
+            mirrored = _mirrored(_reordered(sample, _SWAPPED_CAMERAS))
+            right, right_next = self._predict(mirrored), self._predict(_reordered(mirrored, _BACK_IN_TIME))
+            found["disparity_right_t0"] = _unmirrored(right["disparity_t0"])
+            found["disparity_right_next"] = _unmirrored(right_next["disparity_t0"])
+        return found
+
+    def _predict(self, sample: Sample) -> dict[str, Estimate]:
+        first = _motions(predict_sample(self.model, sample))
+        if not self.flips:
+            return {key: estimate(value) for key, value in first.items()}
+        second = _motions(predict_sample(self.model, _upside_down(sample)))
+        found = {}
+        for key, value in first.items():
+            other = second[key][::-1].copy()
+            if value.shape[2] == 2:
+                other[..., 1] *= -1
+            spread = np.linalg.norm(value - other, axis=2) / 2
+            found[key] = estimate((value + other) / 2, spread=spread.astype(np.float32))
+        return found
+
+
+def _motions(prediction: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    return {key: value for key, value in prediction.items() if value.dtype != np.bool_}
+
+
+def _changed(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
+    """The images of a sample, changed; nothing else that lives on the pixel grid."""
+    images = cast(dict[str, Any], sample)
+    kept = {key: images[key] for key in _ALWAYS}
+    return cast(Sample, kept | {key: change(images[key]) for key in IMAGES if key in images})
+
+
+def _reordered(sample: Sample, source: Mapping[str, str]) -> Sample:
+    images = cast(dict[str, Any], sample)
+    kept = {key: images[key] for key in _ALWAYS}
+    return cast(Sample, kept | {key: images[old] for key, old in source.items() if old in images})
+
+
+def _mirrored(sample: Sample) -> Sample:
+    return _changed(sample, lambda image: image.flip(-1))
+
+
+def _upside_down(sample: Sample) -> Sample:
+    return _changed(sample, lambda image: image.flip(-2))
+
+
+def _unmirrored(found: Estimate) -> Estimate:
+    """Disparity of a mirrored image, on the grid of the image."""
+    spread = None if found.spread is None else found.spread[:, ::-1].copy()
+    return Estimate(found.values[:, ::-1].copy(), found.known[:, ::-1].copy(), spread)

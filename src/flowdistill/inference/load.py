@@ -1,0 +1,60 @@
+"""A checkpoint of ours -> the model that it holds, ready to predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flowdistill.errors import UserError
+from flowdistill.interop import network_weights, read_checkpoint
+from flowdistill.training import DDFlowModule, DwarfModule
+from flowdistill.training.base import MotionModule
+
+DEVICES = ("auto", "cpu", "cuda")
+_ENCODER_OF_DDFLOW, _ENCODER_OF_DWARF = "network.extractor.", "network.encoder."
+
+
+def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
+    """The model of a checkpoint that `lightning fit` wrote, in evaluation mode.
+
+    Which of ours it is, the names of its weights say; its width stands among its hyper-parameters.
+
+    Args:
+        path: the checkpoint.
+        option: the command's option that named it, for errors.
+        device: one of `DEVICES`; auto takes a GPU if there is one.
+
+    Raises:
+        UserError: it is no checkpoint of ours, or the device is not there.
+    """
+    place = choose_device(device)
+    stored = read_checkpoint(path, option)
+    width = _width(stored, f"{option}: {path}")
+    names = list(stored["state_dict"])
+    # Losses take no part in prediction, so that any will do.
+    model: MotionModule
+    if any(name.startswith(_ENCODER_OF_DDFLOW) for name in names):
+        model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
+    elif any(name.startswith(_ENCODER_OF_DWARF) for name in names):
+        model = DwarfModule(loss="kitti", alphas={2: 1.0}, width=width)
+    else:
+        raise UserError(f"{option}: {path} holds neither DDFlow nor DWARF; give a .ckpt file of one of them")
+    model.network.load_state_dict(network_weights(stored, model.network, f"{option}: {path}"))
+    return model.eval().to(place)
+
+
+def choose_device(device: str) -> torch.device:
+    """Raises UserError for a GPU that is not there."""
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UserError("--device cuda: no GPU that torch can use is here; take --device cpu")
+    return torch.device("cuda" if device == "cuda" or (device == "auto" and available) else "cpu")
+
+
+def _width(stored: dict[str, Any], where: str) -> float:
+    width = stored.get("hyper_parameters", {}).get("width", 1.0)
+    if not isinstance(width, int | float) or not 0 < width < 100:
+        raise UserError(f"{where}: its hyper-parameter width is {width!r}, not a positive number")
+    return float(width)

@@ -1,0 +1,38 @@
+"""One sample -> the motions that a model predicts for it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from flowdistill.data.sample import Batch, Sample, collate
+from flowdistill.training.base import MotionModule
+
+
+def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray[Any]]:
+    """What `lightning predict` would write for a sample.
+
+    Args:
+        model: in evaluation mode, on any device.
+        sample: with the images of the model's `view`, on the CPU.
+
+    Returns:
+        key of the batch contract -> (H, W, C) of the images' size: motions float32 px, masks bool.
+    """
+    batch = {
+        key: value.to(model.device) if isinstance(value, Tensor) else value
+        for key, value in collate([sample]).items()
+    }
+    with torch.inference_mode():
+        prediction = model.predict_step(cast(Batch, batch), 0)
+    return {key: to_array(value[0]) for key, value in prediction.items()}
+
+
+def to_array(value: Tensor) -> npt.NDArray[Any]:
+    """(C, H, W) -> (H, W, C) on the CPU; floats of any kind become float32."""
+    on_cpu = value.detach().float().cpu() if value.dtype.is_floating_point else value.cpu()
+    return np.ascontiguousarray(on_cpu.numpy().transpose(1, 2, 0))

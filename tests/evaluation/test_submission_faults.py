@@ -1,0 +1,426 @@
+"""Every fault planted into a correct submission is named, and nothing else is."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import slow_sintel
+from submission_files import SCENES, SIZE, pack, read_png, tiny_kind, write_folder, write_png
+
+from flowdistill.evaluation.submission_check import SubmissionReport, check_path
+from flowdistill.evaluation.submission_kinds import TASKS
+from flowdistill.formats import read_flo
+
+KINDS = [(benchmark, task) for benchmark, tasks in TASKS.items() for task in tasks]
+
+
+def named(report: SubmissionReport) -> list[tuple[str, str]]:
+    return [(fault.file, fault.problem) for fault in report.faults]
+
+
+@pytest.mark.parametrize(("benchmark", "task"), KINDS)
+def test_a_correct_submission_has_no_faults(tmp_path: Path, benchmark: str, task: str) -> None:
+    kind = tiny_kind(benchmark, task)
+    folder = write_folder(tmp_path / "out", kind)
+    paths = [folder, pack(folder, tmp_path / "out.zip")] if kind.zipped else [folder]
+    for path in paths:
+        report = check_path(path, kind)
+        assert report.faults == []
+        assert report.files == len(kind.files)
+        if kind.zipped:
+            pictures = [read_png(folder / name) for name in kind.files]
+            share = np.mean([(codes if codes.ndim == 2 else codes[..., 2]) != 0 for codes in pictures])
+            assert report.density == pytest.approx(share)
+            assert 0.8 < report.density < 1
+        else:
+            assert report.density == 1
+
+
+def edit(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    return lambda path: write_png(path, change(read_png(path)))
+
+
+def clip_block(codes: np.ndarray) -> np.ndarray:
+    codes = codes.copy()
+    codes[3:8, 5:9] = 65535
+    return codes
+
+
+def without_offset(codes: np.ndarray) -> np.ndarray:
+    """Two's complement of flow x 64: a frequent mistake."""
+    codes = codes.copy()
+    codes[..., :2] = codes[..., :2] - 32768
+    return codes
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flip_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+# What is done to one picture -> problem.
+PICTURES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "missing": ("flow", Path.unlink, "is missing"),
+    "8 bit": (
+        "flow",
+        edit(lambda codes: (codes // 256).astype(np.uint8)),
+        "is a PNG of 8-bit RGB, not 16-bit RGB",
+    ),
+    "8-bit disparity": (
+        "disp_0",
+        edit(lambda codes: (codes // 256).astype(np.uint8)),
+        "is a PNG of 8-bit grey, not 16-bit grey",
+    ),
+    "3 channels": ("disp_1", edit(lambda c: np.dstack([c] * 3)), "is a PNG of 16-bit RGB, not 16-bit grey"),
+    "1 channel": ("flow", edit(lambda codes: codes[..., 0]), "is a PNG of 16-bit grey, not 16-bit RGB"),
+    "4 channels": (
+        "flow",
+        edit(lambda codes: np.dstack([codes[..., ::-1], codes[..., :1]])[..., ::-1]),
+        "is a PNG of 16-bit RGB + alpha, not 16-bit RGB",
+    ),
+    "a row less": ("flow", edit(lambda codes: codes[1:]), "is not of the test image's size, 24 x 40"),
+    "padded": (
+        "disp_0",
+        edit(lambda codes: np.pad(codes, ((0, 0), (0, 24)), "edge")),
+        "is not of the test image's size, 24 x 40",
+    ),
+    "turned": (
+        "flow",
+        edit(lambda codes: np.swapaxes(codes, 0, 1)),
+        "is not of the test image's size, 24 x 40",
+    ),
+    "all invalid": ("flow", edit(lambda codes: codes * np.uint16((1, 1, 0))), "has no valid pixel"),
+    "all invalid disparity": ("disp_1", edit(np.zeros_like), "has no valid pixel"),
+    "blue first": ("flow", edit(lambda codes: codes[..., ::-1]), "has its channels in the reverse order"),
+    "clipped": ("flow", edit(clip_block), "has values at the end of the format's range"),
+    "clipped disparity": ("disp_0", edit(clip_block), "has values at the end of the format's range"),
+    "no offset": ("flow", edit(without_offset), "moves more than its height up or down"),
+    "truncated": ("flow", cut, "is damaged"),
+    "flipped bit": ("disp_0", flip_bit, "is damaged"),
+    "empty": ("disp_0", lambda path: path.write_bytes(b""), "is no PNG"),
+    "a JPEG": (
+        "disp_1",
+        lambda path: path.write_bytes(cv2.imencode(".jpg", np.zeros(SIZE, np.uint8))[1].tobytes()),
+        "is no PNG",
+    ),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("planted", PICTURES)
+def test_a_wrong_picture(tmp_path: Path, planted: str, zipped: bool) -> None:
+    kind = tiny_kind("kitti2015", "sceneflow")
+    folder = write_folder(tmp_path / "out", kind)
+    inner, spoil, problem = PICTURES[planted]
+    name = f"{inner}/000001_10.png"
+    spoil(folder / name)
+    report = check_path(pack(folder, tmp_path / "out.zip") if zipped else folder, kind)
+    assert named(report) == [(name, problem)]
+    assert report.faults[0].advice
+    assert report.files == 3 * SCENES - (planted == "missing")
+
+
+def copy_to(target: str, source: str = "flow/000001_10.png") -> Callable[[Path], object]:
+    def plant(folder: Path) -> None:
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / source, folder / target)
+
+    return plant
+
+
+def move(source: str, target: str) -> Callable[[Path], object]:
+    def plant(folder: Path) -> None:
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        (folder / source).rename(folder / target)
+
+    return plant
+
+
+def move_everything(target: str) -> Callable[[Path], object]:
+    def plant(folder: Path) -> None:
+        aside = folder.with_name("aside")
+        folder.rename(aside)
+        (folder / target).parent.mkdir(parents=True)
+        aside.rename(folder / target)
+
+    return plant
+
+
+FOREIGN = "does not belong into the submission"
+NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]]] = {
+    "extra picture": (
+        "kitti2015", "flow", copy_to("flow/000003_10.png"), [("flow/000003_10.png", FOREIGN)]
+    ),
+    "extra folder": (
+        "kitti2015", "flow", copy_to("flow_colour/000001_10.png"), [("flow_colour/", FOREIGN)]
+    ),
+    "extra task": (
+        "kitti2015", "stereo", copy_to("flow/000001_10.png", "disp_0/000001_10.png"),
+        [("flow/", FOREIGN)],
+    ),
+    "extra file in the root": (
+        "kitti2012", "flow", copy_to("readme.txt", "000001_10.png"), [("readme.txt", FOREIGN)]
+    ),
+    "wrong name": (
+        "kitti2015", "flow", move("flow/000002_10.png", "flow/000002.png"), [("flow/000002.png", "has a wrong name")]
+    ),
+    "capital suffix": (
+        "kitti2012", "stereo", move("000000_10.png", "000000_10.PNG"), [("000000_10.PNG", "has a wrong name")]
+    ),
+    "wrong place": (
+        "kitti2015", "flow", move("flow/000002_10.png", "000002_10.png"), [("000002_10.png", "lies in a wrong place")]
+    ),
+    "nested picture": (
+        "kitti2015", "sceneflow", move("flow/000002_10.png", "flow/flow/000002_10.png"),
+        [("flow/flow/000002_10.png", "lies in a wrong place")],
+    ),
+    "nested folder": (
+        "kitti2015", "sceneflow", move_everything("results"), [("results/", "holds the files one level too deep")]
+    ),
+    "deeply nested": ("kitti2015", "flow", move_everything("a/b"), [("a/b/", "holds the files one level too deep")]),
+    "a folder in 2012's": (
+        "kitti2012", "flow", move_everything("flow"), [("flow/", "holds the files one level too deep")]
+    ),
+    "missing folder": (
+        "kitti2015", "sceneflow", lambda folder: shutil.rmtree(folder / "disp_1"), [("disp_1/", "is missing")]
+    ),
+    "everything missing": (
+        "kitti2015", "flow", lambda folder: shutil.rmtree(folder / "flow"), [("/", "holds none of the expected files")]
+    ),
+    "two missing": (
+        "kitti2012", "flow", lambda folder: [(folder / f"00000{k}_10.png").unlink() for k in (0, 2)],
+        [("000000_10.png", "is missing"), ("000002_10.png", "is missing")],
+    ),
+    "macOS": (
+        "kitti2015", "flow", copy_to("__MACOSX/flow/._000001_10.png"),
+        [("__MACOSX/flow/._000001_10.png", "was added by the operating system")],
+    ),
+    "macOS beside the pictures": (
+        "kitti2015", "flow", copy_to("flow/.DS_Store"), [("flow/.DS_Store", "was added by the operating system")]
+    ),
+    "missing pass": (
+        "sintel", "flow", lambda folder: shutil.rmtree(folder / "final"), [("final/", "is missing")]
+    ),
+    "missing scene": (
+        "sintel", "flow", lambda folder: shutil.rmtree(folder / "clean" / "wall"), [("clean/wall/", "is missing")]
+    ),
+    "missing frame": (
+        "sintel", "flow", lambda folder: (folder / "final/wall/frame_0002.flo").unlink(),
+        [("final/wall/frame_0002.flo", "is missing")],
+    ),
+    "a flow for the last frame": (
+        "sintel", "flow", copy_to("final/wall/frame_0003.flo", "final/wall/frame_0002.flo"),
+        [("final/wall/frame_0003.flo", FOREIGN)],
+    ),
+    "a wrong name of a frame": (
+        "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame0002.flo"),
+        [("final/wall/frame0002.flo", "has a wrong name")],
+    ),
+    "a training scene": (
+        "sintel", "flow", copy_to("clean/alley_1/frame_0001.flo", "clean/wall/frame_0001.flo"),
+        [("clean/alley_1/", FOREIGN)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("planted", NAMES)
+def test_wrong_names_and_places(tmp_path: Path, planted: str) -> None:
+    benchmark, task, plant, faults = NAMES[planted]
+    kind = tiny_kind(benchmark, task)
+    folder = write_folder(tmp_path / "out", kind)
+    plant(folder)
+    path = pack(folder, tmp_path / "out.zip") if kind.zipped else folder
+    report = check_path(path, kind)
+    assert named(report) == faults
+
+
+def test_what_lies_beside_sintels_passes_does_not_matter(tmp_path: Path) -> None:
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    (folder / "out.lzma").write_bytes(b"bundled")
+    assert check_path(folder, kind).faults == []
+
+
+def put(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(flow: np.ndarray) -> np.ndarray:
+        flow[2, 3, 1] = value
+        return flow
+
+    return change
+
+
+FLOWS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "nan": (put(np.nan), "has values that are not finite"),
+    "infinite": (put(-np.inf), "has values that are not finite"),
+    "unknown": (put(1.7e9), "has values out of range: over 40 px, the frame's longer side"),
+    "out of range": (put(-50), "has values out of range: over 40 px, the frame's longer side"),
+    "a column more": (
+        lambda flow: np.hstack([flow, flow[:, :1]]),
+        "is not of the test image's size, 24 x 40",
+    ),
+    "turned": (lambda flow: np.swapaxes(flow, 0, 1), "is not of the test image's size, 24 x 40"),
+}
+
+
+@pytest.mark.parametrize("planted", FLOWS)
+def test_a_wrong_flow(tmp_path: Path, planted: str) -> None:
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    change, problem = FLOWS[planted]
+    name = "clean/PERTURBED_market_3/frame_0003.flo"
+    slow_sintel.write_flo(folder / name, change(read_flo(folder / name)))
+    assert named(check_path(folder, kind)) == [(name, problem)]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"PIEH" + bytes(7), "is damaged"), (b"PNG", "is no .flo file"), (None, "is damaged")],
+)
+def test_a_broken_flow(tmp_path: Path, content: bytes | None, problem: str) -> None:
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    name = "final/wall/frame_0001.flo"
+    (folder / name).write_bytes((folder / name).read_bytes()[:-4] if content is None else content)
+    assert named(check_path(folder, kind)) == [(name, problem)]
+
+
+def test_several_faults_are_all_named(tmp_path: Path) -> None:
+    kind = tiny_kind("kitti2015", "sceneflow")
+    folder = write_folder(tmp_path / "out", kind)
+    (folder / "flow" / "000000_10.png").unlink()
+    cut(folder / "disp_0" / "000001_10.png")
+    edit(lambda codes: codes[1:])(folder / "disp_1" / "000002_10.png")
+    copy_to("disp_1/notes.txt")(folder)
+    report = check_path(pack(folder, tmp_path / "out.zip"), kind)
+    assert sorted(named(report)) == [
+        ("disp_0/000001_10.png", "is damaged"),
+        ("disp_1/000002_10.png", "is not of the test image's size, 24 x 40"),
+        ("disp_1/notes.txt", FOREIGN),
+        ("flow/000000_10.png", "is missing"),
+    ]
+
+
+def test_files_of_an_image_agree_in_size(tmp_path: Path) -> None:
+    """Without the images at hand, every size of the benchmark is allowed, but not two for one image."""
+    kind = tiny_kind("kitti2015", "sceneflow")
+    folder = write_folder(tmp_path / "out", kind)
+    for inner in ("disp_0", "disp_1", "flow"):
+        edit(lambda codes: codes[:-1])(folder / inner / "000000_10.png")
+    edit(lambda codes: codes[:-1])(folder / "flow" / "000002_10.png")
+    both = type(kind)(kind.benchmark, kind.title, kind.files, frozenset({SIZE, (SIZE[0] - 1, SIZE[1])}), True)
+    report = check_path(folder, both)
+    assert named(report) == [("flow/000002_10.png", "differs in size from another file of its image")]
+    assert report.faults[0].detail == "23 x 40, but disp_0/000002_10.png 24 x 40"
+    # With them, each image has its one size.
+    sizes = dict.fromkeys(kind.images, SIZE)
+    assert len(check_path(folder, both, sizes).faults) == 4
+    assert check_path(folder, both, sizes | {"000000_10.png": (23, 40), "000002_10.png": (23, 40)}).faults[
+        0
+    ].file == ("disp_0/000002_10.png")
+
+
+def test_codes_at_the_end_of_the_range_are_no_fault(tmp_path: Path) -> None:
+    """Single values at the very end of the range are legal codes."""
+    kind = tiny_kind("kitti2012", "flow")
+    folder = write_folder(tmp_path / "out", kind)
+
+    def change(codes: np.ndarray) -> np.ndarray:
+        codes = codes.copy()
+        codes[0, 0] = (65535, 40000, 1)
+        codes[..., 2] *= 65535  # any number but 0 means valid
+        return codes
+
+    edit(change)(folder / "000000_10.png")
+    assert check_path(folder, kind).faults == []
+
+
+class TestArchives:
+    @pytest.fixture
+    def archive(self, tmp_path: Path) -> Path:
+        return pack(write_folder(tmp_path / "out", tiny_kind("kitti2012")), tmp_path / "out.zip")
+
+    @pytest.mark.parametrize("content", [b"", b"not a zip", None])
+    def test_no_zip(self, archive: Path, content: bytes | None) -> None:
+        archive.write_bytes(archive.read_bytes()[:-300] if content is None else content)
+        assert named(check_path(archive, tiny_kind("kitti2012"))) == [
+            ("out.zip", "is no zip archive, or only a part of one")
+        ]
+
+    def test_damage_within(self, archive: Path) -> None:
+        content = bytearray(archive.read_bytes())
+        with zipfile.ZipFile(archive) as stream:
+            info = stream.getinfo("000001_10.png")
+        content[info.header_offset + 300] ^= 1
+        archive.write_bytes(content)
+        assert named(check_path(archive, tiny_kind("kitti2012"))) == [
+            ("000001_10.png", "is damaged in the archive")
+        ]
+
+    def test_a_name_twice(self, archive: Path) -> None:
+        with zipfile.ZipFile(archive, "a") as stream:
+            content = stream.read("000001_10.png")
+            with pytest.warns(UserWarning, match="Duplicate"):
+                stream.writestr("000001_10.png", content)
+        assert named(check_path(archive, tiny_kind("kitti2012"))) == [
+            ("000001_10.png", "is in the archive more than once")
+        ]
+
+    def test_backslashes(self, tmp_path: Path) -> None:
+        kind = tiny_kind("kitti2015")
+        folder = write_folder(tmp_path / "out", kind)
+        with zipfile.ZipFile(tmp_path / "out.zip", "w") as stream:
+            for name in kind.files:
+                info = zipfile.ZipInfo(name.replace("/", "\\"))
+                stream.writestr(info, (folder / name).read_bytes())
+        report = check_path(tmp_path / "out.zip", kind)
+        assert named(report) == [
+            (name.replace("/", "\\"), "has a backslash in its path") for name in kind.files
+        ]
+
+    def test_another_compression(self, tmp_path: Path) -> None:
+        kind = tiny_kind("kitti2012")
+        folder = write_folder(tmp_path / "out", kind)
+        with zipfile.ZipFile(tmp_path / "out.zip", "w", zipfile.ZIP_LZMA) as stream:
+            for name in kind.files:
+                stream.write(folder / name, name)
+        assert named(check_path(tmp_path / "out.zip", kind)) == [
+            (name, "is packed by an unusual method") for name in kind.files
+        ]
+
+    def test_a_password(self, archive: Path) -> None:
+        content = bytearray(archive.read_bytes())
+        with zipfile.ZipFile(archive) as stream:
+            info = stream.getinfo("000002_10.png")
+        # The flag that says so stands in the file's own header and in the directory at the archive's end.
+        content[info.header_offset + 6] |= 1
+        content[content.rindex(b"PK\x01\x02", 0, content.rindex(b"000002_10.png")) + 8] |= 1
+        archive.write_bytes(content)
+        assert named(check_path(archive, tiny_kind("kitti2012"))) == [("000002_10.png", "is encrypted")]
+
+    def test_a_file_too_large_to_be_a_picture_is_not_read(self, tmp_path: Path) -> None:
+        kind = tiny_kind("kitti2012")
+        folder = write_folder(tmp_path / "out", kind)
+        (folder / "000001_10.png").write_bytes(bytes(70_000_000))
+        report = check_path(pack(folder, tmp_path / "out.zip"), kind)
+        assert named(report) == [("000001_10.png", "is too large for a picture of the benchmark")]
+        assert named(check_path(folder, kind)) == named(report)
+
+    def test_more_than_the_server_takes(self, tmp_path: Path) -> None:
+        kind = tiny_kind("kitti2012")
+        folder = write_folder(tmp_path / "out", kind)
+        with zipfile.ZipFile(pack(folder, tmp_path / "out.zip"), "a", zipfile.ZIP_DEFLATED) as stream:
+            stream.writestr("film.mp4", bytes(510_000_000))
+        report = check_path(tmp_path / "out.zip", kind)
+        assert named(report) == [
+            ("film.mp4", FOREIGN),
+            ("/", "is larger than the 500 MB that the server takes"),
+        ]
