@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED ?= 0
+SEEDS ?= 0 1 2
 # Tests run two at a time with one thread each: small tensors gain nothing from more threads.
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint typecheck format
+.PHONY: help setup demo demo-distill test test-slow lint typecheck format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (about 10 minutes; SEED=0)
 	$(BIN)/flowdistill demo --seed $(SEED)
+
+demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")
+	$(BIN)/flowdistill demo-distill --seeds $(SEEDS)
 
 test: $(READY) ## Run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

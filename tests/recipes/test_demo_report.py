@@ -9,7 +9,8 @@ import torch
 
 from flowdistill.data import KittiDataset, read_split
 from flowdistill.inference.writer import write_prediction
-from flowdistill.recipes.demo_report import evaluate, mean_motions, report
+from flowdistill.recipes.demo_report import report
+from flowdistill.recipes.scores import mean_motions, score
 
 
 def test_table_goals_and_picture(rendered: Path, tmp_path: Path) -> None:
@@ -50,6 +51,6 @@ def test_mean_is_the_best_constant_of_the_training_set(rendered: Path) -> None:
     stacked = torch.stack([dataset[i]["disparity_t0"] for i in range(len(dataset))])
     valid = torch.stack([dataset[i]["valid_disparity_t0"] for i in range(len(dataset))])
     assert means["disparity_t0"].item() == pytest.approx(stacked[valid].mean().item(), rel=1e-5)
-    row = evaluate(dataset, lambda _, motion: means[motion].view(1, -1, 1, 1))
+    row = score(dataset, lambda _, motion: means[motion].view(1, -1, 1, 1))
     expected = (stacked[valid] - means["disparity_t0"]).abs().mean().item()
     assert row["disparity_t0 epe_all"] == pytest.approx(expected, rel=1e-4)

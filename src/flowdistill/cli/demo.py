@@ -1,4 +1,4 @@
-"""`flowdistill demo`: what `make demo` runs."""
+"""`flowdistill demo` and `flowdistill demo-distill`: what `make demo` and `make demo-distill` run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--output", type=Path, help="folder for everything (default: runs/demo/seedN)")
     parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the sampling")
     parser.set_defaults(run=run)
+    parser = commands.add_parser(
+        "demo-distill", help="DDFlow's teacher, student and a control on rendered data (half an hour a seed)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("runs/demo-distill"),
+        help="folder for everything (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        help="of the data, the weights and the sampling (default: 0 1 2)",
+    )
+    parser.set_defaults(run=run_distill)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,3 +38,10 @@ def run(options: argparse.Namespace) -> int:
 
     output = options.output or Path("runs/demo") / f"seed{options.seed}"
     return 0 if run_demo(output, options.seed) else 1
+
+
+def run_distill(options: argparse.Namespace) -> int:
+    """Exit code 0 if the student beats teacher and control on occluded pixels, else 1."""
+    from flowdistill.recipes.demo_distill import run_demo_distill
+
+    return 0 if run_demo_distill(options.output, options.seeds) else 1
