@@ -16,6 +16,7 @@ FORBIDDEN = {
     "networks": {"pytorch_lightning"},
     "ops": {"pytorch_lightning"},
     "formats": {"torch"},
+    "labels": {"training"},
     "evaluation": {"training"},
 }
 

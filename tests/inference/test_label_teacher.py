@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from flowdistill.cli.flowdistill import main
 from flowdistill.data.sample import Batch, Sample
 from flowdistill.errors import UserError
-from flowdistill.inference.label_teacher import CheckpointTeacher, open_checkpoint
+from flowdistill.inference.label_teacher import NetworkTeacher, open_checkpoint
 from flowdistill.labels.config import CheckpointPart
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
@@ -53,7 +53,7 @@ def arrays(sample: Sample) -> dict[str, np.ndarray]:
 def test_each_motion_comes_from_the_right_images_on_the_right_grid() -> None:
     sample = stereo_sample()
     seen = arrays(sample)
-    found = CheckpointTeacher(Painted(), flips=False, disparity=True)(sample)
+    found = NetworkTeacher(Painted(), flips=False, disparity=True)(sample)
     for key, expected in {
         "flow": seen["left_t1"][..., :2],
         "flow_backward": seen["left_t0"][..., :2],
@@ -72,7 +72,7 @@ def test_flips_are_turned_back_and_their_spread_is_half_the_distance() -> None:
     """Upside down Painted answers with the same x and, since it knows no geometry, the same y, which turns its sign."""
     sample = stereo_sample()
     seen = arrays(sample)
-    found = CheckpointTeacher(Painted(), flips=True, disparity=True)(sample)
+    found = NetworkTeacher(Painted(), flips=True, disparity=True)(sample)
     assert np.allclose(found["disparity_t0"].values, seen["right_t0"][..., 2:])
     flow, spread = found["flow"], found["flow"].spread
     assert np.allclose(flow.values[..., 0], seen["left_t1"][..., 0])

@@ -7,7 +7,7 @@ import os
 import sys
 
 from flowdistill import __version__
-from flowdistill.cli import data_render, data_splits, demo, evaluate
+from flowdistill.cli import data_check, data_render, data_splits, data_tree, demo, evaluate, labels, schedule, submit
 from flowdistill.cli.exit_codes import report_user_errors
 
 
@@ -19,11 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     groups = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     data = groups.add_parser("data", help="make and inspect data sets")
     data_commands = data.add_subparsers(title="data commands", required=True, metavar="COMMAND")
-    for command in (data_render, data_splits):
+    for command in (data_check, data_render, data_splits, data_tree):
         command.add_parser(data_commands)
     demo.add_parser(groups)
     evaluate.add_parser(groups)
-    options = parser.parse_args(sys.argv[1:] if arguments is None else arguments)
+    labels.add_parser(groups)
+    schedule.add_parser(groups)
+    submit.add_parser(groups)
+    options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    if config_keys and not getattr(options, "takes_config_keys", False):
+        parser.error(f"unrecognized arguments: {' '.join(config_keys)}")
+    options.config_keys = config_keys
     return report_user_errors(lambda: int(options.run(options)))
 
 

@@ -41,10 +41,10 @@ def open_checkpoint(part: CheckpointPart, flow: bool, disparity: bool) -> Teache
         raise UserError(
             f"{part.path} is a DDFlow checkpoint, which gives no disparity. Ask another teacher for it under motions."
         )
-    return CheckpointTeacher(model, part.flips, disparity)
+    return NetworkTeacher(model, part.flips, disparity)
 
 
-class CheckpointTeacher:
+class NetworkTeacher:
     """Predicts a sample as it is, back in time and, for disparity of the right images, mirrored.
 
     Back in time a network gives the backward flow and stereo of the second pair. A mirrored pair with its cameras

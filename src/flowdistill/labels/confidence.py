@@ -1,0 +1,129 @@
+"""How far to believe a teacher: checks of its motions against each other and against the images.
+
+Each check gives an error e for every pixel and has a tolerance t; its confidence is t^2 / (t^2 + e^2), in [0, 1], 0.5
+at the tolerance. A pixel has the least confidence of its checks, and 0 where the motion is unknown or leads out of the
+image where a check must look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.data.sample import Sample
+from flowdistill.errors import UserError
+from flowdistill.labels.config import Checks, Consistency, Photometric, Uniqueness
+from flowdistill.labels.estimate import Estimate, Values, image_array
+from flowdistill.labels.look_up import along_row, look_up
+from flowdistill.labels.uniqueness import Grey, flow_ratio, match_cost, stereo_ratio
+
+# Motion -> the one that leads back, the image it starts from and the one it leads into.
+_PARTNERS = {
+    "flow": ("flow_backward", "left_t0", "left_t1"),
+    "flow_backward": ("flow", "left_t1", "left_t0"),
+    "disparity_t0": ("disparity_right_t0", "left_t0", "right_t0"),
+    "disparity_next": ("disparity_right_next", "left_t1", "right_t1"),
+}
+Tolerance = npt.NDArray[np.float32] | float
+
+
+def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks: Checks, who: str) -> Values:
+    """Confidence (H, W) of one motion of a teacher.
+
+    Args:
+        name: flow, flow_backward, disparity_t0 or disparity_next.
+        estimates: of the teacher, the motion and what it is checked against among them.
+        sample: with the images.
+        checks: to make.
+        who: the teacher's name, for errors.
+
+    Raises:
+        UserError: a check needs what the teacher does not give.
+    """
+    estimate = estimates[name]
+    least = np.ones(estimate.known.shape, np.float32)
+    for error, tolerance in _errors(name, estimates, sample, checks, who):
+        square = np.square(np.asarray(tolerance, np.float64))
+        # An infinite error is a confidence of 0.
+        least = np.minimum(
+            least, (square / (square + np.square(error.astype(np.float64)))).astype(np.float32)
+        )
+    return np.where(estimate.known, least, np.float32(0))
+
+
+def direct_confidence(estimate: Estimate, flow: Estimate, sample: Sample, checks: Checks, who: str) -> Values:
+    """Confidence (H, W) of a teacher's own `disparity_t1` on the grid of left_t0, from the images along a flow.
+
+    Only the photometric check can be made: left_t0 against right_t1. The others are of the flow.
+
+    Raises:
+        UserError: `checks.photometric` is missing.
+    """
+    if checks.photometric is None:
+        raise UserError(
+            f"motions.disparity_t1: direct needs confidence.disparity.photometric, the only check that {who}'s "
+            "disparity_t1 can be put to. Add it, or take look_up."
+        )
+    grey = _grey(sample, "left_t0"), _grey(sample, "right_t1")
+    error = _difference(grey, flow.values + along_row(estimate.values, -1), checks.photometric)
+    square = checks.photometric.tolerance**2
+    sure = (square / (square + np.square(error))).astype(np.float32)
+    return np.where(estimate.known & flow.known, sure, np.float32(0))
+
+
+def _errors(
+    name: str, estimates: dict[str, Estimate], sample: Sample, checks: Checks, who: str
+) -> Iterator[tuple[Values, Tolerance]]:
+    estimate = estimates[name]
+    partner, source, target = _PARTNERS[name]
+    motion = estimate.values if "flow" in name else along_row(estimate.values, -1)
+    if checks.consistency is not None:
+        if partner not in estimates:
+            raise UserError(
+                f"teachers.{who} gives {name}, but no {partner} to check it with. Give it, or set the check "
+                f"confidence.{'flow' if 'flow' in name else 'disparity'}.consistency to null."
+            )
+        yield _left_over(estimate, estimates[partner], motion, checks.consistency)
+    if checks.spread is not None and estimate.spread is not None:
+        yield estimate.spread, checks.spread
+    if checks.photometric is not None or checks.uniqueness is not None:
+        grey = _grey(sample, source), _grey(sample, target)
+        if checks.photometric is not None:
+            yield _difference(grey, motion, checks.photometric), checks.photometric.tolerance
+        if checks.uniqueness is not None:
+            yield _ratio(grey, estimate, checks.uniqueness), checks.uniqueness.ratio
+
+
+def _left_over(
+    there: Estimate, back: Estimate, motion: Values, tolerance: Consistency
+) -> tuple[Values, Tolerance]:
+    """px that going there and back leaves over, and px that it may; both (H, W)."""
+    looked = look_up(back.values, back.known, motion)
+    # Flows undo each other; disparities of both sides are both positive.
+    sign = 1 if there.values.shape[2] == 2 else -1
+    gap = np.linalg.norm(there.values + sign * looked.values, axis=2)
+    size = np.square(there.values).sum(axis=2) + np.square(looked.values).sum(axis=2)
+    allowed = np.sqrt(tolerance.absolute**2 + tolerance.relative**2 * size)
+    return np.where(looked.found, gap, np.inf).astype(np.float32), allowed.astype(np.float32)
+
+
+def _difference(grey: tuple[Grey, Grey], motion: Values, check: Photometric) -> Values:
+    """Mean absolute difference (H, W) after warping, grey levels; infinite where the motion leaves the image."""
+    height, width = grey[0].shape
+    x = np.arange(width) + motion[..., 0]
+    y = np.arange(height)[:, None] + motion[..., 1]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return np.where(inside, match_cost(grey[0], grey[1], motion, check.window), np.float32(np.inf))
+
+
+def _ratio(grey: tuple[Grey, Grey], estimate: Estimate, check: Uniqueness) -> Values:
+    if estimate.values.shape[2] == 2:
+        return flow_ratio(*grey, estimate.values, check.window, check.apart)
+    return stereo_ratio(*grey, estimate.values, check.max_disparity, check.window, check.apart)
+
+
+def _grey(sample: Sample, key: str) -> Grey:
+    return np.asarray(cv2.cvtColor(image_array(sample, key), cv2.COLOR_RGB2GRAY), np.float32)

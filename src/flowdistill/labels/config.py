@@ -1,0 +1,288 @@
+"""The settings of `flowdistill labels make`: a YAML file, one dataclass a part; every number is checked.
+
+dataset: kitti2015
+view: scene_flow
+teachers:
+  matcher: {opencv: {max_disparity: 128}}
+  network: {checkpoint: {path: ddflow.ckpt}}
+motions: {disparity: [matcher], flow: [network, matcher]}
+confidence:
+  disparity: {consistency: {absolute: 1.0}}
+  flow: {consistency: {absolute: 1.0, relative: 0.05}}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal
+
+from flowdistill.errors import UserError
+from flowdistill.labels.estimate import MOTIONS
+
+
+@dataclass
+class OpenCVPart:
+    """Semi-global matching and DIS flow.
+
+    Attributes:
+        max_disparity: px that are searched, a multiple of 16.
+        block_size: px, odd; side of the blocks that are matched.
+        mode: of StereoSGBM: sgbm (5 directions), hh (8, much memory) or 3way.
+        uniqueness_ratio: percent by which the best cost must beat the second.
+        prefilter_cap: at which horizontal derivatives are cut before matching.
+        speckle_window: px; patches of even disparity that are smaller are unknown. 0: all stay.
+        speckle_range: px between neighbours of one patch.
+        preset: of DIS: ultrafast, fast or medium.
+    """
+
+    max_disparity: int = 128
+    block_size: int = 5
+    mode: Literal["sgbm", "hh", "3way"] = "sgbm"
+    uniqueness_ratio: int = 0
+    prefilter_cap: int = 63
+    speckle_window: int = 0
+    speckle_range: int = 2
+    preset: Literal["ultrafast", "fast", "medium"] = "medium"
+
+    def __post_init__(self) -> None:
+        _check(
+            self.max_disparity > 0 and self.max_disparity % 16 == 0,
+            f"opencv.max_disparity is {self.max_disparity}; use a positive multiple of 16",
+        )
+        _check(
+            self.block_size > 0 and self.block_size % 2 == 1,
+            f"opencv.block_size is {self.block_size}; use an odd number",
+        )
+        _check(
+            0 <= self.uniqueness_ratio < 100,
+            f"opencv.uniqueness_ratio is {self.uniqueness_ratio}; use 0 to 99",
+        )
+        _check(1 <= self.prefilter_cap <= 63, f"opencv.prefilter_cap is {self.prefilter_cap}; use 1 to 63")
+        for name in ("speckle_window", "speckle_range"):
+            _check(getattr(self, name) >= 0, f"opencv.{name} is {getattr(self, name)}; use 0 or more")
+
+
+@dataclass
+class FilesPart:
+    """Somebody's predictions, a file each: .flo, .pfm or KITTI's 16-bit .png.
+
+    Attributes:
+        folder: which the patterns start from.
+        sign: of the disparities in .pfm files; the contract's are positive.
+        flow, flow_backward, disparity_t0, disparity_right_t0, disparity_next, disparity_right_next, disparity_t1:
+            patterns of their files with {id} and {camera} in place, such as flow/{id}.flo; null: no such prediction.
+            `right`: on the grid of the right image; `next`: of the second pair, on the grid of left_t1.
+    """
+
+    folder: str
+    sign: Literal["positive", "negative"] = "positive"
+    flow: str | None = None
+    flow_backward: str | None = None
+    disparity_t0: str | None = None
+    disparity_right_t0: str | None = None
+    disparity_next: str | None = None
+    disparity_right_next: str | None = None
+    disparity_t1: str | None = None
+
+    def __post_init__(self) -> None:
+        patterns = self.patterns()
+        _check(bool(patterns), "files: no pattern is given, such as flow: flow/{id}.flo")
+        for name, pattern in patterns.items():
+            fields = {part[1] for part in Formatter().parse(pattern) if part[1] is not None}
+            _check(
+                "id" in fields and fields <= {"id", "camera"},
+                f"files.{name} is {pattern!r}; it needs {{id}} and may have {{camera}}, nothing else in braces",
+            )
+            suffix = Path(pattern).suffix
+            fits = suffix in (".pfm", ".png") or (suffix == ".flo" and name.startswith("flow"))
+            _check(fits, f"files.{name} is {pattern!r}; flow is .flo, .pfm or .png, disparity .pfm or .png")
+
+    def patterns(self) -> dict[str, str]:
+        """Motion -> pattern, of those that are given."""
+        return {name: getattr(self, name) for name in MOTIONS if getattr(self, name) is not None}
+
+
+@dataclass
+class CheckpointPart:
+    """A network of ours.
+
+    Attributes:
+        path: what `lightning fit` wrote: DDFlowModule gives flow, DwarfModule flow and disparity.
+        flips: whether to predict upside down, too, and take the mean: twice the work; what the two differ by can be
+            checked (`spread`).
+        device: auto, cpu or cuda.
+    """
+
+    path: str
+    flips: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass
+class TeacherPart:
+    """One teacher: exactly one of these."""
+
+    opencv: OpenCVPart | None = None
+    files: FilesPart | None = None
+    checkpoint: CheckpointPart | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("opencv", "files", "checkpoint") if getattr(self, name) is not None]
+        _check(
+            len(given) == 1,
+            f"a teacher is one of opencv, files, checkpoint, not {' and '.join(given) or 'none'}",
+        )
+
+
+@dataclass
+class Consistency:
+    """There and back: px that may be left over, sqrt(absolute^2 + relative^2 * (|there|^2 + |back|^2))."""
+
+    absolute: float = 1.0
+    relative: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("consistency.absolute", self.absolute)
+        _check(0 <= self.relative < 1, f"consistency.relative is {self.relative}; use 0 to below 1")
+
+
+@dataclass
+class Photometric:
+    """Mean absolute difference of brightness after warping, in a window of `window` px: grey levels (0-255)."""
+
+    tolerance: float = 8.0
+    window: int = 5
+
+    def __post_init__(self) -> None:
+        _positive("photometric.tolerance", self.tolerance)
+        _odd("photometric.window", self.window)
+
+
+@dataclass
+class Uniqueness:
+    """Cost over the least cost of other motions, more than `apart` px away, in a window of `window` px.
+
+    For disparity the others are all of the row up to `max_disparity`; for flow eight around it, `apart` px away.
+    """
+
+    ratio: float = 1.4
+    window: int = 5
+    apart: float = 1.5
+    max_disparity: int = 128
+
+    def __post_init__(self) -> None:
+        _positive("uniqueness.ratio", self.ratio)
+        _odd("uniqueness.window", self.window)
+        _positive("uniqueness.apart", self.apart)
+        _positive("uniqueness.max_disparity", self.max_disparity)
+
+
+@dataclass
+class Checks:
+    """What a motion must stand; a check that is null is not made.
+
+    Each gives a confidence t^2 / (t^2 + e^2) for its error e and its tolerance t, so that 0.5 is at the tolerance; a
+    pixel has the least of them.
+
+    Attributes:
+        consistency: left-right for disparity, forward-backward for flow.
+        photometric: difference of the images after warping.
+        uniqueness: whether other motions fit as well.
+        spread: px by which predictions of flipped images may differ; of teachers that make several.
+        keep: the confidence from which on a pixel is valid. 0.5: every error is within its tolerance.
+    """
+
+    consistency: Consistency | None = None
+    photometric: Photometric | None = None
+    uniqueness: Uniqueness | None = None
+    spread: float | None = None
+    keep: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.spread is not None:
+            _positive("spread", self.spread)
+        _check(0 <= self.keep <= 1, f"confidence: keep is {self.keep}; a confidence is 0 to 1")
+
+
+@dataclass
+class Confidence:
+    """The checks of either motion; both flows have the same, and so have disparities at t0 and t1."""
+
+    disparity: Checks = field(default_factory=Checks)
+    flow: Checks = field(default_factory=Checks)
+
+
+@dataclass
+class Motions:
+    """Whom to ask for which motion; where several answer, the most confident is right, of equals the first.
+
+    Attributes:
+        flow: names of teachers; [] makes no labels of it.
+        disparity: the same.
+        backward: whether to make backward flow and the occlusion of both directions, too; students of the flow view
+            need them.
+        disparity_t1: `look_up`: stereo at t1, looked up along the flow; `direct`: the teachers' own disparity_t1.
+    """
+
+    flow: list[str] = field(default_factory=list)
+    disparity: list[str] = field(default_factory=list)
+    backward: bool = True
+    disparity_t1: Literal["look_up", "direct"] = "look_up"
+
+
+@dataclass
+class LabelConfig:
+    """Everything that decides what the labels are.
+
+    Attributes:
+        dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs or sintel.
+        view: scene_flow (stereo pairs) or flow (one camera).
+        options: of the dataset.
+        teachers: name -> teacher; the names are yours.
+        motions: whom to ask for what.
+        confidence: which pixels to keep.
+    """
+
+    teachers: dict[str, TeacherPart]
+    motions: Motions
+    confidence: Confidence = field(default_factory=Confidence)
+    dataset: str = "kitti2015"
+    view: Literal["flow", "scene_flow"] = "scene_flow"
+    options: dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        asked = [*self.motions.flow, *self.motions.disparity]
+        _check(bool(asked), "motions: neither flow nor disparity has a teacher, so there is nothing to make")
+        for name in asked:
+            _check(
+                name in self.teachers,
+                f"motions: there is no teacher {name!r}; teachers has {', '.join(self.teachers) or 'none'}",
+            )
+        for name in self.teachers:
+            _check(
+                name in asked, f"teachers.{name} is asked for nothing: name it under motions, or leave it out"
+            )
+        one_camera = self.view == "flow" and bool(self.motions.disparity)
+        _check(not one_camera, "motions.disparity needs both cameras: set view: scene_flow, or disparity: []")
+
+
+def plain(config: LabelConfig) -> dict[str, Any]:
+    """The config as nested dicts, lists, numbers and strings."""
+    return dataclasses.asdict(config)
+
+
+def _check(right: bool, otherwise: str) -> None:
+    if not right:
+        raise UserError(f"{otherwise}.")
+
+
+def _positive(name: str, value: float) -> None:
+    _check(0 < value < math.inf, f"{name} is {value}; use a positive number")
+
+
+def _odd(name: str, value: int) -> None:
+    _check(value > 0 and value % 2 == 1, f"{name} is {value}; use an odd number of pixels")

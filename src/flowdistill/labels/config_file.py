@@ -1,0 +1,41 @@
+"""YAML files -> the settings of the label factory, with errors that name the key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowdistill.errors import UserError
+from flowdistill.labels.config import LabelConfig
+
+
+def read_config(paths: Sequence[Path]) -> LabelConfig:
+    """Read one YAML file, or several of which later ones win; `${oc.env:NAME}` and the like are resolved.
+
+    Raises:
+        UserError: a file is missing, a key is unknown or a value is wrong.
+    """
+    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False, parser_mode="omegaconf")
+    parser.add_argument("--config", action=ActionConfigFile)
+    parser.add_class_arguments(LabelConfig)
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"--config: there is no file {path} (looked from {Path.cwd()}).")
+    where = ", ".join(map(str, paths))
+    try:
+        found = parser.parse_args([word for path in paths for word in ("--config", str(path))])
+        values = dict(vars(parser.instantiate(found)))
+        del values["config"]
+        return LabelConfig(**values)
+    except (ArgumentError, ValueError, UserError) as error:
+        raise UserError(f"{where}: {_first_cause(error)}") from error
+
+
+def _first_cause(error: BaseException) -> str:
+    """What one of the parts here said, where one did; jsonargparse wraps it in lists of types."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    return str(cause if cause is not None else error)

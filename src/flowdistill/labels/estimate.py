@@ -1,0 +1,75 @@
+"""What a teacher says about one sample, before anybody judges it.
+
+values   # (H, W, 2) flow, px, x then y; (H, W, 1) disparity, px, positive
+known    # (H, W) bool: the teacher says something here
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from flowdistill.data.sample import Sample
+from flowdistill.errors import UserError
+
+Values = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+FLOWS = ("flow", "flow_backward")
+DISPARITIES = (
+    "disparity_t0",  # on the grid of left_t0
+    "disparity_right_t0",  # on that of right_t0, positive too
+    "disparity_next",  # on that of left_t1: plain stereo of the second pair
+    "disparity_right_next",  # on that of right_t1
+    "disparity_t1",  # the contract's: that of time t1 on the grid of left_t0
+)
+MOTIONS = (*FLOWS, *DISPARITIES)
+"""Everything that a teacher may give. The last is derived from the others where a teacher does not give it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One motion of one teacher; `values` are finite, and 0 where it is not `known`.
+
+    `spread` (H, W), px: how far several predictions of the same teacher lie apart, where it made several.
+    """
+
+    values: Values
+    known: Mask
+    spread: Values | None = None
+
+
+class Teacher(Protocol):
+    """Gives motions of a sample: some of `MOTIONS`, as far as the sample has the images for them."""
+
+    def __call__(self, sample: Sample) -> dict[str, Estimate]:
+        """The estimates by name, all of the images' size. Raises UserError where something is wrong with them."""
+
+
+def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | None = None) -> Estimate:
+    """An estimate that is known where `known` says so (default: everywhere) and every channel is finite."""
+    array = np.asarray(values, dtype=np.float32)
+    says = np.logical_and.reduce(np.isfinite(array), axis=2)
+    if known is not None:
+        says &= known
+    return Estimate(np.where(says[..., None], array, np.float32(0)), says, spread)
+
+
+def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:
+    """An image of a sample as (H, W, 3) uint8 RGB, as it was in its file.
+
+    Raises:
+        UserError: the sample has no such image.
+    """
+    images = cast(dict[str, Tensor], sample)
+    if key not in images:
+        raise UserError(
+            f"{sample['name']}: a teacher needs {key}, and this view of the data does not have it. Set view: "
+            "scene_flow, or ask for flow alone (disparity: [])."
+        )
+    image = images[key].numpy()
+    return np.ascontiguousarray(np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8))

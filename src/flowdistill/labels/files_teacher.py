@@ -1,0 +1,72 @@
+"""A teacher that has spoken already: predictions in files, checked and converted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from flowdistill.data.files import (
+    FLO,
+    KITTI_DISPARITY,
+    KITTI_FLOW,
+    NEGATIVE_PFM_DISPARITY,
+    PFM_DISPARITY,
+    PFM_FLOW,
+    Content,
+    FileKind,
+)
+from flowdistill.data.sample import Sample
+from flowdistill.errors import UserError
+from flowdistill.labels.config import FilesPart
+from flowdistill.labels.estimate import Estimate, estimate
+
+_FLOWS = {".flo": FLO, ".pfm": PFM_FLOW, ".png": KITTI_FLOW}
+_RIGHT = "_right"  # what the name of a sample of the right camera ends with (data/splits.py)
+
+
+class FilesTeacher:
+    """Reads the files of a sample by the patterns of its part."""
+
+    def __init__(self, part: FilesPart) -> None:
+        self.part = part
+        self.folder = Path(part.folder)
+        if not self.folder.is_dir():
+            raise UserError(f"files.folder: there is no folder {self.folder} (looked from {Path.cwd()}).")
+
+    def __call__(self, sample: Sample) -> dict[str, Estimate]:
+        name = sample["name"]
+        camera = "right" if name.endswith(_RIGHT) else "left"
+        found = {}
+        for motion, pattern in self.part.patterns().items():
+            path = self.folder / pattern.format(id=name.removesuffix(_RIGHT), camera=camera)
+            found[motion] = self._read(path, "flow" in motion, sample["left_t0"].shape[-1])
+        return found
+
+    def _read(self, path: Path, is_flow: bool, width: int) -> Estimate:
+        kind = self._kind(path.suffix, is_flow)
+        content = kind.read(str(path))
+        if not isinstance(content, Content) or content.valid is None:
+            raise ValueError(f"{path}: the reader of a {kind.title} must say what is valid")
+        values, valid = content.values * np.float32(kind.sign), content.valid
+        far = valid & (np.abs(np.where(valid[..., None], values, 0)).max(axis=2) > kind.largest * width)
+        if 2 * int(far.sum()) > int(valid.sum()):
+            raise UserError(
+                f"{path}: most of its values are beyond {kind.largest:g} image widths. Are they pixels of this image?"
+            )
+        if not is_flow:
+            right, total = int((valid & (values[..., 0] >= 0)).sum()), int(valid.sum())
+            if 2 * right < total:
+                raise UserError(
+                    f"{path}: {total - right} of {total} disparities have the wrong sign. Set files.sign, which is "
+                    f"{self.part.sign}, to the sign that the .pfm files have."
+                )
+            valid = valid & (values[..., 0] >= 0)
+        return estimate(values, valid & ~far)
+
+    def _kind(self, suffix: str, is_flow: bool) -> FileKind:
+        if is_flow:
+            return _FLOWS[suffix]
+        if suffix == ".png":
+            return KITTI_DISPARITY
+        return PFM_DISPARITY if self.part.sign == "positive" else NEGATIVE_PFM_DISPARITY

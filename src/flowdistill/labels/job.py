@@ -1,0 +1,137 @@
+"""One sample from images to files, in whatever process it falls to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.datasets import dataset_class
+from flowdistill.data.sample import Sample
+from flowdistill.data.splits import SplitEntry
+from flowdistill.errors import UserError
+from flowdistill.labels.combine import make_labels
+from flowdistill.labels.config import CheckpointPart, LabelConfig, TeacherPart, plain
+from flowdistill.labels.estimate import Teacher
+from flowdistill.labels.files_teacher import FilesTeacher
+from flowdistill.labels.folder import read_counts, write_counts
+from flowdistill.labels.opencv_teacher import OpenCVTeacher
+from flowdistill.labels.statistics import Tally, tally
+from flowdistill.labels.writer import keys_to_write, write_labels
+
+OpenCheckpoint = Callable[[CheckpointPart, bool, bool], Teacher]
+"""(part, whether flow is wanted, whether disparity is) -> a teacher. Comes from above: this room knows no networks."""
+
+
+@dataclass(frozen=True)
+class LabelJob:
+    """Makes the labels of one sample at a call, unless they are there; picklable, and cheap to send.
+
+    Attributes:
+        config: what to do.
+        fingerprint: of the config and its checkpoints: jobs that share it share their teachers.
+        root: the data folder.
+        folder: of the labels.
+        open_checkpoint: see `OpenCheckpoint`.
+    """
+
+    config: LabelConfig = field(compare=False)
+    fingerprint: str
+    root: Path
+    folder: Path
+    open_checkpoint: OpenCheckpoint
+
+    def __call__(self, entry: SplitEntry) -> dict[str, Tally]:
+        """Returns what was counted, by key of the contract.
+
+        Raises:
+            UserError: images are missing or damaged, a teacher fails, or files cannot be written.
+        """
+        done = read_counts(self.folder, entry, keys_to_write(self.config))
+        if done is not None:
+            return done
+        sample = _read(self.config, self.root, entry)
+        labels = make_labels(sample, _teachers(self), self.config)
+        write_labels(self.folder, entry, labels)
+        counts = {key: tally(label, *_truth(sample, key)) for key, label in labels.motions.items()}
+        write_counts(self.folder, entry, counts)
+        return counts
+
+
+@lru_cache(maxsize=1)
+def _teachers(job: LabelJob) -> dict[str, Teacher]:
+    """The config's teachers, opened once a process."""
+    return {
+        name: open_teacher(part, job.config, name, job.open_checkpoint)
+        for name, part in job.config.teachers.items()
+    }
+
+
+def open_teacher(
+    part: TeacherPart, config: LabelConfig, name: str, open_checkpoint: OpenCheckpoint
+) -> Teacher:
+    """The teacher of a part, set up for what the config asks of it. Raises UserError where it cannot be had."""
+    flow, disparity = name in config.motions.flow, name in config.motions.disparity
+    if part.opencv is not None:
+        return OpenCVTeacher(part.opencv, flow, disparity)
+    if part.files is not None:
+        return FilesTeacher(part.files)
+    if part.checkpoint is not None:
+        return open_checkpoint(part.checkpoint, flow, disparity)
+    raise ValueError("a teacher has one part")
+
+
+def settings_of(config: LabelConfig) -> dict[str, Any]:
+    """What decides about the labels, for their folder: the config, and the weights of checkpoints by SHA-256.
+
+    Raises:
+        UserError: a checkpoint is not there.
+    """
+    settings = plain(config)
+    for name, part in config.teachers.items():
+        if part.checkpoint is not None:
+            path = Path(part.checkpoint.path)
+            if not path.is_file():
+                raise UserError(f"teachers.{name}.checkpoint.path: there is no file {path}.")
+            found = settings["teachers"][name]["checkpoint"]
+            found["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+            del found["path"], found["device"]  # the same weights elsewhere are the same teacher
+    return settings
+
+
+def open_images(config: LabelConfig, root: Path, entries: list[SplitEntry]) -> MotionDataset:
+    """The dataset of the images to label, without any labels; the entries' own `labels=` play no part.
+
+    Raises:
+        UserError: images are missing, or the entries do not fit the config's view.
+    """
+    return dataset_class(config.dataset)(
+        str(root), [replace(entry, labels=None) for entry in entries], config.view, False, config.options
+    )
+
+
+def _read(config: LabelConfig, root: Path, entry: SplitEntry) -> Sample:
+    """The sample, with its ground truth where that is there."""
+    images = open_images(config, root, [entry])
+    if images.without_truth() is None and entry.camera in images.labelled_cameras:
+        alone = [replace(entry, labels=None)]
+        with_truth = type(images)(str(root), alone, config.view, True, config.options, require_files=False)
+        if next(with_truth.missing(), None) is None:
+            return with_truth[0]
+    return images[0]
+
+
+def _truth(sample: Sample, key: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    values = cast(dict[str, Tensor], sample)
+    valid = f"valid_{key}"
+    if key not in values:
+        return None, None
+    mask = values[valid] if valid in values else ~values[f"occluded{key.removeprefix('flow')}"]
+    return values[key].numpy().transpose(1, 2, 0), mask[0].numpy()

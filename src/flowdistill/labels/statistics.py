@@ -1,0 +1,106 @@
+"""What is counted of one sample's labels, so that a report over many adds up without the labels themselves.
+
+All numbers are counts, or sums of px, by bins of confidence: bin b of `BINS` holds b/BINS <= confidence < (b+1)/BINS,
+the last one 1, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.labels.combine import Label
+from flowdistill.labels.writer import storable
+from flowdistill.metrics import rules
+
+BINS = 100
+BAD_DISPARITY = 3.0
+"""px: bad-3, the rule of Middlebury's and KITTI's stereo tables."""
+
+
+@dataclass
+class Tally:
+    """One motion, of one sample or of many.
+
+    Attributes:
+        pixels: of the images.
+        known: where a teacher says something.
+        kept: passed the filter and fit into 16 bits: the label's valid pixels.
+        lost: passed the filter, but do not fit into 16 bits.
+        compared_kept, wrong_kept, error_kept: of the kept pixels with ground truth: how many, how many of these are
+            outliers (disparity: over 3 px; flow: KITTI's rule), and the sum of their end-point errors, px.
+        compared, wrong, error: the same of all known pixels, by bins of confidence.
+        true: pixels with ground truth.
+    """
+
+    pixels: int
+    known: int
+    kept: int
+    lost: int
+    true: int
+    compared_kept: int
+    wrong_kept: int
+    error_kept: float
+    compared: list[int]
+    wrong: list[int]
+    error: list[float]
+
+    def plain(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self)
+
+
+def tally(
+    label: Label, truth: npt.NDArray[np.float32] | None = None, true: npt.NDArray[np.bool_] | None = None
+) -> Tally:
+    """Count a label.
+
+    Args:
+        label: see `Label`.
+        truth: (H, W, C) px, or None where there is none.
+        true: (H, W), where the truth is valid.
+    """
+    fits = storable(label)
+    kept = label.keep & fits
+    if truth is None or true is None:
+        truth, true = np.zeros_like(label.values), np.zeros_like(label.known)
+    error = np.linalg.norm(label.values - truth, axis=2).astype(np.float32)
+    wrong = _outliers(error, truth)
+    both = label.known & true
+    bins = np.minimum((label.confidence * BINS).astype(np.int64), BINS - 1)[both]
+    return Tally(
+        pixels=int(label.known.size),
+        known=int(label.known.sum()),
+        kept=int(kept.sum()),
+        lost=int((label.keep & ~fits).sum()),
+        true=int(true.sum()),
+        compared_kept=int((kept & true).sum()),
+        wrong_kept=int((kept & true & wrong).sum()),
+        error_kept=float(error[kept & true].astype(np.float64).sum()),
+        compared=np.bincount(bins, minlength=BINS).tolist(),
+        wrong=np.bincount(bins, weights=wrong[both], minlength=BINS).astype(np.int64).tolist(),
+        error=np.bincount(bins, weights=error[both], minlength=BINS).tolist(),
+    )
+
+
+def add(one: Tally, other: Tally) -> Tally:
+    """Both together."""
+    sums: dict[str, Any] = {}
+    second = other.plain()
+    for name, value in one.plain().items():
+        more = second[name]
+        sums[name] = (
+            [a + b for a, b in zip(value, more, strict=True)] if isinstance(value, list) else value + more
+        )
+    return Tally(**sums)
+
+
+def _outliers(error: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    if truth.shape[2] == 1:
+        return error > BAD_DISPARITY
+    magnitude = np.linalg.norm(truth, axis=2).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return rules.is_outlier(error, magnitude)

@@ -1,0 +1,93 @@
+"""Uniqueness: does anything else fit as well as the motion that was found?
+
+The cost of a motion is the mean absolute difference of brightness in a window around the pixel, in grey levels; the
+ratio is that cost over the least cost of other motions. Near 0: nothing else fits. 1 or more: another one fits better.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.labels.estimate import Values
+
+Grey = npt.NDArray[np.float32]  # (H, W), grey levels 0 to 255
+
+_NOISE = 1.0  # grey levels, added to both costs: without it two perfect fits would be told apart by noise
+_TRUNCATE = 60.0  # grey levels: beyond this a pixel is occluded or wrong, and how much does not matter
+_DIRECTIONS = 8
+
+
+def stereo_ratio(
+    left: Grey, right: Grey, disparity: Values, largest: int, window: int, apart: float
+) -> Values:
+    """Ratio (H, W) of a disparity map against all disparities 0 to `largest` that lie more than `apart` px away.
+
+    Args:
+        left, right: (H, W).
+        disparity: (H, W, 1) px on the grid of `left`.
+        largest: px.
+        window: px, side of the window.
+        apart: px.
+    """
+    map_ = disparity[..., 0]
+    found = match_cost(left, right, np.concatenate([-disparity, np.zeros_like(disparity)], axis=2), window)
+    other = np.full_like(found, np.inf)
+    width = left.shape[1]
+    for candidate in range(min(largest, width - 1) + 1):
+        moved = np.full_like(right, np.inf)
+        moved[:, candidate:] = right[:, : width - candidate]
+        cost = _cost(left, moved, window)
+        far = (np.abs(map_ - candidate) > apart) & (np.arange(width) >= candidate)
+        other = np.where(far, np.minimum(other, cost), other)
+    return _ratio(found, other)
+
+
+def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: float) -> Values:
+    """Ratio (H, W) of a flow against the eight flows that differ by `apart` px: near 1 along an edge or untextured.
+
+    Args:
+        first, second: (H, W).
+        flow: (H, W, 2) px on the grid of `first`.
+        window: px, side of the window.
+        apart: px.
+    """
+    x, y = flow[..., 0], flow[..., 1]
+    found = match_cost(first, second, flow, window)
+    other = np.full_like(found, np.inf)
+    for step in range(_DIRECTIONS):
+        angle = 2 * np.pi * step / _DIRECTIONS
+        moved = _shifted(second, x + np.float32(apart * np.cos(angle)), y + np.float32(apart * np.sin(angle)))
+        other = np.minimum(other, _cost(first, moved, window))
+    return _ratio(found, other)
+
+
+def match_cost(first: Grey, second: Grey, motion: Values, window: int) -> Values:
+    """Mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion, in a window."""
+    return _cost(first, _shifted(second, motion[..., 0], motion[..., 1]), window)
+
+
+def _ratio(found: Values, other: Values) -> Values:
+    ratio: Values = (found + np.float32(_NOISE)) / (other + np.float32(_NOISE))
+    return ratio
+
+
+def _cost(image: Grey, moved: Grey, window: int) -> Values:
+    difference = np.minimum(np.abs(image - moved), np.float32(_TRUNCATE))
+    return np.asarray(cv2.blur(difference, (window, window)), np.float32)
+
+
+def _shifted(image: Grey, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Grey:
+    """The image at pixel + (x, y), bilinear, the border repeated."""
+    height, width = image.shape
+    column = np.arange(width, dtype=np.float32) + x
+    row = np.arange(height, dtype=np.float32)[:, None] + y
+    moved = cv2.remap(
+        image,
+        column.astype(np.float32),
+        row.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(moved, np.float32)

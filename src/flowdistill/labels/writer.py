@@ -1,0 +1,69 @@
+"""The labels of a sample as files that `labels=FOLDER` in a split reads (data/proxies.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from flowdistill.data.proxies import FLOW_VIEW, SCENE_FLOW_VIEW
+from flowdistill.data.splits import SplitEntry
+from flowdistill.errors import UserError
+from flowdistill.formats import write_kitti_disparity, write_kitti_flow, write_mask
+from flowdistill.labels.combine import Label, SampleLabels
+from flowdistill.labels.config import LabelConfig
+from flowdistill.labels.estimate import Mask
+
+# Key of the contract -> folder; the keys of the flow view are the teacher's.
+FOLDERS = {key: folder for key, (folder, _) in SCENE_FLOW_VIEW.items()} | {
+    key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()
+}
+_FLOW_LIMIT, _DISPARITY_LIMIT = 512.0, 256.0  # px that 16 bits hold (formats/kitti.py)
+
+
+def keys_to_write(config: LabelConfig) -> list[str]:
+    """Keys of the contract that the config makes, in the order of writing."""
+    keys: list[str] = []
+    if config.motions.disparity:
+        keys.append("disparity_t0")
+        if config.motions.flow:
+            keys.append("disparity_t1")
+    if config.motions.flow:
+        keys.append("flow")
+        if config.motions.backward:
+            keys += ["flow_backward", "occluded", "occluded_backward"]
+    return keys
+
+
+def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
+    """The file of one label of a sample under the labels' folder."""
+    return folder / entry.camera / FOLDERS[key] / f"{entry.id}.png"
+
+
+def storable(label: Label) -> Mask:
+    """Where (H, W) a label's values fit into 16 bits."""
+    low, high = (-_FLOW_LIMIT, _FLOW_LIMIT) if label.values.shape[2] == 2 else (0.0, _DISPARITY_LIMIT)
+    fits: Mask = np.logical_and.reduce((label.values >= low) & (label.values < high), axis=2)
+    return fits
+
+
+def write_labels(folder: Path, entry: SplitEntry, labels: SampleLabels) -> None:
+    """Write every file of a sample, each of them whole or not at all; what the filter rejected is invalid.
+
+    Raises:
+        UserError: a folder cannot be made. FormatError: a file cannot be written.
+    """
+    for key, label in labels.motions.items():
+        path = _ready(label_path(folder, entry, key))
+        write = write_kitti_flow if label.values.shape[2] == 2 else write_kitti_disparity
+        write(path, label.values, label.keep)
+    for key, mask in labels.occluded.items():
+        write_mask(_ready(label_path(folder, entry, key)), np.asarray(mask))
+
+
+def _ready(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot make the folder ({error.strerror or error}).") from error
+    return path
