@@ -1,9 +1,13 @@
-"""A quiet Trainer of a few steps on the CPU, for tests of the LightningModules."""
+"""A quiet Trainer of a few steps on the CPU, small models and data, for tests of the LightningModules."""
 
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+
+from flowdistill.data import MotionDataModule, View
+from flowdistill.training import DDFlowModule
 
 
 def trainer(folder: Path, steps: int, **options: Any) -> pl.Trainer:
@@ -13,3 +17,40 @@ def trainer(folder: Path, steps: int, **options: Any) -> pl.Trainer:
         "enable_progress_bar": False, "enable_model_summary": False, "default_root_dir": folder,
     }  # fmt: skip
     return pl.Trainer(**(defaults | options))
+
+
+def flow_data(root: Path, train_split: str | None = None, **options: Any) -> MotionDataModule:
+    """Rendered pairs of 64x128, two a step, without augmentation."""
+    view = View(train_split=train_split or str(root / "train.txt"), val_split=str(root / "val.txt"))
+    defaults: dict[str, Any] = {"flow": view, "batch_size": 2, "num_workers": 0}
+    return MotionDataModule("kitti2015", root=str(root), **(defaults | options))
+
+
+def small_ddflow(**options: Any) -> DDFlowModule:
+    """A narrow DDFlow whose weights are always the same."""
+    pl.seed_everything(0, verbose=False)
+    defaults: dict[str, Any] = {"losses": {"abs_robust_mean_no_occlusion": 1.0}, "width": 0.125}
+    return DDFlowModule(**(defaults | options))
+
+
+class Recorder(Logger):
+    """What each training step logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[dict[str, float]] = []
+
+    @property
+    def name(self) -> str:
+        return "recorder"
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if "train/loss" in metrics:
+            self.steps.append({name: value for name, value in metrics.items() if "/" in name})

@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing
 
-from flowdistill.metrics import SCENE_FLOW_KEYS, EndPointError, OutlierRate, SceneFlowOutlierRate
+from flowdistill.metrics import (
+    SCENE_FLOW_KEYS,
+    EndPointError,
+    OcclusionScores,
+    OutlierRate,
+    SceneFlowOutlierRate,
+)
 
 IMAGES, CUT = 7, 2  # the first process sees 2 images, the second 5
 
@@ -34,6 +40,7 @@ def image(index: int) -> dict[str, dict[str, Tensor]]:
 def evaluate(indices: list[int]) -> dict[str, list[str]]:
     """All results and states as exact texts (hexadecimal for floats)."""
     metrics = {"epe": EndPointError(), "fl": OutlierRate(), "d1": OutlierRate(), "sf": SceneFlowOutlierRate()}
+    occlusion = OcclusionScores()
     for index in indices:
         parts = image(index)
         flow = [parts[name]["flow"] for name in parts]
@@ -41,7 +48,8 @@ def evaluate(indices: list[int]) -> dict[str, list[str]]:
         metrics["fl"].update(*flow)
         metrics["d1"].update(*[parts[name]["disparity_t0"] for name in parts])
         metrics["sf"].update(*parts.values())
-    texts = {}
+        occlusion.update(parts["noc"]["flow"], parts["noc"]["disparity_t0"], parts["valid"]["flow"])
+    texts = {"occlusion": [f"{key} {float(value).hex()}" for key, value in occlusion.compute().items()]}
     for name, metric in metrics.items():
         texts[name] = [f"{key} {float(value).hex()}" for key, value in metric.compute().items()]
         with metric.sync_context(should_sync=distributed.is_initialized()):

@@ -8,9 +8,9 @@ from flowdistill.interop import tensorflow_variables
 from flowdistill.losses import (
     distillation_loss,
     distillation_mask,
+    l2_regulariser,
     occlusion_masks,
     photometric_losses,
-    squared_weights,
 )
 from flowdistill.networks import DDFlowNet
 from flowdistill.networks.ddflow import estimator_input
@@ -89,7 +89,7 @@ def test_losses_masks_and_gradients_match(network: DDFlowNet) -> None:
     assert set(losses) == set(expected["losses"])
     for name, value in losses.items():
         assert value.item() == pytest.approx(expected["losses"][name], rel=2e-5), name
-    l2 = 1e-4 * 0.5 * squared_weights(network.parameters())
+    l2 = l2_regulariser(network.parameters())
     assert l2.item() == pytest.approx(expected["l2_regulariser"], rel=2e-5)
     for stored, term in (
         ("census_occlusion", "census_occlusion"),

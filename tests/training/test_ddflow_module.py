@@ -7,17 +7,17 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from flowdistill.data import KittiDataModule, View
+from flowdistill.data import MotionDataModule, View
 from flowdistill.errors import UserError
 from flowdistill.losses import occlusion_masks, photometric_losses
 from flowdistill.training import DDFlowModule, NonFiniteLossError
 from small_trainer import trainer
 
 
-def datamodule(root: Path, **options: Any) -> KittiDataModule:
+def datamodule(root: Path, **options: Any) -> MotionDataModule:
     view = View(train_split=str(root / "train.txt"), val_split=str(root / "val.txt"))
     defaults: dict[str, Any] = {"flow": view, "batch_size": 2, "num_workers": 0}
-    return KittiDataModule(root=str(root), **(defaults | options))
+    return MotionDataModule("kitti2015", root=str(root), **(defaults | options))
 
 
 def module(**options: Any) -> DDFlowModule:
@@ -38,7 +38,15 @@ def test_training_lowers_the_loss_and_validation_logs_what_it_says(rendered: Pat
     fit.fit(model, datamodule(rendered))
     assert sum(losses[-8:]) < 0.97 * sum(losses[:8])
     logged = fit.callback_metrics
-    for name in ("epe_all", "epe_noc", "epe_occ", "fl_all", "census", "census_zero_motion"):
+    for name in (
+        "epe_all",
+        "epe_noc",
+        "epe_occ",
+        "fl_all",
+        "occlusion_recall",
+        "census",
+        "census_zero_motion",
+    ):
         assert torch.isfinite(logged[f"val/{name}"]), name
     assert 0 <= logged["train/occluded_share"] <= 1
     # Still images look alike only where nothing moves: the census of zero motion is no perfect score.

@@ -7,18 +7,20 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from flowdistill.data import KittiDataModule, View
+from flowdistill.data import MotionDataModule, View
 from flowdistill.errors import UserError
-from flowdistill.losses import dwarf_kitti_loss, squared_weights
+from flowdistill.losses import Schedule, dwarf_kitti_loss, squared_weights
 from flowdistill.training import DDFlowModule, DwarfModule
-from small_trainer import trainer
+from small_trainer import Recorder, trainer
 
 ALPHAS = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
 
 
-def datamodule(root: Path, **view: Any) -> KittiDataModule:
+def datamodule(root: Path, **view: Any) -> MotionDataModule:
     chosen = View(train_split=str(root / "train.txt"), val_split=str(root / "val.txt"), **view)
-    return KittiDataModule(root=str(root), flow=chosen, scene_flow=chosen, batch_size=2, num_workers=0)
+    return MotionDataModule(
+        "kitti2015", root=str(root), flow=chosen, scene_flow=chosen, batch_size=2, num_workers=0
+    )
 
 
 def module(**options: Any) -> DwarfModule:
@@ -115,11 +117,68 @@ def test_init_from_fills_the_network_and_says_so(
         trainer(tmp_path, 1, limit_val_batches=0).fit(second, datamodule(rendered))
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
-    assert f"from {checkpoint} (step 1)" in caplog.text
+    assert "filled all 246 tensors of Dwarf (encoder" in caplog.text
+    assert f"from {checkpoint} (step 1): loss pretraining, alphas {{2: 0.005" in caplog.text
     loaded = DwarfModule.load_from_checkpoint(
         checkpoint
     )  # hyper-parameters travel, init_from is not read again
     assert loaded.network.width == 0.125
+
+
+def test_a_resumed_run_does_not_need_the_earlier_stage(rendered: Path, tmp_path: Path) -> None:
+    """Neither does an evaluation of its checkpoint; both have the run's own weights, not the stage's."""
+    stage, own = tmp_path / "stage.ckpt", tmp_path / "own.ckpt"
+    fit = trainer(tmp_path, 1, limit_val_batches=0)
+    fit.fit(module(), datamodule(rendered))
+    fit.save_checkpoint(stage)
+    options: dict[str, Any] = {"init_from": str(stage), "learning_rate": 1e-3}
+    whole = module(**options)
+    trainer(tmp_path, 2, limit_val_batches=0).fit(whole, datamodule(rendered))
+    fit = trainer(tmp_path, 1, limit_val_batches=0)
+    half = module(**options)
+    fit.fit(half, datamodule(rendered))
+    fit.save_checkpoint(own)
+    stage.unlink()
+    resumed, evaluated = module(**options), module(**options)
+    trainer(tmp_path, 2, limit_val_batches=0).fit(resumed, datamodule(rendered), ckpt_path=str(own))
+    trainer(tmp_path, 1).validate(evaluated, datamodule(rendered), ckpt_path=str(own), verbose=False)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, resumed.network.state_dict()[name]), name
+        assert torch.equal(half.network.state_dict()[name], evaluated.network.state_dict()[name]), name
+
+
+def test_weights_follow_their_schedules(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Level 6 leaves after two steps, level 3 comes in; the decay ends; what is 0 is not computed."""
+    decayed: list[int] = []
+    original = squared_weights
+
+    def counted(parameters: Any) -> torch.Tensor:
+        decayed.append(1)
+        return original(parameters)
+
+    monkeypatch.setattr("flowdistill.training.dwarf.squared_weights", counted)
+    alphas = {2: 0.005, 3: Schedule([(1, 0.0), (3, 0.02)]), 6: Schedule([(0, 0.3), (2, 0.0)], "step"), 4: 0.0}
+    model = module(alphas=alphas, decay=Schedule([(0, 1e-5), (3, 0.0)], "step"))
+    logged = Recorder()
+    fit = trainer(tmp_path, 4, logger=logged, limit_val_batches=0)
+    fit.fit(model, datamodule(rendered))
+    levels = [
+        {name[11] for name, value in step.items() if name.startswith("train/level") and value == value}
+        for step in logged.steps
+    ]
+    assert all("train/level6/flow" in step for step in logged.steps)  # NaN where it is not computed
+    assert levels == [{"2", "6"}, {"2", "6"}, {"2", "3"}, {"2", "3"}]
+    weights = [{k: v for k, v in step.items() if k.startswith("weight/")} for step in logged.steps]
+    assert weights[2] == pytest.approx(
+        {"weight/alphas.3": 0.01, "weight/alphas.6": 0.0, "weight/decay": 1e-5}
+    )
+    assert len(decayed) == 3
+    fit.save_checkpoint(tmp_path / "scheduled.ckpt")
+    loaded = DwarfModule.load_from_checkpoint(tmp_path / "scheduled.ckpt")
+    assert loaded.alphas == model.alphas
+    assert loaded.decay == model.decay
 
 
 def test_init_from_refuses_what_does_not_fit(rendered: Path, tmp_path: Path) -> None:
@@ -141,5 +200,13 @@ def test_init_from_refuses_what_does_not_fit(rendered: Path, tmp_path: Path) -> 
 
 
 def test_wrong_levels_are_refused() -> None:
-    with pytest.raises(UserError, match="levels are 2"):
-        DwarfModule(loss="kitti", alphas={1: 1.0}, width=0.1)
+    for alphas, text in (
+        ({1: 1.0}, "levels are 2"),
+        ({2: -1.0}, r"alphas\.2 must be 0 or more"),
+        ({2: 0.0}, "alphas: every weight is 0"),
+        ({3: Schedule([(5, 1.0), (5, 0.0)])}, r"alphas\.3\.knots\[1\]: steps must increase"),
+    ):
+        with pytest.raises(UserError, match=text):
+            DwarfModule(loss="kitti", alphas=alphas, width=0.1)
+    with pytest.raises(UserError, match=r"decay\.knots\[0\] must be 0 or more"):
+        DwarfModule(loss="kitti", alphas={2: 1.0}, decay=Schedule([(0, -1.0)]), width=0.1)

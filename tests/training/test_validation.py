@@ -49,6 +49,33 @@ def test_numbers_are_those_of_a_slow_computation(batch: Any) -> None:
     assert validation.compute() == {}
 
 
+@pytest.mark.parametrize("mask", ["occluded", "labels", "sparse"])
+def test_occlusion_is_judged_by_the_mask_or_by_the_labels(mask: str, batch: Any) -> None:
+    torch.manual_seed(0)
+    valid = batch["valid_flow"].clone()
+    truth = valid & ~batch["valid_flow_noc"]
+    assert truth.any()
+    if mask == "occluded":
+        truth = torch.rand(truth.shape) < 0.3  # it counts, whatever the labels leave out
+        batch["occluded"] = truth
+    elif mask == "sparse":
+        valid &= torch.rand(truth.shape) < 0.5
+        batch["valid_flow"] = valid
+        batch["valid_flow_noc"] &= valid
+    found = torch.rand(truth.shape) < 0.4
+    validation = MotionValidation("flow", occlusion=True)
+    validation.update({"flow": batch["flow"], "occluded": found}, batch)
+    values = validation.compute()
+    hits = (found & truth)[valid].double().sum()
+    assert values["occlusion_precision"] == pytest.approx((hits / found[valid].sum()).item())
+    assert values["occlusion_recall"] == pytest.approx((hits / truth[valid].sum()).item())
+    validation.reset()
+    validation.update({"flow": batch["flow"], "occluded": torch.zeros_like(found)}, batch)
+    values = validation.compute()
+    assert values["occlusion_recall"] == 0
+    assert "occlusion_precision" not in values  # nothing was found
+
+
 def test_a_broken_prediction_shows_as_nan(batch: Any) -> None:
     flow = batch["flow"].clone()
     flow[0, 0, 5, 5] = math.nan
@@ -58,11 +85,12 @@ def test_a_broken_prediction_shows_as_nan(batch: Any) -> None:
 
 
 def test_no_occlusion_and_no_labels_leave_nothing_behind(batch: Any) -> None:
-    validation = MotionValidation("flow")
-    validation.update({"flow": batch["flow"]}, {k: v for k, v in batch.items() if "flow" not in k})  # type: ignore[arg-type]
+    validation = MotionValidation("flow", occlusion=True)
+    found = {"flow": batch["flow"], "occluded": batch["valid_flow"]}
+    validation.update(found, {k: v for k, v in batch.items() if "flow" not in k and k != "occluded"})
     assert validation.compute() == {}
     batch["valid_flow"] = batch["valid_flow_noc"]
-    validation.update({"flow": batch["flow"]}, batch)
-    found = validation.compute()
-    assert "epe_occ" not in found
-    assert found["epe_all"] == 0.0
+    validation.update(found, batch)
+    values = validation.compute()
+    assert "epe_occ" not in values
+    assert values["epe_all"] == 0.0

@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
+from flowdistill.training import BestCheckpoint
 
 # What jsonargparse says about the types that it tried, which helps nobody to mend a YAML file.
 _NOISE = re.compile(
@@ -55,10 +56,12 @@ class SaveFitConfig(SaveConfigCallback):
 
 
 class FlowCLI(LightningCLI):
-    """Lightning's CLI with a prediction writer, and checkpoints that never replace what the config says."""
+    """Lightning's CLI with a prediction writer, a best checkpoint, and checkpoints that never replace what the config
+    says."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(PredictionWriter, "prediction")
+        parser.add_lightning_class_args(BestCheckpoint, "best")
 
     def _parse_ckpt_path(self) -> None:
         # Lightning's own version would silently put the checkpoint's hyper-parameters in place of the config's.

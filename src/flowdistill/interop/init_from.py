@@ -6,6 +6,7 @@ Not `--ckpt_path`: that one resumes the same run with its step counter, optimise
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from flowdistill.errors import UserError
 
 PREFIX = "network."  # where our LightningModules keep the network
+_TOLD = ("loss", "losses", "alphas", "width", "init_from")  # hyper-parameters that tell one run from another
 
 
 def init_from(network: nn.Module, checkpoint: str | Path) -> str:
@@ -28,8 +30,18 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
     stored = read_checkpoint(path, "init_from")
     weights = network_weights(stored, network, f"init_from: {path}")
     network.load_state_dict(weights)
-    step = stored.get("global_step", "unknown")
-    return f"filled all {len(weights)} tensors of {type(network).__name__} from {path} (step {step})"
+    parts = Counter(name.partition(".")[0] for name in weights)
+    filled = ", ".join(f"{part} {count}" for part, count in parts.items())
+    return f"filled all {len(weights)} tensors of {type(network).__name__} ({filled}) from {describe_run(stored, path)}"
+
+
+def describe_run(stored: Mapping[str, Any], path: Path) -> str:
+    """Which run a checkpoint is of: its file, step, and what it was trained on, as far as the checkpoint says."""
+    settings = stored.get("hyper_parameters", {})
+    told = [f"{name} {settings[name]}" for name in _TOLD if settings.get(name) is not None]
+    config = path.parent.parent / "config.yaml"  # RUN/checkpoints/last.ckpt
+    told += [f"config {config}"] if config.is_file() else []
+    return f"{path} (step {stored.get('global_step', 'unknown')})" + (f": {', '.join(told)}" if told else "")
 
 
 def read_checkpoint(path: Path, option: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ their sum under "data_loss".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import torch
@@ -105,11 +105,6 @@ def dwarf_kitti_loss(
             predicted = resize_legacy_bilinear(getattr(levels[level], name), size)
             terms[f"level{level}/{name}"] = alpha * _l1(predicted, labels[name], valid[name], non_finite)
     return _with_sum(terms)
-
-
-def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
-    """Sum of squares over all parameters, biases too, without a factor 1/2. DWARF adds it times 0.0004."""
-    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
 
 
 def _l1(predicted: Tensor, label: Tensor, valid: Tensor | None, non_finite: NonFinite) -> Tensor:

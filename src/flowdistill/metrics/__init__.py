@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowdistill.metrics.functional import end_point_error, is_outlier, outliers
     from flowdistill.metrics.mean_end_point_error import EndPointError
+    from flowdistill.metrics.occlusion_scores import OcclusionScores
     from flowdistill.metrics.outlier_rate import SCENE_FLOW_KEYS, OutlierRate, SceneFlowOutlierRate
 
 __all__ = [
     "SCENE_FLOW_KEYS",
     "EndPointError",
+    "OcclusionScores",
     "OutlierRate",
     "SceneFlowOutlierRate",
     "end_point_error",
@@ -25,6 +27,7 @@ __all__ = [
 _MODULE_OF = {
     "SCENE_FLOW_KEYS": "outlier_rate",
     "EndPointError": "mean_end_point_error",
+    "OcclusionScores": "occlusion_scores",
     "OutlierRate": "outlier_rate",
     "SceneFlowOutlierRate": "outlier_rate",
     "end_point_error": "functional",

@@ -1,8 +1,27 @@
 """The LightningModules: they wire networks, losses and metrics together."""
 
-from flowdistill.training.checkpoints import Checkpoints
+from flowdistill.training.checkpoints import BestCheckpoint, Checkpoints
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
-from flowdistill.training.guards import NonFiniteLossError
+from flowdistill.training.guards import BlindRunError, NonFiniteLossError
+from flowdistill.training.teachers import (
+    AverageTeacher,
+    CheckpointTeacher,
+    OfflineTeacher,
+    SnapshotTeacher,
+    Teacher,
+)
 
-__all__ = ["Checkpoints", "DDFlowModule", "DwarfModule", "NonFiniteLossError"]
+__all__ = [
+    "AverageTeacher",
+    "BestCheckpoint",
+    "BlindRunError",
+    "CheckpointTeacher",
+    "Checkpoints",
+    "DDFlowModule",
+    "DwarfModule",
+    "NonFiniteLossError",
+    "OfflineTeacher",
+    "SnapshotTeacher",
+    "Teacher",
+]

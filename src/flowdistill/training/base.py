@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
@@ -14,13 +14,21 @@ from torch import Tensor, nn
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.interop import init_from, network_weights
+from flowdistill.losses.schedule import (
+    Schedule,
+    Weight,
+    as_schedule,
+    changing_weights,
+    first_empty_step,
+    plain,
+)
 from flowdistill.training.guards import check_finite
-from flowdistill.training.optimisers import adam_with_halvings
+from flowdistill.training.optimisers import LearningRate, adam_with_schedule
 from flowdistill.training.validation import MotionValidation
 
 
 class MotionModule(pl.LightningModule):
-    """A network, Adam with halvings of the learning rate, and an optional start from an earlier stage.
+    """A network, Adam with a schedule of its learning rate, and an optional start from an earlier stage.
 
     `view` and `needs_labels` tell the datamodule what to serve; `advice` says what to try when the loss is not finite.
     """
@@ -33,28 +41,61 @@ class MotionModule(pl.LightningModule):
         self,
         network: nn.Module,
         validation: MotionValidation,
-        learning_rate: float,
+        learning_rate: Weight | Mapping[str, Any],
         halve_at: Sequence[int],
         start: str | None,
     ) -> None:
         super().__init__()
-        check_number("learning_rate", learning_rate)
         self.network = network
         self.validation = validation
-        self._learning_rate = learning_rate
-        self._halve_at = tuple(halve_at)
+        self.learning_rate = LearningRate(as_schedule("learning_rate", learning_rate), tuple(halve_at))
         self._start = start
+        self._restored = False
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Every weight of the loss, by the name that its logs have."""
+        raise NotImplementedError
+
+    def taught_by(self) -> dict[str, Schedule]:
+        """The weights of which one must be positive at every step, or there is nothing to learn from."""
+        return self.schedules()
 
     def setup(self, stage: str) -> None:
-        # Not in __init__: a checkpoint of this run must load where the earlier stage's file is gone.
-        if self._start is not None and self.trainer.ckpt_path is None:
+        if stage == "fit":
+            limit = self.trainer.max_steps
+            empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
+            if empty is not None:
+                names = ", ".join(self.taught_by())
+                raise UserError(f"every weight ({names}) is 0 at step {empty}: there is nothing to train on")
+
+    # Not in __init__ nor in setup: these come before a checkpoint is loaded, and where one is, the earlier stage's file
+    # may be gone.
+    def on_fit_start(self) -> None:
+        self._start_from()
+
+    def on_validation_start(self) -> None:
+        self._start_from()
+
+    def on_test_start(self) -> None:
+        self._start_from()
+
+    def on_predict_start(self) -> None:
+        self._start_from()
+
+    def _start_from(self) -> None:
+        if self._start is not None and not self._restored:
             rank_zero_info(init_from(self.network, self._start))
-            self._start = None  # once: a later pass of the same process keeps what was learned
+        self._start = None  # once: a later pass of the same process keeps what was learned
+
+    def keep_settings(self, **settings: Any) -> None:
+        """Add settings to the hyper-parameters in a form that a checkpoint can hold."""
+        self.save_hyperparameters({name: plain(value) for name, value in settings.items()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another network; when resuming, one that was trained by other settings, too."""
         network_weights(checkpoint, self.network, "--ckpt_path: the checkpoint")
-        if self._trainer is None or self._trainer.state.fn != "fit":
+        self._restored = True
+        if not self.fits:
             return
         stored = checkpoint.get("hyper_parameters", {})
         own = {name: value for name, value in self.hparams.items() if name != "init_from"}
@@ -66,15 +107,28 @@ class MotionModule(pl.LightningModule):
                 "stage from its weights, use --model.init_args.init_from instead."
             )
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        return adam_with_halvings(self.network.parameters(), self._learning_rate, self._halve_at)
+    @property
+    def fits(self) -> bool:
+        """Whether this is for `lightning fit`; a checkpoint that is loaded is then one to go on from."""
+        return self._trainer is not None and self._trainer.state.fn == "fit"
 
-    def log_step(self, loss: Tensor, terms: dict[str, Tensor], batch: Batch) -> None:
-        """Check that the loss and its terms are finite and log them under `train/`."""
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        return adam_with_schedule(self.network.parameters(), self.learning_rate)
+
+    def log_step(
+        self, loss: Tensor, terms: dict[str, Tensor], batch: Batch, idle: Iterable[str] = ()
+    ) -> None:
+        """Check that the loss and its terms are finite; log them under `train/`, weights that change under `weight/`.
+
+        `idle` terms, which other steps compute, are logged as NaN: Lightning would repeat their last value for ever.
+        """
         check_finite({"loss": loss, **terms}, batch, self.global_step, self.advice)
         size = len(batch["name"])
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=size)
+        self.log_dict({f"train/{name}": math.nan for name in idle}, batch_size=size)
+        weights = changing_weights(self.schedules(), self.global_step)
+        self.log_dict({f"weight/{name}": value for name, value in weights.items()}, batch_size=size)
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
@@ -85,12 +139,6 @@ class MotionModule(pl.LightningModule):
     def _log_metrics(self, stage: str) -> None:
         self.log_dict({f"{stage}/{name}": value for name, value in self.validation.compute().items()})
         self.validation.reset()
-
-
-def check_number(name: str, value: float, positive: bool = False) -> None:
-    """Raise `UserError` unless a setting is finite and not negative (or positive)."""
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
-        raise UserError(f"{name} must be {'positive' if positive else '0 or more'} and finite, got {value}")
 
 
 def _same(stored: Any, own: Any) -> bool:

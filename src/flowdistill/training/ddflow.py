@@ -1,38 +1,65 @@
-"""DDFlow as a LightningModule: flow from unlabeled image pairs.
+"""DDFlow as a LightningModule: flow from unlabeled image pairs, its three stages as weights of one loss.
 
 batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; truth (flow, valid_flow, ...) only for validation
+       teacher_*          # labels of an offline teacher, see training/teachers.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
-from flowdistill.losses import PHOTOMETRIC_TERMS, occlusion_masks, photometric_losses
+from flowdistill.losses import (
+    PHOTOMETRIC_TERMS,
+    Schedule,
+    Weight,
+    distillation_loss,
+    distillation_mask,
+    l2_regulariser,
+    occlusion_masks,
+    photometric_losses,
+)
+from flowdistill.losses.schedule import as_schedule, check_number, positive_weights
 from flowdistill.networks import DDFlowNet
 from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.networks.initialisation import start_encoder_linear
-from flowdistill.training.base import MotionModule, check_number
+from flowdistill.training.base import MotionModule
+from flowdistill.training.guards import BlindGuard
+from flowdistill.training.student import crop_at, crop_offset
+from flowdistill.training.teachers import Teacher, TeacherLabels, as_teacher
 from flowdistill.training.validation import MotionValidation
+
+DISTILLATION, L2 = "distillation", "l2"
+TAUGHT_BY = (*PHOTOMETRIC_TERMS, DISTILLATION)
+TERMS = (*TAUGHT_BY, L2)
+MASKING = tuple(term for term in PHOTOMETRIC_TERMS if not term.endswith("_no_occlusion"))
+_TEACHER = "teacher."
 
 
 class DDFlowModule(MotionModule):
-    """Unsupervised flow with the photometric losses of DDFlow (AAAI 2019), stages 1 and 2.
+    """Unsupervised flow with the losses of DDFlow (AAAI 2019).
 
     Args:
-        losses: photometric term -> weight; terms are those of `flowdistill.losses.PHOTOMETRIC_TERMS`. The
-            paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second {census_occlusion: 1}.
+        losses: term -> weight, a number or a schedule over steps. Terms are the photometric ones of
+            `flowdistill.losses.PHOTOMETRIC_TERMS`, `distillation`, and `l2`, the released code's regulariser, which it
+            leaves out. The paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second {census_occlusion: 1},
+            its third {census_occlusion: 1, distillation: 1}.
+        teacher: whose flow the distillation term teaches (`flowdistill.training.teachers`).
+        student_crop: [height, width] that the student sees of the view while the distillation weight is positive; at
+            other steps it sees all of it.
         width: factor on the network's channels; 1.0 is the published network.
         start: "xavier", the original's starting weights, or "linear": the extractor starts as a linear image pyramid
             (`flowdistill.networks.initialisation`).
-        learning_rate: of Adam.
+        learning_rate: of Adam, a number or a schedule over steps.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage whose weights to start from.
+        blind_steps: the run stops after so many steps in a row in which the occlusion check masks everything.
     """
 
     view = "flow"
@@ -40,40 +67,107 @@ class DDFlowModule(MotionModule):
 
     def __init__(
         self,
-        losses: dict[str, float],
+        losses: dict[str, Weight],
+        teacher: Teacher | None = None,
+        student_crop: tuple[int, int] | None = None,
         width: float = 1.0,
         start: Literal["xavier", "linear"] = "xavier",
-        learning_rate: float = 1e-4,
+        learning_rate: Weight = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
+        blind_steps: int = 200,
     ) -> None:
         check_number("width", width, positive=True)
         super().__init__(
             DDFlowNet(width),
-            MotionValidation("flow", means=("census", "census_zero_motion")),
+            MotionValidation("flow", occlusion=True, means=("census", "census_zero_motion")),
             learning_rate,
             halve_at,
             init_from,
         )
-        self.save_hyperparameters()
+        self.losses = checked_losses(losses)
+        self.teacher = as_teacher(teacher)
+        self.student_crop = student_crop
+        self._check_distillation()
+        if blind_steps < 1:
+            raise UserError(f"blind_steps must be 1 or more, got {blind_steps}")
+        self.blind = BlindGuard(blind_steps)
+        self.save_hyperparameters(ignore=["teacher"])
+        self.keep_settings(
+            losses=losses,
+            learning_rate=learning_rate,
+            teacher=None if self.teacher is None else self.teacher.settings(),
+        )
         if start == "linear":
             start_encoder_linear(cast(DDFlowNet, self.network).extractor)
-        self.losses = check_weights(losses)
+
+    def schedules(self) -> dict[str, Schedule]:
+        return self.losses
+
+    def taught_by(self) -> dict[str, Schedule]:
+        return {name: weight for name, weight in self.losses.items() if name in TAUGHT_BY}
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self.teacher is not None and not self.teacher.ready:
+            self.teacher.prepare(cast(DDFlowNet, self.network))
+            self.teacher.to(self.device)
+        if self.teacher is not None:
+            # Lightning's doubt about a model that is partly in evaluation mode; here it is meant.
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        state: dict[str, Tensor] = checkpoint["state_dict"]
+        if self.fits and self.teacher is not None:
+            stored = {
+                name.removeprefix(_TEACHER): v for name, v in state.items() if name.startswith(_TEACHER)
+            }
+            self.teacher.restore(stored, cast(DDFlowNet, self.network))
+            return
+        # Evaluation has no use for a teacher: its tensors in the checkpoint, if any, are passed over.
+        kept = {name: value for name, value in state.items() if not name.startswith(_TEACHER)}
+        own = {} if self.teacher is None else self.teacher.state_dict(prefix=_TEACHER)
+        checkpoint["state_dict"] = {**kept, **own}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.teacher is not None:
+            self.teacher.after_step(cast(DDFlowNet, self.network))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        image1, image2 = batch["left_t0"], batch["left_t1"]
-        forward, backward = self._flows(batch)
+        weights = positive_weights(self.losses, self.global_step)
+        image1, image2, labels = self._student_view(batch, batch_idx, DISTILLATION in weights)
+        forward, backward = self._flows(image1, image2, batch["name"])
         occluded = occlusion_masks(forward, backward)
-        motion = (forward, backward, *occluded)
-        terms = photometric_losses(image1, image2, *motion, terms=self.losses)
-        loss = torch.stack([self.losses[name] * value for name, value in terms.items()]).sum()
-        self.log_step(loss, {**terms, "occluded_share": occluded[0].float().mean()}, batch)
+        photometric = [term for term in PHOTOMETRIC_TERMS if term in weights]
+        terms = photometric_losses(image1, image2, forward, backward, *occluded, terms=photometric)
+        shares = {"occluded_share": torch.stack(occluded).float().mean()}
+        if labels is not None:
+            masks = (
+                distillation_mask(occluded[0], labels.occluded),
+                distillation_mask(occluded[1], labels.occluded_backward),
+            )
+            flows = (forward, backward, labels.flow, labels.flow_backward)
+            terms[DISTILLATION] = distillation_loss(*flows, *masks)
+            shares["distilled_share"] = torch.stack(masks).float().mean()
+        if L2 in weights:
+            terms[L2] = l2_regulariser(self.network.parameters())
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        found = {**terms, **shares}
+        every = [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
+        self.log_step(loss, found, batch, idle=[name for name in every if name not in found])
+        if any(term in weights for term in MASKING):
+            # The same number in all processes, so that they stop together.
+            visible = self.trainer.strategy.reduce(1 - shares["occluded_share"], reduce_op="mean")
+            self.blind.look(float(visible), self.global_step)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         image1, image2 = batch["left_t0"], batch["left_t1"]
-        forward, backward = self._flows(batch)
-        self.validation.update({"flow": forward}, batch)
+        forward, backward = self._flows(image1, image2, batch["name"])
+        occluded, _ = occlusion_masks(forward, backward)
+        self.validation.update({"flow": forward, "occluded": occluded}, batch)
         # Truth or not, the images judge: the census distance over all pixels, beside that of no motion at all.
         nowhere, still = torch.zeros_like(forward[:, :1]), torch.zeros_like(forward)
         for name, (to, back) in {"census": (forward, backward), "census_zero_motion": (still, still)}.items():
@@ -87,7 +181,7 @@ class DDFlowModule(MotionModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Both flows and their occlusion, keys as in the batch contract."""
-        forward, backward = self._flows(batch)
+        forward, backward = self._flows(batch["left_t0"], batch["left_t1"], batch["name"])
         occluded = occlusion_masks(forward, backward)
         return {
             "flow": forward,
@@ -96,30 +190,70 @@ class DDFlowModule(MotionModule):
             "occluded_backward": occluded[1],
         }
 
-    def _flows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _student_view(
+        self, batch: Batch, batch_idx: int, distilling: bool
+    ) -> tuple[Tensor, Tensor, TeacherLabels | None]:
+        """Images and labels as the student sees them: cropped alike, or the whole images where nobody teaches."""
+        images = (batch["left_t0"], batch["left_t1"])
+        if not distilling or self.teacher is None or self.student_crop is None:
+            return *images, None
+        self.teacher.before_teaching(cast(DDFlowNet, self.network), self.global_step)
+        labels = self.teacher.labels(batch)
+        crop, size = self.student_crop, (images[0].shape[-2], images[0].shape[-1])
+        if crop[0] > size[0] or crop[1] > size[1]:
+            raise UserError(
+                f"student_crop {list(crop)} is larger than the view, {size[0]}x{size[1]} ({batch['name'][0]}): make it "
+                "smaller (configs/ddflow/patch/ holds one for each data set), or data.init_args.flow.crop larger"
+            )
+        offset = crop_offset(*self._batch_identity(batch_idx), size, crop)
+        image1, image2 = (crop_at(image, offset, crop) for image in images)
+        return image1, image2, TeacherLabels(*(crop_at(label, offset, crop) for label in labels))
+
+    def _batch_identity(self, batch_idx: int) -> tuple[int, int, int]:
+        """Seed of the data (0 for loaders without one), number of the batch in this process, rank."""
+        seed = int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
+        accumulated = self.trainer.accumulate_grad_batches
+        return seed, self.global_step * accumulated + batch_idx % accumulated, self.global_rank
+
+    def _flows(self, image1: Tensor, image2: Tensor, names: list[str]) -> tuple[Tensor, Tensor]:
         """Forward and backward flow at the images' size."""
-        image1, image2 = batch["left_t0"], batch["left_t1"]
         height, width = image1.shape[-2:]
         if min(height, width) < SMALLEST_SIZE:
             raise UserError(
                 f"DDFlow needs images of at least {SMALLEST_SIZE}x{SMALLEST_SIZE}, got {height}x{width} "
-                f"({batch['name'][0]}): take larger frames or a larger data.init_args.flow.crop"
+                f"({names[0]}): take larger frames or a larger data.init_args.flow.crop"
             )
         forward, backward = self.network(image1, image2)
         return forward.full, backward.full
 
+    def _check_distillation(self) -> None:
+        if DISTILLATION not in self.losses:
+            return
+        if self.teacher is None:
+            raise UserError(
+                "losses.distillation needs a teacher: set --model.init_args.teacher to OfflineTeacher, "
+                "CheckpointTeacher, AverageTeacher or SnapshotTeacher (docs/ddflow.md)"
+            )
+        if self.student_crop is None or min(self.student_crop) < SMALLEST_SIZE:
+            raise UserError(
+                f"losses.distillation needs student_crop, [height, width] of {SMALLEST_SIZE} or more and smaller than "
+                f"the view, got {self.student_crop}: the student learns where its crop hides what its teacher sees. "
+                "Add a config of configs/ddflow/patch/, or --model.init_args.student_crop '[224, 640]'"
+            )
 
-def check_weights(losses: Mapping[str, float]) -> dict[str, float]:
-    """The weights that are not zero; a term of weight 0 is not computed.
+
+def checked_losses(losses: dict[str, Weight]) -> dict[str, Schedule]:
+    """The schedules of the weights that are positive at some step; a term of weight 0 is not computed.
 
     Raises:
-        UserError: an unknown term, a negative or non-finite weight, or no term left.
+        UserError: an unknown term, a wrong schedule or weight, or no term left; the message names the key.
     """
+    schedules: dict[str, Schedule] = {}
     for name, weight in losses.items():
-        if name not in PHOTOMETRIC_TERMS:
-            raise UserError(f"losses: unknown term {name!r}; known: {', '.join(PHOTOMETRIC_TERMS)}")
-        check_number(f"losses.{name}", weight)
-    kept = {name: weight for name, weight in losses.items() if weight > 0}
-    if not kept:
+        if name not in TERMS:
+            raise UserError(f"losses.{name}: unknown term {name!r}; known: {', '.join(TERMS)}")
+        schedules[name] = as_schedule(f"losses.{name}", weight)
+    kept = {name: schedule for name, schedule in schedules.items() if schedule.ever_positive}
+    if not set(kept) & set(TAUGHT_BY):
         raise UserError("losses: every weight is 0, there is nothing to train on")
     return kept

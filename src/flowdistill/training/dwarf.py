@@ -14,15 +14,17 @@ from torch import Tensor
 
 from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
-from flowdistill.losses import dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
+from flowdistill.losses import Schedule, Weight, dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
+from flowdistill.losses.schedule import as_schedule, check_number, positive_weights
 from flowdistill.metrics import SCENE_FLOW_KEYS as LABELS
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
 from flowdistill.networks.initialisation import start_as_residual
 from flowdistill.ops.padding import pad_to_multiple
-from flowdistill.training.base import MotionModule, check_number
+from flowdistill.training.base import MotionModule
 from flowdistill.training.validation import MotionValidation
 
 MULTIPLE = 64
+LEVELS = (2, 3, 4, 5, 6)
 
 
 class DwarfModule(MotionModule):
@@ -31,13 +33,13 @@ class DwarfModule(MotionModule):
     Args:
         loss: "pretraining" compares every level with area-averaged dense labels (FlyingThings3D), "kitti" enlarges
             the levels to full size and compares where labels are valid.
-        alphas: level -> weight of its terms.
-        decay: factor of the sum of all squared weights in the loss.
+        alphas: level -> weight of its terms, a number or a schedule over steps.
+        decay: factor of the sum of all squared weights in the loss, a number or a schedule.
         non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or not at all ("mask").
         width: factor on the network's channels; 1.0 is the published network.
         start: "xavier", the original's starting weights, or "residual": the encoder starts as a linear image pyramid,
             every level by passing the coarser level's motion on (`flowdistill.networks.initialisation`).
-        learning_rate: of Adam.
+        learning_rate: of Adam, a number or a schedule.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage whose weights to start from.
     """
@@ -49,27 +51,30 @@ class DwarfModule(MotionModule):
     def __init__(
         self,
         loss: Literal["pretraining", "kitti"],
-        alphas: dict[int, float],
-        decay: float = 0.0004,
+        alphas: dict[int, Weight],
+        decay: Weight = 0.0004,
         non_finite: Literal["zero", "mask"] = "mask",
         width: float = 1.0,
         start: Literal["xavier", "residual"] = "xavier",
-        learning_rate: float = 1e-4,
+        learning_rate: Weight = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
     ) -> None:
         check_number("width", width, positive=True)
         super().__init__(Dwarf(width), MotionValidation(*LABELS), learning_rate, halve_at, init_from)
+        self.alphas = checked_alphas(alphas)
+        self.decay = as_schedule("decay", decay)
+        self.loss, self.non_finite = loss, non_finite
         self.save_hyperparameters()
+        self.keep_settings(alphas=alphas, decay=decay, learning_rate=learning_rate)
         if start == "residual":
             start_as_residual(cast(Dwarf, self.network))
-        unknown = sorted(set(alphas) - {2, 3, 4, 5, 6})
-        if unknown or not alphas:
-            raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
-        check_number("decay", decay)
-        for level, alpha in alphas.items():
-            check_number(f"alphas[{level}]", alpha)
-        self.loss, self.alphas, self.decay, self.non_finite = loss, dict(alphas), decay, non_finite
+
+    def schedules(self) -> dict[str, Schedule]:
+        return {**self.taught_by(), "decay": self.decay}
+
+    def taught_by(self) -> dict[str, Schedule]:
+        return {f"alphas.{level}": alpha for level, alpha in self.alphas.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = _images(batch)
@@ -81,13 +86,18 @@ class DwarfModule(MotionModule):
             )
         terms = self.data_loss(self.network(*images), batch)
         data_loss = terms.pop("data_loss")
-        loss = data_loss + self.decay * squared_weights(self.network.parameters())
-        self.log_step(loss, {"data_loss": data_loss, **terms}, batch)
+        loss, decay = data_loss, self.decay.at(self.global_step)
+        if decay > 0:
+            loss = data_loss + decay * squared_weights(self.network.parameters())
+        every = [f"level{level}/{name}" for level in self.alphas for name in LABELS]
+        found = {"data_loss": data_loss, **terms}
+        self.log_step(loss, found, batch, idle=[name for name in every if name not in found])
         return loss
 
     def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
-        """The configured loss; labels that are not valid count as unknown."""
+        """The configured loss at this step; labels that are not valid count as unknown."""
         tensors = cast("dict[str, Tensor]", batch)
+        alphas = positive_weights(self.alphas, self.global_step)
         labels = {name: tensors[name] for name in LABELS}
         valid = {name: tensors[f"valid_{name}"] for name in LABELS}
         if self.loss == "kitti":
@@ -95,11 +105,11 @@ class DwarfModule(MotionModule):
                 output.levels,
                 **labels,
                 **{f"valid_{name}": mask for name, mask in valid.items()},
-                alphas=self.alphas,
+                alphas=alphas,
                 non_finite=self.non_finite,
             )
         dense = {name: labels[name].masked_fill(~valid[name], torch.nan) for name in LABELS}
-        return dwarf_pretraining_loss(output.levels, **dense, alphas=self.alphas, non_finite=self.non_finite)
+        return dwarf_pretraining_loss(output.levels, **dense, alphas=alphas, non_finite=self.non_finite)
 
     def predict_motion(self, batch: Batch) -> SceneMotion:
         """Scene flow at the images' own size: padded to a multiple of 64 by reflection, and cut back."""
@@ -122,6 +132,22 @@ class DwarfModule(MotionModule):
             "disparity_t0": motion.disparity_t0.clamp_min(0),
             "disparity_t1": motion.disparity_t1.clamp_min(0),
         }
+
+
+def checked_alphas(alphas: dict[int, Weight]) -> dict[int, Schedule]:
+    """The schedules of the levels whose weight is positive at some step; the others are not computed.
+
+    Raises:
+        UserError: an unknown level, a wrong schedule or weight, or no level left; the message names the key.
+    """
+    unknown = sorted(set(alphas) - set(LEVELS))
+    if unknown or not alphas:
+        raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
+    schedules = {level: as_schedule(f"alphas.{level}", alpha) for level, alpha in alphas.items()}
+    kept = {level: schedule for level, schedule in schedules.items() if schedule.ever_positive}
+    if not kept:
+        raise UserError("alphas: every weight is 0, there is nothing to train on")
+    return kept
 
 
 def _images(batch: Batch) -> tuple[Tensor, ...]:

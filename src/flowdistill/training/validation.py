@@ -2,6 +2,7 @@
 
 flow           # (B, 2, H, W) px
 disparity_*    # (B, 1, H, W) px
+occluded       # (B, 1, H, W) bool
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from flowdistill.data.sample import Batch
-from flowdistill.metrics import SCENE_FLOW_KEYS, EndPointError, OutlierRate, SceneFlowOutlierRate
+from flowdistill.metrics import (
+    SCENE_FLOW_KEYS,
+    EndPointError,
+    OcclusionScores,
+    OutlierRate,
+    SceneFlowOutlierRate,
+)
 
 # Logged name of each motion's mean error and outlier rate.
 _NAMES = {
@@ -29,11 +37,12 @@ class MotionValidation(nn.Module):
 
     Args:
         motions: keys of the batch contract, of `flow disparity_t0 disparity_t1`.
+        occlusion: also precision and recall (0 to 1) of the predicted `occluded`, for models that predict it.
         means: names of further numbers, given by `add`; their mean over samples is reported. (Not Lightning's
             `log(..., sync_dist=True)`: it is wrong where processes have unequal numbers of samples.)
     """
 
-    def __init__(self, *motions: str, means: Sequence[str] = ()) -> None:
+    def __init__(self, *motions: str, occlusion: bool = False, means: Sequence[str] = ()) -> None:
         super().__init__()
         self.means = nn.ModuleDict({name: MeanMetric() for name in means})
         self.motions = motions
@@ -43,18 +52,21 @@ class MotionValidation(nn.Module):
             metrics |= {error: EndPointError(), rate: OutlierRate()}
         if set(motions) == set(SCENE_FLOW_KEYS):
             metrics["sf"] = SceneFlowOutlierRate()
+        if occlusion:
+            metrics["occlusion"] = OcclusionScores()
         self.metrics = nn.ModuleDict(metrics)
 
     def update(self, prediction: Mapping[str, Tensor], batch: Batch) -> None:
-        """Add a batch; one without labels is passed over, there is nothing to compare with."""
+        """Add a batch, as far as it has labels: KITTI 2012 lacks disparity at t1, unlabeled frames lack all."""
         labels = cast("dict[str, Any]", batch)
-        if any(motion not in labels for motion in self.motions):
-            return
-        for motion in self.motions:
+        if "occlusion" in self.metrics:
+            self._update_occlusion(prediction["occluded"], labels)
+        labeled = [motion for motion in self.motions if motion in labels]
+        for motion in labeled:
             for name in _NAMES[motion]:
                 truth = (labels[motion], labels[f"valid_{motion}"], labels.get(f"valid_{motion}_noc"))
                 self._metric(name).update(prediction[motion], *truth)
-        if "sf" in self.metrics:
+        if "sf" in self.metrics and labeled == list(self.motions):
             valid = {motion: labels[f"valid_{motion}"] for motion in self.motions}
             noc = {
                 motion: labels[f"valid_{motion}_noc"]
@@ -65,12 +77,23 @@ class MotionValidation(nn.Module):
                 prediction, labels, valid, noc if len(noc) == len(self.motions) else None
             )
 
+    def _update_occlusion(self, found: Tensor, labels: dict[str, Any]) -> None:
+        """The true mask is the batch's own, else what its labels of non-occluded pixels leave out."""
+        valid = labels.get("valid_flow")
+        if "occluded" in labels:
+            truth = labels["occluded"]
+        elif valid is not None and "valid_flow_noc" in labels:
+            truth = valid & ~labels["valid_flow_noc"]
+        else:
+            return
+        self._metric("occlusion").update(found, truth, torch.ones_like(truth) if valid is None else valid)
+
     def add(self, name: str, value: Tensor, samples: int) -> None:
         """Add a batch's mean of one of `means`."""
         cast(Metric, self.means[name]).update(value, weight=samples)
 
     def compute(self) -> dict[str, float]:
-        """`NAME_{all,noc,occ}` -> value; nothing without labels, and no `occ` where nothing is occluded."""
+        """`NAME_{all,noc,occ}` and `occlusion_{precision,recall}` -> value; nothing without labels or of empty sets."""
         means = {name: cast(Metric, metric) for name, metric in self.means.items()}
         values = {name: float(metric.compute()) for name, metric in means.items() if metric.update_called}
         for name in self.metrics:
@@ -78,7 +101,7 @@ class MotionValidation(nn.Module):
                 continue
             found = {pixels: float(value) for pixels, value in self._metric(name).compute().items()}
             # NaN beside a finite `all` is an empty set. Where `all` is NaN the predictions are: that must show.
-            broken = math.isnan(found["all"])
+            broken = math.isnan(found.get("all", 0.0))
             values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
         return values
 

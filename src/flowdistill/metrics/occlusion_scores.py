@@ -1,0 +1,37 @@
+"""Precision and recall of an occlusion mask, as a torchmetrics class over integer counts."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from flowdistill.metrics import functional
+
+
+class OcclusionScores(Metric):
+    """How well found occlusions agree with true ones, over all pixels of all images together.
+
+    `compute()` gives float64 scalars from 0 to 1: `precision`, the share of the found occlusions that are true, and
+    `recall`, the share of the true ones that were found; NaN where nothing was found, or nothing is occluded. The
+    states are counts: any split over batches and processes gives the same result.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    is_differentiable = False
+
+    counts: Tensor  # (3,) int64: found and true, found, true
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, found: Tensor, truth: Tensor, valid: Tensor) -> None:
+        """Adds a batch, all (B, 1, H, W) bool; only `valid` pixels count. ValueError for other shapes or types."""
+        for mask in (found, truth, valid):
+            functional.check_mask(mask, found)
+        masks = (found & truth, found, truth)
+        self.counts = self.counts + torch.stack([functional.masked_count(mask, valid) for mask in masks])
+
+    def compute(self) -> dict[str, Tensor]:
+        both, found, true = self.counts.double()
+        return {"precision": both / found, "recall": both / true}

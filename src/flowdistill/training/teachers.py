@@ -1,0 +1,240 @@
+"""Who teaches DDFlow's student: labels that were written before, or a network that runs inside the step.
+
+    flow       # (B, 2, H, W) px, on the whole view, in both directions
+    occluded   # (B, 1, H, W) bool
+
+A YAML file chooses one by its class: `teacher: {class_path: AverageTeacher, init_args: {decay: 0.999}}`. Source: DDFlow
+(AAAI 2019); its paper runs the teacher inside the step, its released code writes labels once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from flowdistill.data.sample import Batch
+from flowdistill.errors import UserError
+from flowdistill.interop import network_weights, read_checkpoint
+from flowdistill.losses import occlusion_masks
+from flowdistill.networks import DDFlowNet
+
+
+class TeacherLabels(NamedTuple):
+    """What the teacher says of a batch, forward and backward."""
+
+    flow: Tensor  # (B, 2, H, W) px
+    flow_backward: Tensor
+    occluded: Tensor  # (B, 1, H, W) bool
+    occluded_backward: Tensor
+
+
+class Teacher(nn.Module):
+    """What all teachers have in common. Their tensors, if any, travel in the student's checkpoints as `teacher.*`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train()
+
+    def labels(self, batch: Batch) -> TeacherLabels:
+        """Labels for the whole view of a batch. No gradient passes."""
+        raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can teach; else a run that starts calls `prepare`."""
+        return True
+
+    def prepare(self, student: DDFlowNet) -> None:
+        """Called once before the first step of a run; the student has its starting weights."""
+
+    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
+        """Called when a run is resumed: take this teacher's tensors from the checkpoint's."""
+
+    def before_teaching(self, student: DDFlowNet, step: int) -> None:
+        """Called at each step with distillation, before `labels`."""
+
+    def after_step(self, student: DDFlowNet) -> None:
+        """Called after each optimiser step of the run."""
+
+    def settings(self) -> dict[str, Any]:
+        """The YAML that makes this teacher again."""
+        return {"class_path": f"{type(self).__module__}.{type(self).__name__}", "init_args": self.init_args()}
+
+    def init_args(self) -> dict[str, Any]:
+        return {}
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Stays in evaluation mode, whatever the student does."""
+        return super().train(False)
+
+
+class OfflineTeacher(Teacher):
+    """Labels from files, which come with the batch: `teacher_flow`, `teacher_occluded` and their `_backward`.
+
+    `lightning predict --prediction.layout labels` writes them; `labels=FOLDER` in a split line reads them.
+    """
+
+    def labels(self, batch: Batch) -> TeacherLabels:
+        tensors = cast("dict[str, Tensor]", batch)
+        keys = [f"teacher_{name}" for name in TeacherLabels._fields]
+        missing = [key for key in keys if key not in tensors]
+        if missing:
+            raise UserError(
+                f"OfflineTeacher: the batch ({', '.join(batch['name'])}) has no {', '.join(missing)}. Write labels of "
+                "both directions with `lightning predict --prediction.layout labels --prediction.output FOLDER` and "
+                "name the folder in the training split's lines, as in `000000_10 labels=FOLDER` (docs/ddflow.md)."
+            )
+        return TeacherLabels(*(tensors[key] for key in keys))
+
+
+class NetworkTeacher(Teacher):
+    """A frozen DDFlowNet that looks at the whole view inside the step, without gradients."""
+
+    network: DDFlowNet | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = None
+
+    @property
+    def ready(self) -> bool:
+        return self.network is not None
+
+    @torch.no_grad()
+    def labels(self, batch: Batch) -> TeacherLabels:
+        if self.network is None:
+            raise RuntimeError("the teacher was not prepared: labels are for training, inside a Trainer")
+        forward, backward = self.network(batch["left_t0"], batch["left_t1"])
+        return TeacherLabels(forward.full, backward.full, *occlusion_masks(forward.full, backward.full))
+
+    def adopt(self, network: DDFlowNet) -> None:
+        """Take over a network: frozen, in evaluation mode."""
+        self.network = network.requires_grad_(False).eval()
+
+
+class CheckpointTeacher(NetworkTeacher):
+    """The network of an earlier stage.
+
+    Its weights go into this run's checkpoints: a resumed run has the teacher it had, even where the file is gone.
+
+    Args:
+        checkpoint: a .ckpt file of DDFlowModule; its width may differ from the student's. Needed for training only.
+    """
+
+    width: Tensor
+
+    def __init__(self, checkpoint: str | None = None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.register_buffer("width", torch.ones((), dtype=torch.float64))
+
+    def init_args(self) -> dict[str, Any]:
+        return {"checkpoint": self.checkpoint}
+
+    def prepare(self, student: DDFlowNet) -> None:
+        option = "--model.init_args.teacher.checkpoint"
+        if self.checkpoint is None:
+            raise UserError(f"CheckpointTeacher needs the teacher's file: {option} FILE.ckpt")
+        path = Path(self.checkpoint)
+        stored = read_checkpoint(path, option)
+        # Checkpoints from before widths were kept are of the published width.
+        width = float(stored.get("hyper_parameters", {}).get("width", 1.0))
+        network = DDFlowNet(width)
+        network.load_state_dict(network_weights(stored, network, f"{option}: {path}"))
+        self.width.fill_(width)
+        self.adopt(network)
+
+    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
+        self.adopt(DDFlowNet(float(state["width"])))
+
+
+class AverageTeacher(NetworkTeacher):
+    """The exponential moving average of the student's weights, updated after each optimiser step.
+
+    After n updates the decay is min(decay, (1 + n) / (10 + n)): untrained weights of the start are forgotten soon.
+
+    Args:
+        decay: share of the average that stays at each step, from 0 (the student itself) to just under 1.
+
+    Source: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017).
+    """
+
+    updates: Tensor
+
+    def __init__(self, decay: float = 0.999) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise UserError(f"teacher.decay must be from 0 to just under 1, got {decay}")
+        self.decay = decay
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def init_args(self) -> dict[str, Any]:
+        return {"decay": self.decay}
+
+    def prepare(self, student: DDFlowNet) -> None:
+        self.adopt(copy.deepcopy(student))
+
+    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
+        self.prepare(student)  # the weights follow with the state dict
+
+    @torch.no_grad()
+    def after_step(self, student: DDFlowNet) -> None:
+        assert self.network is not None
+        self.updates += 1
+        # Stays on the device: nothing waits for it.
+        decay = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.decay)
+        for average, weight in zip(self.network.parameters(), student.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+
+class SnapshotTeacher(NetworkTeacher):
+    """A copy of the student, taken at the first step at which the distillation weight is positive."""
+
+    taken_at: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("taken_at", torch.full((), -1, dtype=torch.int64))  # step, -1: not yet
+        self._looked = False  # after the first look at `taken_at` no step waits for the device
+
+    def prepare(self, student: DDFlowNet) -> None:
+        self.adopt(copy.deepcopy(student))
+
+    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
+        self.prepare(student)  # weights and step follow with the state dict
+
+    def before_teaching(self, student: DDFlowNet, step: int) -> None:
+        if self._looked:
+            return
+        self._looked = True
+        assert self.network is not None
+        if self.taken_at < 0:
+            self.network.load_state_dict(student.state_dict())
+            self.taken_at.fill_(step)
+
+
+def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
+    """A teacher, or the `settings()` of one, which a checkpoint keeps.
+
+    Raises:
+        UserError: the settings name a class that is no teacher.
+    """
+    if teacher is None or isinstance(teacher, Teacher):
+        return teacher
+    known = {kind.__name__: kind for kind in _subclasses(Teacher)}
+    name = str(teacher["class_path"]).rpartition(".")[2]
+    if name not in known:
+        raise UserError(
+            f"teacher: {teacher['class_path']!r} is no teacher; known: {', '.join(sorted(known))}"
+        )
+    return known[name](**teacher.get("init_args", {}))
+
+
+def _subclasses(kind: type[Teacher]) -> list[type[Teacher]]:
+    found = kind.__subclasses__()
+    return found + [further for each in found for further in _subclasses(each)]

@@ -1,0 +1,100 @@
+"""DDFlow's own parts on two processes (DDP over gloo): the guard stops both, the online teacher is the same on both."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from flowdistill.errors import UserError
+from flowdistill.losses import Schedule
+from flowdistill.training import AverageTeacher, ddflow
+from small_trainer import flow_data, small_ddflow, trainer
+
+TESTS = Path(__file__).parents[1]
+
+
+def run_guard(folder: Path, root: Path) -> str:
+    """A run whose second process sees 0.15 % of its pixels and would never stop alone; the first sees none."""
+    fit = trainer(folder, 9, devices=2, strategy="ddp", limit_val_batches=0)
+
+    def masks(forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+        found = torch.ones_like(forward[:, :1], dtype=torch.bool)
+        if fit.global_rank == 1:
+            found.view(-1)[: round(0.0015 * found.numel())] = False
+        return found, found.clone()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ddflow, "occlusion_masks", masks)
+        try:
+            model = small_ddflow(losses={"census_occlusion": 1.0}, blind_steps=3)
+            fit.fit(model, flow_data(root, batch_size=1))
+        except UserError as error:
+            return str(error)
+    return "went on"
+
+
+def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
+    """Weights of student and teacher after a run that begins to distill at its third step, and the crops' places."""
+    losses = {"abs_robust_mean_no_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}
+    model = small_ddflow(
+        losses=losses, teacher=AverageTeacher(0.9), student_crop=(64, 96), learning_rate=1e-3, start="linear"
+    )
+    fit = trainer(folder, 5, devices=2, strategy="ddp", limit_val_batches=0)
+    places = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def placed(*arguments: Any, original: Any = ddflow.crop_offset) -> tuple[int, int]:
+            places.append(original(*arguments))
+            return places[-1]
+
+        patch.setattr(ddflow, "crop_offset", placed)
+        fit.fit(model, flow_data(root, batch_size=1))
+    sums = {name: value.double().abs().sum().item() for name, value in model.state_dict().items()}
+    return {"sums": sums, "places": places}
+
+
+def main(folder: Path, root: Path) -> None:
+    said = run_guard(folder, root)
+    taught = run_teacher(folder, root)
+    rank = os.environ.get("LOCAL_RANK", "0")
+    (folder / f"{rank}.json").write_text(json.dumps({"said": said, **taught}))
+
+
+@pytest.fixture(scope="module")
+def results(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of the two processes found."""
+    folder = tmp_path_factory.mktemp("ranks")
+    paths = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(TESTS))))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    command = [sys.executable, __file__, str(folder), str(rendered)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_both_processes_stop_at_the_same_step(results: list[dict[str, Any]]) -> None:
+    assert "for 3 steps, up to step 2: the occlusion check masks 99.93 %" in results[0]["said"]
+    assert results[0]["said"] == results[1]["said"]
+
+
+def test_the_teacher_is_the_same_on_both(results: list[dict[str, Any]]) -> None:
+    assert results[0]["sums"] == results[1]["sums"]
+    teacher = {
+        k.removeprefix("teacher."): v for k, v in results[0]["sums"].items() if k.startswith("teacher.net")
+    }
+    assert len(teacher) == 98
+    assert teacher["network.context.6.weight"] != results[0]["sums"]["network.context.6.weight"]
+    assert results[0]["sums"]["teacher.updates"] == 5
+    # Each process crops at places of its own.
+    assert len(results[0]["places"]) == len(results[1]["places"]) == 3
+    assert results[0]["places"] != results[1]["places"]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
