@@ -10,6 +10,7 @@ A YAML file chooses one by its class: `teacher: {class_path: AverageTeacher, ini
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -33,16 +34,16 @@ class TeacherLabels(NamedTuple):
     occluded_backward: Tensor
 
 
-class Teacher(nn.Module):
+class Teacher(nn.Module, ABC):
     """What all teachers have in common. Their tensors, if any, travel in the student's checkpoints as `teacher.*`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.train()
 
+    @abstractmethod
     def labels(self, batch: Batch) -> TeacherLabels:
         """Labels for the whole view of a batch. No gradient passes."""
-        raise NotImplementedError
 
     @property
     def ready(self) -> bool:
@@ -226,7 +227,7 @@ def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
     """
     if teacher is None or isinstance(teacher, Teacher):
         return teacher
-    known = {kind.__name__: kind for kind in _subclasses(Teacher)}
+    known = {kind.__name__: kind for kind in _kinds()}
     name = str(teacher["class_path"]).rpartition(".")[2]
     if name not in known:
         raise UserError(
@@ -235,6 +236,13 @@ def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
     return known[name](**teacher.get("init_args", {}))
 
 
-def _subclasses(kind: type[Teacher]) -> list[type[Teacher]]:
-    found = kind.__subclasses__()
-    return found + [further for each in found for further in _subclasses(each)]
+def _kinds() -> list[type[Teacher]]:
+    """Every class that can teach, those outside this file too."""
+    found: list[type[Teacher]] = []
+    left: list[type[Teacher]] = [*Teacher.__subclasses__(), *NetworkTeacher.__subclasses__()]
+    left.remove(NetworkTeacher)
+    while left:
+        kind = left.pop()
+        found.append(kind)
+        left += kind.__subclasses__()
+    return found
