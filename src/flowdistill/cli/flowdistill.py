@@ -7,7 +7,17 @@ import os
 import sys
 
 from flowdistill import __version__
-from flowdistill.cli import data_check, data_render, data_splits, data_tree, demo, evaluate, labels, schedule, submit
+from flowdistill.cli import (
+    data_check,
+    data_render,
+    data_splits,
+    data_tree,
+    demo,
+    evaluate,
+    labels,
+    schedule,
+    submit,
+)
 from flowdistill.cli.exit_codes import report_user_errors
 
 

@@ -1,6 +1,7 @@
 """The LightningDataModule of every dataset: one for both models, which say which view they need."""
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -43,6 +44,7 @@ class MotionDataModule(pl.LightningDataModule):
         seed: of the order of samples and of their augmentation.
         val_labels: whether validation and test read ground truth.
         predict_labels: whether prediction does (for error maps).
+        exclude: a list of samples that every split leaves out, such as `flowdistill data check --exclude-to` writes.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class MotionDataModule(pl.LightningDataModule):
         seed: int = 0,
         val_labels: bool = True,
         predict_labels: bool = False,
+        exclude: str | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -79,6 +82,7 @@ class MotionDataModule(pl.LightningDataModule):
         self.seed = seed
         self.val_labels = val_labels
         self.predict_labels = predict_labels
+        self.exclude = exclude
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         trainer, name, view = self._attached()
@@ -146,18 +150,28 @@ class MotionDataModule(pl.LightningDataModule):
             raise UserError(
                 f"data.init_args.{view}.{key} is not set. Name a file of data_splits/, or `scan`."
             )
-        return open_dataset(self.dataset, self.root, split, view, labels, self.options)
+        return open_dataset(self.dataset, self.root, split, view, labels, self.options, exclude=self.exclude)
+
+    def complete_sources(self, sources: list[Source]) -> list[Source]:
+        """Sources with what they leave to the data module."""
+        own: dict[str, Any] = {key: getattr(self, key) for key in ("dataset", "root", "options", "exclude")}
+        complete = []
+        for source in sources:
+            if source.dataset is None or source.dataset == self.dataset:
+                left = {key: value for key, value in own.items() if getattr(source, key) is None}
+                source = replace(source, **left)
+            complete.append(source)
+        return complete
 
     def _mixture(self, sources: list[Source], view: ViewName, labels: bool) -> Mixture:
         parts = []
-        for number, source in enumerate(sources):
+        for number, source in enumerate(self.complete_sources(sources)):
             name = source.dataset or self.dataset
-            own = name == self.dataset
-            root = source.root if source.root is not None or not own else self.root
-            options = source.options if source.options is not None or not own else self.options
             place = f"data.init_args.{view}.train_sources[{number}]"
             try:
-                dataset = open_dataset(name, root, source.split, view, labels, options)
+                dataset = open_dataset(
+                    name, source.root, source.split, view, labels, source.options, exclude=source.exclude
+                )
             except UserError as error:
                 raise UserError(f"{place} ({name}): {error}") from error
             parts.append(Part(dataset, source.weight, f"{place} ({name})"))

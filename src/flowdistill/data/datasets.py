@@ -1,15 +1,16 @@
 """The datasets by name, and what stands for a split: a file, or a word of the dataset."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from flowdistill.data.chairs import ChairsDataset
 from flowdistill.data.dataset import MotionDataset, ViewName
+from flowdistill.data.exclusion import leave_out
 from flowdistill.data.kitti import KittiDataset
 from flowdistill.data.kitti2012 import Kitti2012Dataset
 from flowdistill.data.sintel import SintelDataset
-from flowdistill.data.splits import SplitEntry, read_split
+from flowdistill.data.splits import BadLine, SplitEntry, examine_split
 from flowdistill.data.things import ThingsDataset
 from flowdistill.data.things_subset import ThingsSubsetDataset
 from flowdistill.errors import UserError
@@ -46,6 +47,7 @@ def open_dataset(
     labels: bool,
     options: Mapping[str, str] | None = None,
     require_files: bool = True,
+    exclude: str | None = None,
 ) -> MotionDataset:
     """A dataset by name, with the entries of a split.
 
@@ -54,13 +56,14 @@ def open_dataset(
         root: the data folder.
         split: path of a split file, or one of the dataset's `split_words`.
         view, labels, options, require_files: as for `MotionDataset`.
+        exclude: a list of samples to leave out (`exclusion.py`).
 
     Raises:
         UserError: an unknown name, option or word; a wrong root; a wrong or empty split; what `MotionDataset` raises.
     """
     dataset = dataset_class(name)
     chosen = dataset.chosen_options(options)
-    entries = split_entries(dataset, root, split, chosen)
+    entries = leave_out(split_entries(dataset, root, split, chosen), exclude, dataset, split)
     return dataset(root, entries, view, labels, chosen, require_files)
 
 
@@ -72,6 +75,21 @@ def split_entries(
     Raises:
         UserError: an unknown word, a wrong or missing file, or nothing is left.
     """
+    entries, bad = examine_entries(dataset, root, split, options, dataset.check_entry)
+    if bad:
+        raise UserError(bad[0].message)
+    return entries
+
+
+def examine_entries(
+    dataset: type[MotionDataset],
+    root: str | None,
+    split: str,
+    options: Mapping[str, str],
+    check: Callable[[SplitEntry], object],
+) -> tuple[list[SplitEntry], list[BadLine]]:
+    """As `split_entries`, but wrong lines, and those that `check` refuses, come back beside the others."""
+    bad: list[BadLine] = []
     if split in dataset.split_words:
         found = dataset.named_split(split, dataset.find_root(root, options), options)
     elif _WORD.fullmatch(split):
@@ -80,11 +98,11 @@ def split_entries(
             f"{', '.join(dataset.split_words)}."
         )
     else:
-        found = read_split(split, dataset.check_entry)
+        found, bad = examine_split(split, check)
     entries = dataset.select(found, options)
-    if not entries:
+    if not entries and not bad:
         chosen = ", ".join(f"{name}={value}" for name, value in options.items())
         raise UserError(
             f"The split {split} has {len(found)} samples, but none is left with the options {chosen}."
         )
-    return entries
+    return entries, bad

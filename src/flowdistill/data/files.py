@@ -162,7 +162,11 @@ _FLOW_WIDTHS, _DISPARITY_WIDTHS = 4.0, 1.5
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
 KITTI_FLOW = FileKind("16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_FLOW_WIDTHS)
 KITTI_DISPARITY = FileKind(
-    "16-bit KITTI disparity", "disparity", _kitti_disparity, inspect_kitti_disparity, largest=_DISPARITY_WIDTHS
+    "16-bit KITTI disparity",
+    "disparity",
+    _kitti_disparity,
+    inspect_kitti_disparity,
+    largest=_DISPARITY_WIDTHS,
 )
 FLO = FileKind(".flo flow", "flow", _flo, inspect_flo, largest=_FLOW_WIDTHS, holds_unknown=True)
 PFM_FLOW = FileKind(

@@ -45,6 +45,7 @@ class BadLine:
     """A wrong line of a split file, and the words for what is wrong; they name file and line."""
 
     number: int
+    text: str
     message: str
 
 
@@ -94,7 +95,7 @@ def examine_split(
             if entry in line_of:
                 raise UserError(f"{line.strip()!r} repeats line {line_of[entry]}. Remove one of them.")
         except UserError as error:
-            bad.append(BadLine(number, f"{path}, line {number}: {error}"))
+            bad.append(BadLine(number, line.strip(), f"{path}, line {number}: {error}"))
         else:
             line_of[entry] = number
     if not line_of and not bad and not may_be_empty:
@@ -123,7 +124,7 @@ def _parse(words: list[str]) -> SplitEntry:
             camera = value
         elif key == "labels" and equals:
             if not value:
-                raise UserError(f"labels= names no folder. Write labels=FOLDER, or leave it out.")
+                raise UserError("labels= names no folder. Write labels=FOLDER, or leave it out.")
             labels = value
         else:
             raise UserError(

@@ -16,6 +16,7 @@ class Source:
         dataset: kitti2015, kitti2012, things, things_subset, chairs or sintel; by default that of the data module.
         root: its data folder; by default that of the data module, if the dataset is the data module's, too.
         options: of the dataset; by default those of the data module, if the dataset is the data module's, too.
+        exclude: a list of samples to leave out; by default that of the data module, on the same condition.
     """
 
     split: str
@@ -23,6 +24,7 @@ class Source:
     dataset: str | None = None
     root: str | None = None
     options: dict[str, str] | None = None
+    exclude: str | None = None
 
 
 @dataclass

@@ -9,9 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, FormatError, check_sides, format_error, read_bytes, read_start
+from flowdistill.formats.errors import (
+    MAX_SIDE,
+    FormatError,
+    check_sides,
+    format_error,
+    read_bytes,
+    read_start,
+)
 from flowdistill.formats.jpeg import JPEG_START, decode_jpeg, inspect_jpeg
-from flowdistill.formats.png import GREY, PALETTE, RGB, SIGNATURE, PngHeader, decode_png, inspect_png, read_png_header
+from flowdistill.formats.png import (
+    GREY,
+    PALETTE,
+    RGB,
+    SIGNATURE,
+    PngHeader,
+    decode_png,
+    inspect_png,
+    read_png_header,
+)
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -59,7 +59,9 @@ def _parse_header(path: str | os.PathLike[str], start: bytes, length: int) -> _H
     channels = 3 if start[:2] == b"PF" else 1
     size = header.end() + height * width * channels * 4
     if length != size:
-        raise format_error(path, f"{size} bytes for a PFM of {height} x {width} x {channels}", f"{length} bytes")
+        raise format_error(
+            path, f"{size} bytes for a PFM of {height} x {width} x {channels}", f"{length} bytes"
+        )
     return _Header((height, width, channels), byte_order, header.end())
 
 

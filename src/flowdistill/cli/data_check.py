@@ -1,0 +1,93 @@
+"""`flowdistill data check`: open every file that a data config names, and say what is wrong."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowdistill.data import MotionDataModule
+    from flowdistill.data.check.problems import Problem
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+_MOST_WORKERS = 8
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command `check` to the group `data`."""
+    parser = subparsers.add_parser(
+        "check",
+        help="open every file that a data config names",
+        description="Open every file that the splits of a data config name, for training, validation and prediction, "
+        "in both views, and report what is missing, damaged, of another size, not finite, not credible, of the wrong "
+        "sign or empty, and wrong lines of splits. Keys of the config may be given as for `lightning`: "
+        "--data.init_args.KEY VALUE. Exit code 0: nothing is wrong, 1: something is.",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="YAML",
+        type=Path,
+        action="append",
+        required=True,
+        help="such as configs/data/kitti.yaml; of several, later ones win",
+    )
+    parser.add_argument("--root", metavar="DIR", help="the data folder (default: the config's, so DATA_ROOT)")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="file for all problems")
+    parser.add_argument(
+        "--exclude-to",
+        metavar="FILE",
+        type=Path,
+        help="write the samples with problems to a list that --data.init_args.exclude FILE leaves out",
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="headers only: what is missing, cut off, of another size"
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        default=min(os.cpu_count() or 1, _MOST_WORKERS),
+        help=f"processes (default: one a core, at most {_MOST_WORKERS})",
+    )
+    parser.set_defaults(run=run, takes_config_keys=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print the table, write the files asked for; returns the exit code."""
+    from flowdistill.cli.data_config import read_data_config
+    from flowdistill.cli.evaluate import check_output, write_json
+    from flowdistill.data.check.collect import collect
+    from flowdistill.data.check.examine import Examiner
+    from flowdistill.data.check.plan import plan_check
+    from flowdistill.data.check.problems import to_json
+    from flowdistill.data.check.report import table
+    from flowdistill.evaluation.parallel import in_order
+
+    for path, option in ((args.json, "--json"), (args.exclude_to, "--exclude-to")):
+        if path is not None:
+            check_output(path, option)
+    root = [] if args.root is None else ["--data.init_args.root", args.root]
+    module = read_data_config(args.config, [*args.config_keys, *root])
+    plan = plan_check(module)
+    reports = in_order(Examiner(args.fast), plan.jobs, args.workers, "sample", "check")
+    problems = collect(plan, reports)
+    samples = {(sample.root, sample.entry) for split in plan.splits for sample in split}
+    print(f"\n{table(problems, len(samples), plan.files, args.fast)}\n")
+    if args.json is not None:
+        write_json(args.json, to_json(problems))
+        print(f"problems: {args.json}")
+    if args.exclude_to is not None:
+        _write_exclusions(args.exclude_to, problems, module)
+    return 1 if problems else 0
+
+
+def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> None:
+    """One list for the data module's own data set, and one beside it for each other source of a mixture."""
+    from flowdistill.data.check.exclusions import exclusion_lists
+    from flowdistill.data.exclusion import write_exclusions
+
+    for file, (key, entries) in exclusion_lists(path, problems, module).items():
+        write_exclusions(file, entries)
+        print(f"samples to leave out: {len(entries)} in {file}, for {key}")

@@ -1,0 +1,32 @@
+"""`flowdistill data tree`: print the folders and files that a data set must have."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    """Add the command `tree` to the group `data`."""
+    parser = subparsers.add_parser(
+        "tree",
+        help="print the folders and files of a data set",
+        description="Print the folders and files that a data set must have, their units, signs and traps, the form "
+        "of its ids, and where to download it.",
+    )
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="kitti2015, kitti2012, things, things_subset, chairs or sintel"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it; returns the exit code."""
+    from flowdistill.data.check.downloads import describe_tree
+    from flowdistill.data.datasets import dataset_class
+
+    dataset = dataset_class(args.dataset)
+    print(describe_tree(dataset, sys.modules[dataset.__module__].__doc__))
+    return 0

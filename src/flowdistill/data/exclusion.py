@@ -1,0 +1,53 @@
+"""Lists of samples to leave out: split-like lines, written by `data check --exclude-to`, read for `exclude:`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.splits import SplitEntry, examine_split
+from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
+
+_RULE = "# Samples with problems, found by `flowdistill data check`. To leave them out: --data.init_args.exclude FILE"
+
+
+def read_exclusions(path: str | Path, dataset: type[MotionDataset]) -> list[SplitEntry]:
+    """The entries of an exclusion list, which may be empty.
+
+    Raises:
+        UserError: the file is missing, or one of its lines is no line of a split of this dataset.
+    """
+    entries, bad = examine_split(path, dataset.check_entry, may_be_empty=True)
+    if bad:
+        raise UserError(bad[0].message)
+    return entries
+
+
+def write_exclusions(path: str | Path, entries: Iterable[SplitEntry]) -> None:
+    """Write an exclusion list atomically; its folder is made if needed."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot make its folder ({error.strerror or error})") from error
+    lines = [_RULE, *dict.fromkeys(entry.line for entry in entries)]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def leave_out(
+    entries: list[SplitEntry], exclude: str | None, dataset: type[MotionDataset], split: str
+) -> list[SplitEntry]:
+    """The entries of a split that the list `exclude` does not name, line by line.
+
+    Raises:
+        UserError: as `read_exclusions`; or none is left.
+    """
+    if exclude is None or not entries:
+        return entries
+    excluded = frozenset(read_exclusions(exclude, dataset))
+    left = [entry for entry in entries if entry not in excluded]
+    if not left:
+        raise UserError(
+            f"The split {split} has {len(entries)} samples, and {exclude} excludes every one of them."
+        )
+    return left
