@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_an_odd_disparity_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixtur
         "Worth a look, but no fault:\n\nhas no disparity of 1 px -> is it multiplied by 256?\n  000007_10.png"
         in printed
     )
+
+
+def test_an_empty_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    assert main(["submit", "check", str(tmp_path / "empty.zip")]) == 1
+    assert "holds no file" in capsys.readouterr().out
 
 
 def test_no_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "of its ids, and where to download it.",
     )
     parser.add_argument(
-        "dataset", metavar="DATASET", help="kitti2015, kitti2012, things, things_subset, chairs or sintel"
+        "dataset", metavar="DATASET", help="kitti (2015), kitti2012, things, things_subset, chairs or sintel"
     )
     parser.set_defaults(run=run)
 
@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from flowdistill.data.check.downloads import describe_tree
     from flowdistill.data.datasets import dataset_class
 
-    dataset = dataset_class(args.dataset)
+    # The config of KITTI 2015 is configs/data/kitti.yaml.
+    dataset = dataset_class("kitti2015" if args.dataset == "kitti" else args.dataset)
     print(describe_tree(dataset, sys.modules[dataset.__module__].__doc__))
     return 0

@@ -1,10 +1,12 @@
 """Exit codes of the console scripts.
 
-0 done; 1 checks failed, or training was interrupted (Lightning's code); 2 the user's mistake; 130 another interrupt.
+0 done; 1 checks failed, or training was interrupted (Lightning's code); 2 the user's mistake; 130 another interrupt;
+141 the reader of our output has gone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,7 +16,9 @@ from flowdistill.errors import UserError
 def report_user_errors(run: Callable[[], int]) -> int:
     """Run a command; a `UserError` becomes its text on stderr and exit code 2, without a traceback."""
     try:
-        return run()
+        code = run()
+        sys.stdout.flush()
+        return code
     except (UserError, ValueError) as error:
         # jsonargparse wraps what a constructor raises into a ValueError.
         mistake = _user_error_behind(error)
@@ -25,6 +29,10 @@ def report_user_errors(run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`... | head`). Python flushes it once more on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

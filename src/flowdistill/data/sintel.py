@@ -17,7 +17,7 @@ from typing import ClassVar
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.files import FLO, IMAGE, MASK, SampleFile
 from flowdistill.data.splits import Camera, SplitEntry
-from flowdistill.data.tree import contents, listing
+from flowdistill.data.tree import contents, listing, without_gaps
 from flowdistill.errors import UserError
 
 PASSES = ("clean", "final")
@@ -77,13 +77,16 @@ class SintelDataset(MotionDataset):
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`scan`: every frame with a successor, of the chosen passes."""
+        """`scan`: every frame with a successor, of the chosen passes; frames that either pass has belong to both."""
         entries = []
+        parts = [f"{root}/{options['part']}/{name}" for name in _passes(options)]
         for render_pass in _passes(options):
             folder = f"{root}/{options['part']}/{render_pass}"
             for scene in sorted(listing(folder)):
-                names = listing(f"{folder}/{scene}")
-                frames = {int(name[6:10]) for name in names if re.fullmatch(r"frame_\d{4}\.png", name)}
+                names = [name for part in parts for name in listing(f"{part}/{scene}")]
+                frames = without_gaps(
+                    int(name[6:10]) for name in names if re.fullmatch(r"frame_\d{4}\.png", name)
+                )
                 pairs = [frame for frame in sorted(frames) if frame + 1 in frames]
                 entries += [SplitEntry(f"{render_pass}/{scene}/frame_{frame:04d}") for frame in pairs]
         if not entries:

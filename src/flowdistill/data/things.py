@@ -23,8 +23,8 @@ from typing import ClassVar
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import IMAGE, PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
 from flowdistill.data.scan_cache import Scan, cached_ids
-from flowdistill.data.splits import Camera, SplitEntry
-from flowdistill.data.tree import contents
+from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
+from flowdistill.data.tree import contents, without_gaps
 from flowdistill.errors import UserError
 
 PARTS = ("TRAIN", "TEST")
@@ -110,8 +110,8 @@ def _find_pairs(folder: str, scan: Scan) -> list[str]:
         for letter in scan.listing(f"{folder}/{part}"):
             for sequence in scan.listing(f"{folder}/{part}/{letter}"):
                 place = f"{part}/{letter}/{sequence}"
-                names = scan.listing(f"{folder}/{place}/left")
-                frames = {int(name[:4]) for name in names if re.fullmatch(r"\d{4}\.png", name)}
+                names = [name for camera in CAMERAS for name in scan.listing(f"{folder}/{place}/{camera}")]
+                frames = without_gaps(int(name[:4]) for name in names if re.fullmatch(r"\d{4}\.png", name))
                 frames -= unused.get(place, set())
                 found += [f"{place}/{frame:04d}" for frame in sorted(frames) if frame + 1 in frames]
     return [id_ for id_ in found if ThingsDataset.id_form.fullmatch(id_)]

@@ -31,6 +31,12 @@ class Listings:
         return name in names
 
 
+def without_gaps(frames: Iterable[int]) -> set[int]:
+    """Every number from the first to the last frame of a video: a file that is gone from between is missed by name."""
+    frames = set(frames)
+    return set(range(min(frames), max(frames) + 1)) if frames else frames
+
+
 def check_files(folder: Path, names: dict[str, Iterable[str]], what: str, advice: str) -> None:
     """Whether every file is there.
 
