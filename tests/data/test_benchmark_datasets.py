@@ -177,7 +177,7 @@ def test_the_list_of_files_is_complete_and_true(
     for index in range(len(dataset)):
         whole, alone = dataset[index], copied[index]
         assert set(whole) == set(alone)
-        assert all(torch.equal(value, alone[key]) for key, value in whole.items() if key != "name")  # type: ignore[literal-required]
+        assert all(torch.equal(value, alone[key]) for key, value in whole.items() if key != "name")
 
 
 @pytest.mark.parametrize(("layout", "view"), CASES)

@@ -40,7 +40,7 @@ def trees(originals: Path, tmp_path: Path) -> Path:
 
 
 def opened(trees: Path, layout: str, view: str = "flow", **options: str) -> MotionDataset:
-    return open_dataset(layout, str(trees / layout), "scan", view, True, options)  # type: ignore[arg-type]
+    return open_dataset(layout, str(trees / layout), "scan", view, True, options)
 
 
 def file_of(dataset: MotionDataset, key: str) -> Path:
@@ -114,9 +114,9 @@ def test_disparity_at_t1_is_valid_where_both_files_know_it_and_it_is_positive(
         valid = torch.ones(32, 64, dtype=torch.bool)
         for place in unknown:
             valid[place] = False
-        assert torch.equal(sample[f"valid_{key}"][0], valid)  # type: ignore[literal-required]
-        values: torch.Tensor = sample[key]  # type: ignore[literal-required]
-        assert torch.equal(values[0][valid], before[key][0][valid])  # type: ignore[literal-required]
+        assert torch.equal(sample[f"valid_{key}"][0], valid)
+        values: torch.Tensor = sample[key]
+        assert torch.equal(values[0][valid], before[key][0][valid])
         assert values[0][~valid].abs().max() == 0
 
 
@@ -191,12 +191,12 @@ def test_kitti2012_reads_the_cameras_that_are_chosen(trees: Path) -> None:
         opened(trees, "kitti2012", "scene_flow", images=which)[0] for which in ("colored", "image")
     )
     for key in ("left_t0", "right_t1"):
-        picture: torch.Tensor = grey[key]  # type: ignore[literal-required]
+        picture: torch.Tensor = grey[key]
         assert (picture[0] == picture[1]).all()
         assert (picture[1] == picture[2]).all()
         # ITU-R BT.601, as a grey picture of the same scene.
         weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
-        luma = (colour[key] * weights).sum(dim=0)  # type: ignore[literal-required]
+        luma = (colour[key] * weights).sum(dim=0)
         assert (picture[0] - luma).abs().max() < 1 / 255
     assert torch.equal(colour["flow"], grey["flow"])
     assert "disparity_t0" in colour

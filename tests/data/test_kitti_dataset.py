@@ -34,9 +34,9 @@ def test_scene_flow_view(tmp_path: Path) -> None:
     assert sample["disparity_t0"][0, 2, 3] == 4
     assert sample["disparity_t1"][0, 2, 3] == 5
     for key in ("flow", "disparity_t0", "disparity_t1"):
-        assert sample[f"valid_{key}"].dtype == torch.bool  # type: ignore[literal-required]
-        assert sample[f"valid_{key}"].sum() == 53  # type: ignore[literal-required]
-        assert sample[f"valid_{key}_noc"].sum() == 45  # type: ignore[literal-required]
+        assert sample[f"valid_{key}"].dtype == torch.bool
+        assert sample[f"valid_{key}"].sum() == 53
+        assert sample[f"valid_{key}_noc"].sum() == 45
     assert sample["foreground"].nonzero().tolist() == [[0, 1, 2]]
     assert sample["intrinsics"][0].tolist() == pytest.approx([721.5, 0, 609.6])
     assert float(sample["baseline"]) == pytest.approx(0.5327, abs=1e-4)
@@ -57,7 +57,7 @@ def test_shapes_and_types_follow_the_contract(tmp_path: Path) -> None:
         "foreground": 1,
     }
     for key, count in channels.items():
-        assert batch[key].shape == (2, count, 6, 9)  # type: ignore[literal-required]
+        assert batch[key].shape == (2, count, 6, 9)
     assert batch["flow"].dtype == batch["left_t0"].dtype == batch["intrinsics"].dtype == torch.float32
     assert batch["size"].dtype == torch.int64
     assert batch["intrinsics"].shape == (2, 3, 3)

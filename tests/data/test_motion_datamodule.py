@@ -131,14 +131,14 @@ def test_two_processes_see_every_validation_sample_once(data: dict[str, Any], tm
 def test_shards_are_disjoint_and_complete() -> None:
     for length in range(1, 12):
         for world in range(1, length + 1):
-            shards = [Shard(range(length), world, rank) for rank in range(world)]  # type: ignore[arg-type]
+            shards = [Shard(range(length), world, rank) for rank in range(world)]
             assert sorted(index for shard in shards for index in shard) == list(range(length))
             assert sum(len(shard) for shard in shards) == length
 
 
 def test_fewer_samples_than_processes_is_an_error(data: dict[str, Any]) -> None:
     module = MotionDataModule(**data)
-    module.trainer = _StubTrainer(Recorder(), world_size=3)  # type: ignore[assignment]
+    module.trainer = _StubTrainer(Recorder(), world_size=3)
     with pytest.raises(UserError, match=r"2 samples for 3 processes.*--trainer\.devices 2"):
         module.val_dataloader()
 

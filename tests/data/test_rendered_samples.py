@@ -35,7 +35,7 @@ def warp_error(sample: Sample, other: str, motion: Tensor, valid: Tensor) -> flo
     grid = torch.stack(
         [2 * (x + motion[0]) / (width - 1) - 1, 2 * (y + motion[1]) / (height - 1) - 1], dim=-1
     )
-    image: Tensor = sample[other]  # type: ignore[literal-required]
+    image: Tensor = sample[other]
     warped = F.grid_sample(image[None], grid[None], mode="bicubic", align_corners=True)[0]
     used = valid[0] & (grid.abs() <= 1).all(dim=-1)
     assert used.float().mean() > 0.3

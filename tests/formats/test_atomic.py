@@ -37,7 +37,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize(
     "parts", [b"new", [b"n", bytearray(b"e"), memoryview(b"w")], np.frombuffer(b"new", "u1").data]
 )
-def test_parts_follow_each_other(tmp_path: Path, parts) -> None:  # type: ignore[no-untyped-def]
+def test_parts_follow_each_other(tmp_path: Path, parts) -> None:
     write_atomically(tmp_path / "a", parts)
     assert (tmp_path / "a").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a"]

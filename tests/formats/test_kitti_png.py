@@ -224,7 +224,7 @@ REFUSED = [
 @pytest.mark.parametrize(("read", "content", "expected", "found"), REFUSED)
 def test_other_depths_and_channels_are_refused(
     tmp_path: Path, read, content, expected: str, found: str
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     path = tmp_path / "other.png"
     path.write_bytes(content)
     with pytest.raises(FormatError) as caught:

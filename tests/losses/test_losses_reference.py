@@ -189,7 +189,7 @@ def test_unknown_policy_is_an_error() -> None:
     zero = torch.zeros(1, 1, 8, 8)
     flow = torch.zeros(1, 2, 8, 8)
     with pytest.raises(ValueError, match='"zero" or "mask", got \'skip\''):
-        dwarf_pretraining_loss(_levels(0, flow), flow, zero, zero, alphas={0: 1.0}, non_finite="skip")  # type: ignore[arg-type]
+        dwarf_pretraining_loss(_levels(0, flow), flow, zero, zero, alphas={0: 1.0}, non_finite="skip")
 
 
 def test_no_gradient_passes_through_the_occlusion_masks() -> None:

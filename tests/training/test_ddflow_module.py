@@ -73,7 +73,7 @@ def test_the_loss_is_the_weighted_sum_of_the_reference_terms(rendered: Path, tmp
         seen.append({"loss": loss.item(), "expected": sum(w * terms[k].item() for k, w in weights.items())})
         return loss
 
-    model.training_step = spy  # type: ignore[method-assign]
+    model.training_step = spy
     fit.fit(model, data)
     assert seen[0]["loss"] == pytest.approx(seen[0]["expected"], rel=1e-5)
 

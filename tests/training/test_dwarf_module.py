@@ -66,7 +66,7 @@ def test_the_kitti_loss_is_the_reference_loss_plus_decay(rendered: Path, tmp_pat
         losses.extend([loss.item(), expected.item()])
         return loss
 
-    model.training_step = spy  # type: ignore[method-assign]
+    model.training_step = spy
     trainer(tmp_path, 1, limit_val_batches=0).fit(model, datamodule(rendered))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert loader_batch[0]["valid_flow"].dtype == torch.bool

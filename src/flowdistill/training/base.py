@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -27,7 +28,7 @@ from flowdistill.training.optimisers import LearningRate, adam_with_schedule
 from flowdistill.training.validation import MotionValidation
 
 
-class MotionModule(pl.LightningModule):
+class MotionModule(pl.LightningModule, ABC):
     """A network, Adam with a schedule of its learning rate, and an optional start from an earlier stage.
 
     `view` and `needs_labels` tell the datamodule what to serve; `advice` says what to try when the loss is not finite.
@@ -52,9 +53,9 @@ class MotionModule(pl.LightningModule):
         self._start = start
         self._restored = False
 
+    @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
         """Every weight of the loss, by the name that its logs have."""
-        raise NotImplementedError
 
     def taught_by(self) -> dict[str, Schedule]:
         """The weights of which one must be positive at every step, or there is nothing to learn from."""
