@@ -16,6 +16,7 @@ from flowdistill.data.sample import Batch, Sample
 from flowdistill.errors import UserError
 from flowdistill.inference.label_teacher import NetworkTeacher, open_checkpoint
 from flowdistill.labels.config import CheckpointPart
+from flowdistill.losses import Schedule
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 from rendered_truth import stereo_sample
@@ -34,6 +35,9 @@ class Painted(MotionModule):
     def __init__(self) -> None:
         pl.LightningModule.__init__(self)
         self.network: Any = nn.Identity()
+
+    def schedules(self) -> dict[str, Schedule]:
+        return {}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         return {
