@@ -24,7 +24,7 @@ def _add_kitti(commands: "Subparsers") -> None:
         "kitti",
         help="KITTI 2015 and 2012: D1, D2, Fl, SF",
         description="Score KITTI's 16-bit files with the exact counts of the official tool, its filling of missing "
-        "predictions included. The ground truth's files decide which predictions are needed.",
+        "predictions included. The ground truth's files, or --split, decide which predictions are needed.",
     )
     parser.add_argument(
         "--predictions", metavar="DIR", type=Path, required=True, help="folder with disp_0, disp_1, flow"
@@ -35,6 +35,12 @@ def _add_kitti(commands: "Subparsers") -> None:
         type=Path,
         required=True,
         help="folder with disp_occ_0, disp_noc_0, ..., flow_occ, flow_noc, obj_map (KITTI's training/)",
+    )
+    parser.add_argument(
+        "--split",
+        metavar="FILE",
+        type=Path,
+        help="evaluate the ids of this split file only, such as data_splits/kitti_40.txt (default: all)",
     )
     parser.add_argument("--json", metavar="OUT", type=Path, help="file for all counts, pooled and per image")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
@@ -102,14 +108,15 @@ def run_kitti(options: argparse.Namespace) -> int:
 
     if options.json is not None:
         check_output(options.json, "--json")
-    files = find_files(options.predictions, options.ground_truth)
+    files = find_files(options.predictions, options.ground_truth, options.split)
     for note in files.notes:
         print(note)
     images = evaluate_images(files, options.workers)
     if options.json is not None:
-        write_json(options.json, to_json(images))
+        write_json(options.json, to_json(images, options.split))
+    chosen = "" if options.split is None else f" of {options.split}"
     print(
-        f"\n{len(images)} images, outliers (over 3 px and over 5 %) in percent, missing predictions filled\n"
+        f"\n{len(images)} images{chosen}, outliers (over 3 px and over 5 %) in percent, missing predictions filled\n"
     )
     print(table(pool(images)))
     return 0

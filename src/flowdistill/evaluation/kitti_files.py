@@ -1,4 +1,4 @@
-"""Which files of a KITTI evaluation belong together: the ground truth decides, predictions follow.
+"""Which files of a KITTI evaluation belong together: the ground truth, or a split of it, decides, predictions follow.
 
 2015: GROUND_TRUTH/disp_noc_0 disp_occ_0 disp_noc_1 disp_occ_1 flow_noc flow_occ obj_map
 2012: GROUND_TRUTH/disp_noc disp_occ flow_noc flow_occ
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowdistill.data.tree import check_files, listing
 from flowdistill.errors import UserError
+from flowdistill.evaluation.kitti_split import read_images
 
 MOTIONS = ("disp_0", "disp_1", "flow")
 OCCLUSIONS = ("noc", "occ")
@@ -41,10 +42,17 @@ class KittiFiles:
         return [o for o in OCCLUSIONS if all(o in self.truths.get(motion, {}) for motion in MOTIONS)]
 
 
-def find_files(predictions: Path, ground_truth: Path) -> KittiFiles:
-    """Looks which folders there are, and that each holds a file for every image of the ground truth.
+def find_files(predictions: Path, ground_truth: Path, split: Path | None = None) -> KittiFiles:
+    """Looks which folders there are, and that each holds a file for every image.
 
-    Raises UserError where a folder of either argument does not exist, nothing can be evaluated, or a file is missing.
+    Args:
+        predictions: folder with disp_0, disp_1, flow.
+        ground_truth: folder with the truths of one year.
+        split: file with the ids of the images; by default every image of the ground truth.
+
+    Raises:
+        UserError: where a folder does not exist, nothing can be evaluated, a file is missing, or the split has a line
+            that cannot be scored (file and line are named).
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
         if not folder.is_dir():
@@ -76,7 +84,10 @@ def find_files(predictions: Path, ground_truth: Path) -> KittiFiles:
     objects = ground_truth / OBJECT_MAP
     if not objects.is_dir():
         notes.append(f"no folder {objects}: every pixel counts as background")
-    images = _check_images(predictions, ground_truth, found, truths, objects.is_dir())
+    folders = [folder for motion in truths.values() for folder in motion.values()]
+    images = _images(folders, ground_truth, split)
+    _check_truths(ground_truth, folders + [objects] * objects.is_dir(), images)
+    _check_predictions(predictions, list(found.values()), images, split or ground_truth)
     return KittiFiles(found, truths, objects if objects.is_dir() else None, images, notes)
 
 
@@ -107,33 +118,31 @@ def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) 
     return [predictions / name for name in names if (predictions / name).is_dir()]
 
 
-def _check_images(
-    predictions: Path,
-    ground_truth: Path,
-    found: dict[str, Path],
-    truths: dict[str, dict[str, Path]],
-    with_objects: bool,
-) -> list[str]:
-    """The images' names, after a look that every folder has a file for each."""
-    folders = [folder for motion in truths.values() for folder in motion.values()]
-    files = sorted({name for folder in folders for name in listing(folder) if _is_picture(name)})
-    if not files:
+def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:
+    """The names of the images to evaluate, sorted: those of any folder of truths, or those of the split."""
+    names = {name.removesuffix(".png") for folder in folders for name in listing(folder) if _is_picture(name)}
+    if not names:
         places = ", ".join(str(folder) for folder in folders)
         raise UserError(f"--ground-truth: no PNG file in {places}")
-    needed = [folder.name for folder in folders] + [OBJECT_MAP] * with_objects
+    return sorted(names) if split is None else read_images(split, names, ground_truth)
+
+
+def _check_truths(ground_truth: Path, folders: list[Path], images: list[str]) -> None:
     check_files(
         ground_truth,
-        dict.fromkeys(needed, files),
+        {folder.name: [f"{image}.png" for image in images] for folder in folders},
         "ground truth files",
         "Every folder of the ground truth must hold the same images.",
     )
+
+
+def _check_predictions(predictions: Path, folders: list[Path], images: list[str], wanted_by: Path) -> None:
     check_files(
         predictions,
-        {folder.name: files for folder in found.values()},
+        {folder.name: [f"{image}.png" for image in images] for folder in folders},
         "predictions",
-        f"Every image of {ground_truth} needs its prediction; a folder that is absent as a whole is left out.",
+        f"Every image of {wanted_by} needs its prediction; a folder that is absent as a whole is left out.",
     )
-    return [name.removesuffix(".png") for name in files]
 
 
 def _is_picture(name: str) -> bool:

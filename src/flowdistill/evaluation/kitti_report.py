@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from flowdistill.evaluation.kitti import Counts, pool
@@ -13,9 +14,13 @@ _TITLES = {"disp_0": "D1", "disp_1": "D2", "flow": "Fl", SCENE_FLOW: "SF"}
 _METRICS = [f"{motion}_{occlusion}" for motion in (*MOTIONS, SCENE_FLOW) for occlusion in OCCLUSIONS]
 
 
-def to_json(images: dict[str, Counts]) -> dict[str, Any]:
-    """`{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; for the block see docs/evaluation.md."""
+def to_json(images: dict[str, Counts], split: Path | None = None) -> dict[str, Any]:
+    """`{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; for the block see docs/evaluation.md.
+
+    The split file that chose the images, if one did, comes first: `{"split": "data_splits/kitti_40.txt", ...}`.
+    """
     return {
+        **({} if split is None else {"split": str(split)}),
         "pooled": _blocks(pool(images)),
         "per_image": {image: _blocks(counts) for image, counts in images.items()},
     }
