@@ -2,7 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,72 @@ def test_a_fit_that_was_broken_off_goes_on(called: list[list[str]], config: str,
     commands.fit(folder, config, data, 0)
     assert called[1][-2:] == ["--ckpt_path", str(last)]
     assert json.loads((folder / "done.json").read_text())["checkpoint"] != str(last)
+
+
+def test_a_training_with_other_settings_is_refused_and_kept(
+    called: list[list[str]], config: str, tmp_path: Path
+) -> None:
+    folder, weights = tmp_path / "run", tmp_path / "before.ckpt"
+    weights.write_text("a")
+    arguments = ["--config", config, "--model.init_args.init_from", str(weights)]
+    last = commands.train(folder, arguments, weights=[weights])
+    for words, change in {
+        "arguments were": lambda: arguments.append("--more"),
+        "the weights .*before.ckpt have changed": lambda: weights.write_text("b"),
+        "model.yaml has changed": lambda: Path(config).write_text("model: 1"),
+    }.items():
+        change()
+        with pytest.raises(UserError, match=words):
+            commands.train(folder, arguments, weights=[weights])
+    assert last.read_text() == "weights"
+    assert len(called) == 1
+
+
+def test_a_folder_of_something_else_is_not_touched(
+    called: list[list[str]], config: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("words")
+    with pytest.raises(UserError, match="move it away"):
+        commands.train(tmp_path / "run", ["--config", config])
+    assert (tmp_path / "run" / "thesis.tex").is_file()
+    assert not called
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's; elsewhere the lock holds")
+def test_a_command_ends_with_its_recipe(tmp_path: Path) -> None:
+    """A killed recipe leaves no process behind that writes on."""
+    script = (
+        "import sys, subprocess, os\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'flowdistill.processes', str(os.getpid()), 'this_sleeps'])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    (tmp_path / "this_sleeps.py").write_text(
+        "import pathlib, time\npathlib.Path('up').touch()\ntime.sleep(60)\n"
+    )
+    recipe = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert recipe.stdout is not None
+    child = int(recipe.stdout.readline())
+    wait_until((tmp_path / "up").exists)
+    recipe.kill()
+    recipe.wait()
+    wait_until(lambda: not running(child))
+
+
+def running(process: int) -> bool:
+    """Whether a process lives (a zombie does not)."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
 
 
 def test_rendering_is_made_anew_with_other_options(called: list[list[str]], tmp_path: Path) -> None:

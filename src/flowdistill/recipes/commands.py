@@ -5,16 +5,20 @@ Rendering and fitting leave a mark when they are done, and are not done again.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -31,7 +35,7 @@ def check_folder(recipe: str, files: Sequence[str]) -> None:
 
 def render(data: Path, options: str) -> None:
     """`flowdistill data render` into the folder `data`, made anew if it was broken off or had other options."""
-    done = data.parent / "data.done"
+    done = data.parent / f"{data.name}.done"
     if done.is_file() and done.read_text() == options:
         print(f"rendered data is there: {data}")
         return
@@ -40,85 +44,144 @@ def render(data: Path, options: str) -> None:
         shutil.rmtree(data)
     arguments = ["data", "render", "--output", str(data), *shlex.split(options), "--workers", "2"]
     run("flowdistill.cli.flowdistill", arguments)
-    done.write_text(options)
+    write_atomically(done, options.encode())
 
 
 def fit(folder: Path, config: str, data: Path, seed: int, options: Sequence[str] = ()) -> Path:
-    """`lightning fit` of a committed config; runs lie in `folder`; returns the last checkpoint.
+    """`lightning fit` of a demo's config on rendered data; a run with other settings is made anew.
 
-    A run that is done (with the same config, data and options) is not repeated; one that was broken off goes on from
-    its last checkpoint.
+    As `train` otherwise.
     """
-    done = folder / "done.json"
     arguments = [
-        *config_arguments(config),
+        *config_arguments([config, DATA_CONFIG, TRAINER_CONFIG]),
         "--data.init_args.root", str(data),
         "--data.init_args.seed", str(seed),
         "--seed_everything", str(seed),
         *options,
     ]  # fmt: skip
-    settings = {"arguments": arguments, "config": Path(config).read_text()}
-    if done.is_file():
-        stored = json.loads(done.read_text())
-        checkpoint = Path(stored["checkpoint"])
-        if stored["settings"] == settings and checkpoint.is_file():
-            print(f"done before: {folder}")
-            return checkpoint
+    return train(folder, arguments, replace=True)
+
+
+def train(
+    folder: Path, arguments: Sequence[str], replace: bool = False, weights: Sequence[Path] = ()
+) -> Path:
+    """`lightning fit` with these arguments; runs lie in `folder`; returns the last checkpoint.
+
+    A run that is done is not repeated; one that was broken off goes on from its last checkpoint.
+
+    Args:
+        folder: of the runs.
+        arguments: of `lightning fit`. The texts of the --config files among them count as settings.
+        replace: a run with other settings is deleted and made anew; else it is an error.
+        weights: checkpoints that the arguments name; their contents count as settings.
+
+    Raises:
+        UserError: other settings than the run in `folder` had, or the run failed.
+    """
+    settings = {
+        "arguments": list(arguments),
+        "configs": {path: Path(path).read_text() for path in _configs(arguments)},
+        "weights": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+    }
+    started = folder / "started.json"
+    before = _read(started)
+    if before != settings and folder.exists() and any(folder.iterdir()):
+        if not replace:
+            raise UserError(_changed(folder, before, settings))
         shutil.rmtree(folder)
+    elif (checkpoint := finished(folder)) is not None:
+        print(f"done before: {folder}")
+        return checkpoint
     logger = [
         "--trainer.logger.init_args.save_dir", str(folder.parent),
         "--trainer.logger.init_args.name", folder.name,
     ]  # fmt: skip
-    started = folder / "started.json"
-    resume: list[str] = []
-    if started.is_file() and json.loads(started.read_text()) == settings:
-        if (last := _last_checkpoint(folder)) is not None:
-            resume = ["--ckpt_path", str(last)]
-    elif folder.exists():
-        shutil.rmtree(folder)
+    last = last_checkpoint(folder)
+    resume = [] if last is None else ["--ckpt_path", str(last)]
     folder.mkdir(parents=True, exist_ok=True)
-    started.write_text(json.dumps(settings))
+    write_atomically(started, json.dumps(settings).encode())
     run("flowdistill.cli.lightning", ["fit", *arguments, *logger, *resume])
-    last = _last_checkpoint(folder)
+    last = last_checkpoint(folder)
     if last is None:
-        raise UserError(
-            f"{config} left no checkpoint in {folder}: its trainer needs the callback Checkpoints"
-        )
-    done.write_text(json.dumps({"checkpoint": str(last), "settings": settings}))
+        raise UserError(f"the run left no checkpoint in {folder}: its trainer needs the callback Checkpoints")
+    write_atomically(folder / "done.json", json.dumps({"checkpoint": str(last)}).encode())
     return last
 
 
-def predict(config: str, data: Path, checkpoint: Path, output: Path) -> None:
-    """`lightning predict` on the validation split, into `output`."""
+def predict(config: str, data: Path, checkpoint: Path, output: Path, options: Sequence[str] = ()) -> None:
+    """`lightning predict` of a demo's config on rendered data, by default its validation split, into `output`."""
     run("flowdistill.cli.lightning", [
-        "predict", *config_arguments(config),
+        "predict", *config_arguments([config, DATA_CONFIG, TRAINER_CONFIG]),
         "--data.init_args.root", str(data),
         "--ckpt_path", str(checkpoint),
         "--trainer.logger", "false",
         "--prediction.output", str(output),
+        *options,
     ])  # fmt: skip
 
 
-def config_arguments(config: str) -> list[str]:
-    """Model, data, trainer."""
-    return [part for file in (config, DATA_CONFIG, TRAINER_CONFIG) for part in ("--config", file)]
+def config_arguments(configs: Sequence[str]) -> list[str]:
+    """--config for each; later ones win."""
+    return [part for file in configs for part in ("--config", file)]
 
 
-def run(module: str, arguments: Sequence[str]) -> None:
-    """Run one of our console scripts in a process of its own. Raises UserError if it fails."""
+def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) -> int:
+    """Run one of our console scripts in a process of its own, which ends when this one does; returns its exit code.
+
+    Raises:
+        UserError: it ended with another code than the allowed ones.
+    """
     name = module.rpartition(".")[2]
     print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
     # One thread: frames this small gain nothing from a second one, and threads that wait for each other on a busy
     # machine make a step up to ten times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    finished = subprocess.run([sys.executable, "-m", module, *arguments], check=False, env=environment)
-    if finished.returncode != 0:
-        raise UserError(
-            f"`{name} {arguments[0]}` ended with code {finished.returncode}; its message is above"
-        )
+    command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
+    code = subprocess.run(command, check=False, env=environment).returncode
+    if code not in allowed:
+        raise UserError(f"`{name} {arguments[0]}` ended with code {code}; its message is above")
+    return code
 
 
-def _last_checkpoint(folder: Path) -> Path | None:
-    """last.ckpt of the newest run that has one."""
+def finished(folder: Path) -> Path | None:
+    """The last checkpoint of a training that is done."""
+    done = _read(folder / "done.json")
+    checkpoint = None if done is None else Path(done["checkpoint"])
+    return checkpoint if checkpoint is not None and checkpoint.is_file() else None
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """last.ckpt of the newest run in `folder` that has one."""
     found = list(folder.glob("version_*/checkpoints/last.ckpt"))
     return max(found, key=lambda path: int(path.parts[-3].removeprefix("version_")), default=None)
+
+
+def _configs(arguments: Sequence[str]) -> list[str]:
+    return [value for key, value in itertools.pairwise(arguments) if key == "--config"]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    stored: dict[str, Any] = json.loads(path.read_text())
+    return stored
+
+
+def _changed(folder: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> str:
+    """The message for a run that was started with other settings."""
+    if before is None:
+        return f"{folder} holds something else than a run that this recipe began: move it away"
+    words = []
+    for path, text in now["configs"].items():
+        if before.get("configs", {}).get(path, text) != text:
+            words.append(f"{path} has changed")
+    for path, digest in now["weights"].items():
+        if before.get("weights", {}).get(path, digest) != digest:
+            words.append(f"the weights {path} have changed")
+    if before.get("arguments") != now["arguments"]:
+        words.append(f"its arguments were\n  {shlex.join(before.get('arguments', []))}\nand are\n  "
+                     f"{shlex.join(now['arguments'])}")  # fmt: skip
+    return (
+        f"the run in {folder} was started with other settings: {'; '.join(words) or 'other files'}. Move the folder "
+        "away to start this stage anew, or set things back to go on with it."
+    )

@@ -1,0 +1,36 @@
+"""Processes that do not outlive the one that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends, even by SIGKILL, which no parent can react to.
+
+    A recipe that is killed and started again must not find its old training still writing into the same folder. Only
+    Linux can do this; elsewhere the command that ran goes on to its end.
+
+    Args:
+        parent: the process id of the parent, which may be gone already.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if (
+    __name__ == "__main__"
+):  # python -m flowdistill.processes PARENT MODULE ARGUMENTS...: `python -m MODULE ARGUMENTS...`
+    die_with_parent(int(sys.argv[1]))
+    module = sys.argv[2]
+    sys.argv = sys.argv[2:]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
