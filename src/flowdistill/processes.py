@@ -27,9 +27,16 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-if (
-    __name__ == "__main__"
-):  # python -m flowdistill.processes PARENT MODULE ARGUMENTS...: `python -m MODULE ARGUMENTS...`
+def start_worker(parent: int) -> None:
+    """Initialise a process of a pool: one thread, and an end when its owner is killed, else it waits for ever."""
+    import cv2
+
+    die_with_parent(parent)
+    cv2.setNumThreads(1)
+
+
+# `python -m flowdistill.processes PARENT MODULE ARGUMENTS...` is `python -m MODULE ARGUMENTS...` that ends with PARENT.
+if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
     module = sys.argv[2]
     sys.argv = sys.argv[2:]

@@ -16,13 +16,15 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SIZE = (128, 256)
-SCENES = [(0, 0), (0, 5), (7, 2), (11, 0), (11, 1), (123, 9)]
+ROOMS = [("rooms", *key) for key in [(0, 0), (0, 5), (7, 2), (11, 0), (11, 1), (123, 9)]]
+STREETS = [("street", *key) for key in [(0, 1), (0, 3), (2, 1), (11, 2)]]
+SCENES = ROOMS + STREETS
 VIEWS = ["left_t1", "right_t0", "right_t1"]
 
 
-@lru_cache(maxsize=16)
-def frames_of(seed: int, scene: int) -> tuple[RenderedFrame, RenderedFrame]:
-    first, second = render_scene(seed, scene, 3, SIZE)
+@lru_cache(maxsize=len(SCENES))
+def frames_of(world: str, seed: int, scene: int) -> tuple[RenderedFrame, RenderedFrame]:
+    first, second = render_scene(seed, scene, 3, SIZE, world=world)
     return first, second
 
 
@@ -90,11 +92,11 @@ def warp_error(frame: RenderedFrame, view: str, shift: tuple[float, float]) -> t
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize(("seed", "scene"), SCENES)
+@pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
 def test_warping_by_the_truth_reproduces_left_t0_and_a_quarter_pixel_does_not(
-    seed: int, scene: int, view: str
+    world: str, seed: int, scene: int, view: str
 ) -> None:
-    frame, _ = frames_of(seed, scene)
+    frame, _ = frames_of(world, seed, scene)
     error, bound = warp_error(frame, view, (0.0, 0.0))
     assert error <= bound
     for shift in [(0.25, 0.0), (-0.25, 0.0), (0.0, 0.25), (0.0, -0.25)]:
@@ -102,9 +104,9 @@ def test_warping_by_the_truth_reproduces_left_t0_and_a_quarter_pixel_does_not(
         assert error > bound, f"truth moved by {shift} px went unnoticed"
 
 
-@pytest.mark.parametrize(("seed", "scene"), SCENES[:3])
-def test_backward_flow_warps_left_t0_onto_left_t1(seed: int, scene: int) -> None:
-    frame, following = frames_of(seed, scene)
+@pytest.mark.parametrize(("world", "seed", "scene"), ROOMS[:3] + STREETS[:2])
+def test_backward_flow_warps_left_t0_onto_left_t1(world: str, seed: int, scene: int) -> None:
+    frame, following = frames_of(world, seed, scene)
     x, y = grid()
     back = frame.flow_backward.astype(np.float64)
     # The object map on the grid of left_t1 is the following pair's.
@@ -125,9 +127,9 @@ def test_backward_flow_warps_left_t0_onto_left_t1(seed: int, scene: int) -> None
     assert min(errors[1:]) > 1.4 * errors[0]
 
 
-@pytest.mark.parametrize(("seed", "scene"), SCENES)
-def test_flow_forward_and_backward_cancel_where_both_see_the_point(seed: int, scene: int) -> None:
-    frame, following = frames_of(seed, scene)
+@pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
+def test_flow_forward_and_backward_cancel_where_both_see_the_point(world: str, seed: int, scene: int) -> None:
+    frame, following = frames_of(world, seed, scene)
     x, y = grid()
     flow = frame.flow.astype(np.float64)
     to_x, to_y = x + flow[..., 0], y + flow[..., 1]
@@ -152,9 +154,9 @@ def test_flow_forward_and_backward_cancel_where_both_see_the_point(seed: int, sc
     assert np.percentile(gap, 98) < 0.05
 
 
-@pytest.mark.parametrize(("seed", "scene"), SCENES)
-def test_disparity_points_motion_and_flow_tell_one_story(seed: int, scene: int) -> None:
-    frame, following = frames_of(seed, scene)
+@pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
+def test_disparity_points_motion_and_flow_tell_one_story(world: str, seed: int, scene: int) -> None:
+    frame, following = frames_of(world, seed, scene)
     x, y = grid()
     k = frame.intrinsics.astype(np.float64)
     before = frame.points_t0.astype(np.float64)
@@ -171,9 +173,9 @@ def test_disparity_points_motion_and_flow_tell_one_story(seed: int, scene: int) 
     assert following.right_t0 is frame.right_t1
 
 
-@pytest.mark.parametrize(("seed", "scene"), SCENES)
-def test_occlusion_agrees_with_the_depths_seen_at_t1(seed: int, scene: int) -> None:
-    frame, following = frames_of(seed, scene)
+@pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
+def test_occlusion_agrees_with_the_depths_seen_at_t1(world: str, seed: int, scene: int) -> None:
+    frame, following = frames_of(world, seed, scene)
     x, y = grid()
     to_x, to_y = x + frame.flow[..., 0], y + frame.flow[..., 1]
     outside = (to_x < 0) | (to_x > SIZE[1] - 1) | (to_y < 0) | (to_y > SIZE[0] - 1)
@@ -189,14 +191,16 @@ def test_occlusion_agrees_with_the_depths_seen_at_t1(seed: int, scene: int) -> N
     around = np.stack([depth[row + j, column + i] for j in (0, 1) for i in (0, 1)])
     expected = (frame.points_t0 + frame.motion)[..., 2]
     visible, hidden = ~occluded, occluded & ~outside
-    assert np.all(around.max(axis=0)[visible] > 0.97 * expected[visible])
+    nearer = around.max(axis=0)[visible] <= 0.97 * expected[visible]
+    # In a street's crowd some points are seen through gaps narrower than a pixel, whose neighbours are all nearer.
+    assert np.mean(nearer) <= (1e-3 if world == "street" else 0)
     assert np.mean(around.min(axis=0)[hidden] < 0.999 * expected[hidden]) > 0.97
 
 
-@pytest.mark.parametrize(("seed", "scene"), SCENES)
-def test_stereo_occlusion_follows_from_the_disparities_of_the_row(seed: int, scene: int) -> None:
+@pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
+def test_stereo_occlusion_follows_from_the_disparities_of_the_row(world: str, seed: int, scene: int) -> None:
     """What is hidden in right_t0 has a nearer point that lands beside it; what is seen has none that lands on it."""
-    frame, _ = frames_of(seed, scene)
+    frame, _ = frames_of(world, seed, scene)
     explained, contradicted, hidden_count, seen_count = 0, 0, 0, 0
     for y in range(0, SIZE[0], 3):
         disparity = frame.disparity_t0[y, :, 0].astype(np.float64)

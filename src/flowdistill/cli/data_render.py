@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # The keys of `data.render.layouts.LAYOUTS`, written out so that --help need not import the renderer.
 LAYOUTS = ("kitti2015", "kitti2012", "things", "things_subset", "chairs", "sintel")
+# Likewise `data.render.world.WORLDS`.
+WORLDS = ("rooms", "street")
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -43,6 +45,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         default=1,
         help="take every S-th moment: faster motion, larger occlusions (default: 1)",
     )
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        default="rooms",
+        help="what is rendered: bright rooms full of floating bodies, or a grey street with traffic "
+        "(default: rooms)",
+    )
     parser.add_argument("--workers", metavar="W", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run)
 
@@ -52,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from flowdistill.data.render.writer import Request, write_dataset
 
     request = Request(
-        args.seed, args.scenes, args.frames, parse_size(args.size), args.test_scenes, args.stride
+        args.seed, args.scenes, args.frames, parse_size(args.size), args.test_scenes, args.stride, args.world
     )
     summary, seconds = write_dataset(args.output, args.layout, request, args.workers)
     unlabelled = f" and {args.test_scenes} without labels" if args.test_scenes else ""

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-import cv2
 from tqdm import tqdm
 
 from flowdistill.errors import UserError
-from flowdistill.processes import die_with_parent
+from flowdistill.processes import start_worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,11 +44,5 @@ def _results(work: Callable[[Item], Result], items: Sequence[Item], workers: int
         return
     # Fresh processes: a fork would copy the threads' state of OpenCV and of whatever else the caller runs.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),)) as executor:
+    with ProcessPoolExecutor(workers, context, start_worker, (os.getpid(),)) as executor:
         yield from executor.map(work, items)
-
-
-def _start_worker(parent: int) -> None:
-    """A pool whose owner was killed would wait for work for ever."""
-    die_with_parent(parent)
-    cv2.setNumThreads(1)

@@ -14,7 +14,7 @@ _HELD_OUT_SHARE = 8
 class Request:
     """`scenes` scenes with labels, then `test_scenes` without, each of `frames` frames of `size` (height, width).
 
-    The frames are every `stride`-th moment of a scene.
+    The frames are every `stride`-th moment of a scene of `world` (a key of `data.render.world.WORLDS`).
 
     Scenes are numbered from 0 on, the unlabelled ones last.
 
@@ -28,9 +28,10 @@ class Request:
     size: tuple[int, int]
     test_scenes: int = 0
     stride: int = 1
+    world: str = "rooms"
 
     def __post_init__(self) -> None:
-        check_request(self.seed, self.frames, self.size, self.stride)
+        check_request(self.seed, self.frames, self.size, self.stride, self.world)
         if self.scenes < 1:
             raise UserError(f"scenes is {self.scenes}; render at least 1")
         if self.test_scenes < 0:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from flowdistill.data.render.atlas import Atlas
 from flowdistill.data.render.camera import Camera
 from flowdistill.data.render.raster import cast_grid
+from flowdistill.data.render.scene import Scene
 from flowdistill.data.render.shade import render
 from flowdistill.data.render.textures import sample_texture
 from flowdistill.data.render.truth import Points, moved, seen_points, visible
 from flowdistill.data.render.view import View, view_of
-from flowdistill.data.render.world import Scene, sample_scene
+from flowdistill.data.render.world import check_world, sample_scene
 from flowdistill.errors import UserError
 
 SMALLEST_SIDE = 32
@@ -64,24 +65,27 @@ class _Moment:
 
 
 def render_scene(
-    seed: int, scene: int, frames: int, size: tuple[int, int], stride: int = 1
+    seed: int, scene: int, frames: int, size: tuple[int, int], stride: int = 1, world: str = "rooms"
 ) -> Iterator[RenderedFrame]:
-    """The frames - 1 successive pairs of a scene, a pure function of (seed, scene) and the size (height, width).
+    """The frames - 1 successive pairs of a scene, a pure function of (world, seed, scene) and the size (height, width).
 
     Frame t does not depend on how many frames are asked for; each picture is rendered once. A `stride` of S takes every
     S-th moment of the scene: faster motion, larger occlusions.
 
     Raises:
-        UserError: fewer than two frames, a side below 32 pixels, a stride below 1, or a negative seed or scene.
+        UserError: fewer than two frames, a side below 32 pixels, a stride below 1, no such world, or a negative
+            seed or scene.
     """
-    check_request(seed, frames, size, stride)
+    check_request(seed, frames, size, stride, world)
     if scene < 0:
         raise UserError(f"scene is {scene}; it must be 0 or more")
-    world = sample_scene(seed, scene, size[0] / size[1])
-    return _pairs(world, world.camera(size), range(0, frames * stride, stride))
+    sampled = sample_scene(seed, scene, size[0] / size[1], world)
+    return _pairs(sampled, sampled.camera(size), range(0, frames * stride, stride))
 
 
-def check_request(seed: int, frames: int, size: tuple[int, int], stride: int = 1) -> None:
+def check_request(
+    seed: int, frames: int, size: tuple[int, int], stride: int = 1, world: str = "rooms"
+) -> None:
     """Raise a UserError for a sequence that cannot be rendered."""
     if frames < 2:
         raise UserError(f"frames is {frames}; motion needs at least 2 frames")
@@ -91,6 +95,7 @@ def check_request(seed: int, frames: int, size: tuple[int, int], stride: int = 1
         raise UserError(f"seed is {seed}; it must be 0 or more")
     if stride < 1:
         raise UserError(f"stride is {stride}; it must be 1 (every moment) or more")
+    check_world(world)
 
 
 def _pairs(world: Scene, camera: Camera, times: range) -> Iterator[RenderedFrame]:

@@ -1,155 +1,21 @@
-"""Procedural colour textures, periodic in both directions, with edges and contrast at every scale.
-
-Legend: n texels a side; a texture is uint8 (n, n, 3) RGB. The mixture of painted patches of all sizes ("dead
-leaves", the model that shares its statistics with natural images: Lee, Mumford and Huang, IJCV 2001) and of fractal
-noise leaves no surface without gradients, at fine and at coarse scale, as photometric learning needs.
-"""
+"""Procedural colour textures, periodic in both directions, by kind; each world has its own kinds."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import cast, get_args
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Texture = NDArray[np.uint8]
-Plane = NDArray[np.float32]
-Kind = Literal["leaves", "marble", "tiles", "bands", "sky"]
+from flowdistill.data.render.room_textures import RoomKind, room_texture
+from flowdistill.data.render.street_textures import StreetKind, street_texture
+from flowdistill.data.render.texture_parts import Texture
 
-
-def fractal_noise(rng: np.random.Generator, n: int, persistence: float, coarsest: int = 4) -> Plane:
-    """Periodic noise (n, n), zero mean and unit deviation; `persistence` is the amplitude ratio between octaves."""
-    noise = rng.random((coarsest, coarsest), dtype=np.float32) - np.float32(0.5)
-    amplitude = 1.0
-    while noise.shape[0] < n:
-        size = noise.shape[0]
-        wrapped = cv2.copyMakeBorder(noise, 2, 2, 2, 2, cv2.BORDER_WRAP)
-        large = cv2.resize(wrapped, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-        amplitude *= persistence
-        noise = large[4 : 4 + 2 * size, 4 : 4 + 2 * size]
-        octave = rng.random((2 * size, 2 * size), dtype=np.float32)
-        octave -= np.float32(0.5)
-        octave *= np.float32(amplitude)
-        noise = octave + noise
-    mean, deviation = cv2.meanStdDev(noise)
-    return np.asarray((noise - np.float32(mean[0, 0])) * np.float32(1 / deviation[0, 0]), np.float32)
-
-
-def sample_palette(rng: np.random.Generator, colours: int) -> Plane:
-    """RGB colours (colours, 3) of related hues and of spread brightness, in grey levels 30..225."""
-    tints = np.exp(rng.normal(0, 0.32, (2, 3)))
-    brightness = rng.permutation(np.linspace(45, 225, colours)) + rng.uniform(-12, 12, colours)
-    mix = rng.uniform(0, 1, (colours, 1)) ** 2
-    hue = tints[0] * (1 - mix) + tints[1] * mix + rng.normal(0, 0.06, (colours, 3))
-    # Brightness as the eye weighs it; without the weights, red and blue patches turn gaudy.
-    hue /= hue @ np.array([[0.299], [0.587], [0.114]])
-    return np.clip(hue * brightness[:, None], 25, 230).astype(np.float32)
-
-
-def _paint_leaves(
-    rng: np.random.Generator, canvas: Texture, palette: Plane, count: int, largest: float
-) -> None:
-    """Paint `count` ellipses and polygons of power-law size on the periodic canvas, in place."""
-    n = canvas.shape[0]
-    smallest = 1.5
-    # Radii with density r^-2: each octave of sizes covers a comparable share of the canvas' edges.
-    radii = np.sort(1 / (1 / largest + rng.random(count) * (1 / smallest - 1 / largest)))[::-1]
-    centres = rng.uniform(0, n, (count, 2))
-    colours = np.clip(palette[rng.integers(0, len(palette), count)] + rng.normal(0, 14, (count, 3)), 20, 235)
-    angles = rng.uniform(0, 360, count)
-    ratios = rng.uniform(0.3, 1.0, count)
-    corners = rng.integers(3, 6, count)
-    # Polygons of five corners, some of which coincide.
-    around = np.deg2rad(angles)[:, None] + np.minimum(np.arange(5), corners[:, None] - 1) * (
-        2 * np.pi / corners[:, None]
-    )
-    polygons = np.stack([np.cos(around), np.sin(around)], axis=2) * (radii[:, None, None] * 16)
-    polygons = np.round(polygons + centres[:, None] * 16).astype(np.int32)
-    axes = np.round(np.stack([radii, radii * ratios], axis=1) * 16).astype(int).tolist()
-    fixed_centres = np.round(centres * 16).astype(int).tolist()
-    paints = colours.tolist()
-    for index, (x, y) in enumerate(centres.tolist()):
-        radius = float(radii[index])
-        for shift_x in _shifts(x, radius, n):
-            for shift_y in _shifts(y, radius, n):
-                if index % 2:
-                    centre = (fixed_centres[index][0] + shift_x * 16, fixed_centres[index][1] + shift_y * 16)
-                    cv2.ellipse(
-                        canvas, centre, axes[index], angles[index], 0, 360, paints[index], -1, cv2.LINE_8, 4
-                    )
-                else:
-                    polygon = polygons[index]
-                    if shift_x or shift_y:
-                        polygon = polygon + np.array([shift_x * 16, shift_y * 16], np.int32)
-                    cv2.fillConvexPoly(canvas, polygon, paints[index], cv2.LINE_8, 4)
-
-
-def _shifts(centre: float, radius: float, n: int) -> list[int]:
-    """The shifts on one axis of a periodic canvas with which a shape must be drawn."""
-    shifts = [0]
-    if centre < radius:
-        shifts.append(n)
-    if centre > n - radius:
-        shifts.append(-n)
-    return shifts
-
-
-def _look_up(palette: Plane, value: Plane, smooth: bool) -> Plane:
-    """Colours (n, n, 3) of the palette run through twice by value (n, n); smooth or in hard steps."""
-    steps = 256
-    position = np.arange(steps) / steps * (2 * len(palette))
-    low = position.astype(int)
-    part = (position - low)[:, None] if smooth else np.zeros((steps, 1))
-    table = palette[low % len(palette)] * (1 - part) + palette[(low + 1) % len(palette)] * part
-    index = (value * np.float32(0.16 * steps) + np.float32(steps / 2)).astype(np.int32) & (steps - 1)
-    return np.take(table.astype(np.float32), index, axis=0)
-
-
-def _tiles(rng: np.random.Generator, n: int, palette: Plane) -> Texture:
-    """Bricks (n, n, 3): rows shifted by half a brick, each with its own colour, with dark or light joints."""
-    rows = int(rng.choice([8, 16, 32]))
-    columns = max(rows // int(rng.choice([1, 2, 4])), 2)
-    height, width = n // rows, n // columns
-    colours = palette[rng.integers(0, len(palette), (rows, columns))] + rng.normal(0, 12, (rows, columns, 3))
-    painted = np.clip(colours, 0, 255).astype(np.uint8)
-    tiles = np.asarray(cv2.resize(painted, (n, n), interpolation=cv2.INTER_NEAREST), np.uint8)
-    joint = max(n // 128, 1) * int(rng.integers(1, 3))
-    for edge in range(joint):
-        tiles[edge::height] = tiles[:, edge::width] = palette[0].astype(np.uint8)
-    for row in range(height, n, 2 * height):
-        tiles[row : row + height] = np.roll(tiles[row : row + height], width // 2, axis=1)
-    return tiles
+Kind = RoomKind | StreetKind
+_STREET: tuple[StreetKind, ...] = get_args(StreetKind)
 
 
 def sample_texture(rng: np.random.Generator, n: int, kind: Kind) -> Texture:
     """A random texture (n, n, 3) of one kind; n a power of two, 64 or more."""
-    palette = sample_palette(rng, int(rng.integers(5, 9)))
-    detail = fractal_noise(rng, n, rng.uniform(0.72, 0.9))
-    colour: NDArray[Any]
-    if kind in ("leaves", "tiles"):
-        if kind == "tiles":
-            canvas = _tiles(rng, n, palette)
-        else:
-            canvas = _look_up(palette, fractal_noise(rng, n // 2, 0.6), smooth=True).astype(np.uint8)
-            canvas = np.asarray(cv2.resize(canvas, (n, n), interpolation=cv2.INTER_LINEAR), np.uint8)
-        count = n if kind == "leaves" else n // 4
-        _paint_leaves(rng, canvas, palette, count, n / 5 if kind == "leaves" else n / 12)
-        wrapped = cv2.copyMakeBorder(canvas, 4, 4, 4, 4, cv2.BORDER_WRAP)
-        colour = np.asarray(cv2.GaussianBlur(wrapped, (0, 0), 0.7), np.uint8)[4:-4, 4:-4]
-    elif kind == "bands":
-        frequency = int(rng.integers(3, 9)) * 2 * np.pi / n
-        y, x = np.arange(n, dtype=np.float32)[:, None], np.arange(n, dtype=np.float32)[None, :]
-        along = (y if rng.random() < 0.5 else x) * np.float32(frequency)
-        bend = fractal_noise(rng, n, 0.5) * np.float32(rng.uniform(0.5, 2.5))
-        waves = np.sin(along + bend) * np.float32(1.6)
-        colour = _look_up(palette, waves, smooth=bool(rng.random() < 0.5))
-    else:
-        if kind == "sky":
-            palette = np.clip(palette * 0.35 + np.array([118, 136, 158]), 0, 245).astype(np.float32)
-        colour = _look_up(palette, fractal_noise(rng, n, rng.uniform(0.55, 0.68)), smooth=True)
-    strength = rng.uniform(0.10, 0.16) if kind == "sky" else rng.uniform(0.12, 0.24)
-    gain = detail * np.float32(strength)
-    gain += np.float32(1)
-    shaded = cv2.multiply(colour, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U)
-    return np.asarray(shaded, np.uint8)
+    if kind in _STREET:
+        return street_texture(rng, n, kind)
+    return room_texture(rng, n, cast(RoomKind, kind))

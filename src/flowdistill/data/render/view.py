@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flowdistill.data.render.bodies import Body, Polytope, Skin
 from flowdistill.data.render.camera import Array, Camera
-from flowdistill.data.render.world import Scene
+from flowdistill.data.render.scene import Scene
 
 Coefficients = list[list[float]]
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import cv2
 from tqdm import tqdm
 
 from flowdistill.data.render.layouts import LAYOUTS
@@ -18,6 +17,7 @@ from flowdistill.data.render.sequence import render_scene
 from flowdistill.data.render.summary import Summary
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
+from flowdistill.processes import start_worker
 
 __all__ = ["Request", "prepare_folder", "write_dataset", "write_scene"]
 
@@ -70,7 +70,7 @@ def _summaries(root: Path, layout: str, request: Request, workers: int) -> Itera
         yield from map(write, range(request.all_scenes))
         return
     # Fresh processes: a fork would copy the threads' state of OpenCV and of whatever else the caller runs.
-    with multiprocessing.get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as pool:
+    with multiprocessing.get_context("spawn").Pool(workers, start_worker, (os.getpid(),)) as pool:
         yield from pool.imap_unordered(write, range(request.all_scenes))
 
 
@@ -78,7 +78,7 @@ def write_scene(root: Path, layout: str, request: Request, scene: int) -> Summar
     """Render one scene into the existing folder `root`."""
     summary = Summary.empty()
     for number, frame in enumerate(
-        render_scene(request.seed, scene, request.frames, request.size, request.stride)
+        render_scene(request.seed, scene, request.frames, request.size, request.stride, request.world)
     ):
         LAYOUTS[layout].write_pair(root, request, scene, number, frame)
         summary.count(frame)
