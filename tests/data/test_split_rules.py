@@ -45,6 +45,11 @@ def test_counts() -> None:
         "chairs_val": 640,
         "rendered_train": 480,
         "rendered_val": 32,
+        "rendered_long_train": 1984,
+        "rendered_long_val": 64,
+        "rendered_gt": 24,
+        "rendered_px": 480,
+        "rendered_gt_px": 480,
     }
 
 
@@ -109,13 +114,24 @@ def test_chairs_are_parted_without_a_rest() -> None:
     assert sum(int(entry.id) for entry in val) == CHAIRS_VALIDATION_SUM
 
 
-def test_rendered_scenes_are_disjoint() -> None:
+@pytest.mark.parametrize(("prefix", "scenes"), [("rendered", 256), ("rendered_long", 1024)])
+def test_rendered_scenes_are_disjoint(prefix: str, scenes: int) -> None:
     train, val = (
-        {entry.id.split("_")[0] for entry in read_split(COMMITTED / f"rendered_{part}.txt")}
+        {entry.id.split("_")[0] for entry in read_split(COMMITTED / f"{prefix}_{part}.txt")}
         for part in ("train", "val")
     )
     assert not train & val
-    assert len(train | val) == 256
+    assert len(train | val) == scenes
+
+
+def test_rendered_supervisions_are_built_as_those_of_kitti() -> None:
+    """5 % have truth, as 160 of KITTI's 3,200; the mixed split is the proxy split with just these lines replaced."""
+    gt, px, mixed = (read_split(COMMITTED / f"rendered_{name}.txt") for name in ("gt", "px", "gt_px"))
+    assert [entry for entry in mixed if entry.labels is None] == gt
+    assert [SplitEntry(entry.id, entry.camera, "proxy") for entry in mixed] == px
+    assert [entry.id for entry in px] == [entry.id for entry in read_split(COMMITTED / "rendered_train.txt")]
+    assert len(gt) / len(px) == len(read_split(COMMITTED / "kitti_160.txt")) / 3200 == 0.05
+    assert {int(entry.id[:6]) for entry in gt} == set(range(0, 240, 10))
 
 
 def test_command_writes_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

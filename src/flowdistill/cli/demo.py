@@ -1,4 +1,4 @@
-"""`flowdistill demo` and `flowdistill demo-distill`: what `make demo` and `make demo-distill` run."""
+"""`flowdistill demo`, `demo-distill` and `demo-long`: what the targets of `make` with these names run."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="of the data, the weights and the sampling (default: 0 1 2)",
     )
     parser.set_defaults(run=run_distill)
+    parser = commands.add_parser(
+        "demo-long", help="pre-train DWARF at its published size on rendered data (45 minutes)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("runs/demo-long"),
+        help="folder for everything (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the sampling")
+    parser.set_defaults(run=run_long)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,3 +56,10 @@ def run_distill(options: argparse.Namespace) -> int:
     from flowdistill.recipes.demo_distill import run_demo_distill
 
     return 0 if run_demo_distill(options.output, options.seeds) else 1
+
+
+def run_long(options: argparse.Namespace) -> int:
+    """Exit code 0 if flow and both disparities lie clearly below the baselines, else 1."""
+    from flowdistill.recipes.demo_long import run_demo_long
+
+    return 0 if run_demo_long(options.output, options.seed) else 1

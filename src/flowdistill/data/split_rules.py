@@ -71,6 +71,19 @@ def _mixed() -> list[SplitEntry]:
     ]
 
 
+def _rendered_gt() -> list[SplitEntry]:
+    return _frames(range(0, 240, 10), [0])
+
+
+def _rendered_px() -> list[SplitEntry]:
+    return [replace(entry, labels=PROXY) for entry in _frames(range(240), [0, 1])]
+
+
+def _rendered_gt_px() -> list[SplitEntry]:
+    true = {entry.id: entry for entry in _rendered_gt()}
+    return [true.get(entry.id, entry) for entry in _rendered_px()]
+
+
 def _sintel(scenes: Iterable[str]) -> list[SplitEntry]:
     scenes = list(scenes)
     return [
@@ -185,5 +198,30 @@ RULES = (
         "rendered_val",
         "frames 0 and 1 of the rendered scenes 240-255, none of which is trained on",
         lambda: _frames(range(240, 256), [0, 1]),
+    ),
+    SplitRule(
+        "rendered_long_train",
+        "frames 0 and 1 of the rendered scenes 0-991 (flowdistill data render --scenes 1024 --frames 3)",
+        lambda: _frames(range(992), [0, 1]),
+    ),
+    SplitRule(
+        "rendered_long_val",
+        "frames 0 and 1 of the rendered scenes 992-1023, none of which is trained on",
+        lambda: _frames(range(992, 1024), [0, 1]),
+    ),
+    SplitRule(
+        "rendered_gt",
+        "frame 0 of every tenth of the rendered scenes 0-239: 5 % of rendered_train, with ground truth",
+        _rendered_gt,
+    ),
+    SplitRule(
+        "rendered_px",
+        "frames 0 and 1 of the rendered scenes 0-239, all with proxy labels",
+        _rendered_px,
+    ),
+    SplitRule(
+        "rendered_gt_px",
+        "as rendered_px, but what rendered_gt names has its ground truth instead of proxy labels",
+        _rendered_gt_px,
     ),
 )

@@ -62,9 +62,7 @@ def fit(folder: Path, config: str, data: Path, seed: int, options: Sequence[str]
     return train(folder, arguments, replace=True)
 
 
-def train(
-    folder: Path, arguments: Sequence[str], replace: bool = False, weights: Sequence[Path] = ()
-) -> Path:
+def train(folder: Path, arguments: Sequence[str], replace: bool = False, files: Sequence[Path] = ()) -> Path:
     """`lightning fit` with these arguments; runs lie in `folder`; returns the last checkpoint.
 
     A run that is done is not repeated; one that was broken off goes on from its last checkpoint.
@@ -73,7 +71,7 @@ def train(
         folder: of the runs.
         arguments: of `lightning fit`. The texts of the --config files among them count as settings.
         replace: a run with other settings is deleted and made anew; else it is an error.
-        weights: checkpoints that the arguments name; their contents count as settings.
+        files: whose contents count as settings, such as checkpoints that the arguments name.
 
     Raises:
         UserError: other settings than the run in `folder` had, or the run failed.
@@ -81,7 +79,7 @@ def train(
     settings = {
         "arguments": list(arguments),
         "configs": {path: Path(path).read_text() for path in _configs(arguments)},
-        "weights": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+        "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     started = folder / "started.json"
     before = _read(started)
@@ -92,20 +90,25 @@ def train(
     elif (checkpoint := finished(folder)) is not None:
         print(f"done before: {folder}")
         return checkpoint
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(started, json.dumps(settings).encode())
+    fit_or_resume(folder, arguments)
+    last = last_checkpoint(folder)
+    if last is None:
+        raise UserError(f"the run left no checkpoint in {folder}: its trainer needs the callback Checkpoints")
+    write_atomically(folder / "done.json", json.dumps({"checkpoint": str(last)}).encode())
+    return last
+
+
+def fit_or_resume(folder: Path, arguments: Sequence[str]) -> None:
+    """`lightning fit` with its runs in `folder`, from the last checkpoint that is there."""
     logger = [
         "--trainer.logger.init_args.save_dir", str(folder.parent),
         "--trainer.logger.init_args.name", folder.name,
     ]  # fmt: skip
     last = last_checkpoint(folder)
     resume = [] if last is None else ["--ckpt_path", str(last)]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(started, json.dumps(settings).encode())
     run("flowdistill.cli.lightning", ["fit", *arguments, *logger, *resume])
-    last = last_checkpoint(folder)
-    if last is None:
-        raise UserError(f"the run left no checkpoint in {folder}: its trainer needs the callback Checkpoints")
-    write_atomically(folder / "done.json", json.dumps({"checkpoint": str(last)}).encode())
-    return last
 
 
 def predict(config: str, data: Path, checkpoint: Path, output: Path, options: Sequence[str] = ()) -> None:
@@ -175,9 +178,9 @@ def _changed(folder: Path, before: dict[str, Any] | None, now: dict[str, Any]) -
     for path, text in now["configs"].items():
         if before.get("configs", {}).get(path, text) != text:
             words.append(f"{path} has changed")
-    for path, digest in now["weights"].items():
-        if before.get("weights", {}).get(path, digest) != digest:
-            words.append(f"the weights {path} have changed")
+    for path, digest in now["files"].items():
+        if before.get("files", {}).get(path, digest) != digest:
+            words.append(f"{path} has changed")
     if before.get("arguments") != now["arguments"]:
         words.append(f"its arguments were\n  {shlex.join(before.get('arguments', []))}\nand are\n  "
                      f"{shlex.join(now['arguments'])}")  # fmt: skip

@@ -1,0 +1,71 @@
+"""`make demo-long`: DWARF at its published size, pre-trained on rendered data until its flow, too, has been learned.
+
+OUTPUT/data/                     rendered scenes in KITTI's layout
+OUTPUT/run/                      the run: config, metrics.csv, checkpoints
+OUTPUT/predictions/              KITTI files and colour pictures of the validation scenes
+OUTPUT/table.md table.json goals.json curve.png overview.png
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from flowdistill.errors import UserError
+from flowdistill.recipes.commands import check_folder, fit, predict, render
+from flowdistill.recipes.demo_long_report import report
+
+RENDERING = "--scenes 1024 --frames 3 --size 64x128 --layout kitti2015"
+CONFIG = "configs/demo/long.yaml"
+TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_long_train.txt", "data_splits/rendered_long_val.txt"
+OUTPUT = Path("runs/demo-long")
+RUN = "run"
+
+
+def run_demo_long(output: Path, seed: int) -> bool:
+    """Run the whole demo into `output`; returns whether its goals were reached. What is done there is not redone.
+
+    Raises:
+        UserError: not started in the repository's root, or one of its commands failed.
+    """
+    check_folder("demo-long", [CONFIG, TRAIN_SPLIT, VAL_SPLIT])
+    started = time.monotonic()
+    data = output / "data"
+    render(data, f"{RENDERING} --seed {seed}")
+    splits = [
+        "--data.init_args.scene_flow.train_split", TRAIN_SPLIT,
+        "--data.init_args.scene_flow.val_split", VAL_SPLIT,
+        "--data.init_args.num_workers", "1",
+    ]  # fmt: skip
+    options = ["--data.init_args.batch_size", "4", *splits]
+    checkpoint = fit(output / RUN, CONFIG, data, seed, options)
+    predict(CONFIG, data, checkpoint, output / "predictions", splits)
+    print("comparing with baselines ...", flush=True)
+    goals = report(output, data, output / RUN, TRAIN_SPLIT, VAL_SPLIT)
+    print((output / "table.md").read_text())
+    for goal in goals:
+        print(goal)
+    print(
+        f"pictures: {output / 'curve.png'}, {output / 'overview.png'} and {output / 'predictions'}/*_colour"
+    )
+    print(f"checkpoint: {checkpoint}")
+    print(f"the demo took {(time.monotonic() - started) / 60:.1f} minutes")
+    (output / "goals.json").write_text(json.dumps([vars(goal) for goal in goals], indent=2))
+    return all(goal.reached for goal in goals)
+
+
+def trained_checkpoint(output: Path = OUTPUT) -> Path:
+    """The checkpoint that a finished demo left in `output`.
+
+    Raises:
+        UserError: there is none, or its run is not finished.
+    """
+    done = output / RUN / "done.json"
+    path = Path(json.loads(done.read_text())["checkpoint"]) if done.is_file() else None
+    if path is None or not path.is_file():
+        raise UserError(
+            f"{output / RUN} holds no finished run: run `make demo-long` first (about 45 minutes; started again, it "
+            "goes on where it stopped), or name a checkpoint of DWARF with --checkpoint"
+        )
+    return path
