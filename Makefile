@@ -7,14 +7,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED ?= 0
 SEEDS ?= 0 1 2
+JOBS ?= 1
+CHECKPOINT ?=
 # Tests run two at a time with one thread each: small tensors gain nothing from more threads.
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-distill test test-slow lint typecheck format
+.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti test test-slow lint typecheck format
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv and install flowdistill with the versions of constraints.txt
 
@@ -28,6 +30,19 @@ demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (a
 
 demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")
 	$(BIN)/flowdistill demo-distill --seeds $(SEEDS)
+
+demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (45 minutes, resumable; SEED=0)
+	$(BIN)/flowdistill demo-long --seed $(SEED)
+
+ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=1 CHECKPOINT=)
+	$(BIN)/flowdistill ablation --seeds $(SEEDS) --jobs $(JOBS) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+# `make` hands empty variables on as nothing at all.
+reproduce-kitti: $(READY) ## Both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
+	$(BIN)/flowdistill reproduce-kitti $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
+	  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) \
+	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter 1,$(DRY_RUN)),--dry-run) $(if $(filter 1,$(SMOKE)),--smoke) \
+	  --seed $(SEED)
 
 test: $(READY) ## Run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

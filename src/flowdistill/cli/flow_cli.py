@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
+from flowdistill.tracking.callback import RunCardWriter
 from flowdistill.training import BestCheckpoint
 
 # What jsonargparse says about the types that it tried, which helps nobody to mend a YAML file.
@@ -56,12 +58,25 @@ class SaveFitConfig(SaveConfigCallback):
 
 
 class FlowCLI(LightningCLI):
-    """Lightning's CLI with a prediction writer, a best checkpoint, and checkpoints that never replace what the config
-    says."""
+    """Lightning's CLI with a prediction writer, a best checkpoint, run cards, and checkpoints that never replace what
+    the config says."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(BestCheckpoint, "best")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        words = args if isinstance(args, list) else sys.argv[1:]
+        self.command_line = shlex.join(["lightning", *words])
+        super().parse_arguments(parser, args)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
+        # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns
+        # of a checkpoint's callbacks that are not there.
+        self._dump_config()
+        card = RunCardWriter(self.command_line, self.config_dump)
+        trainer: pl.Trainer = super()._instantiate_trainer(config, [card, *callbacks])
+        return trainer
 
     def _parse_ckpt_path(self) -> None:
         # Lightning's own version would silently put the checkpoint's hyper-parameters in place of the config's.

@@ -8,6 +8,7 @@ import sys
 
 from flowdistill import __version__
 from flowdistill.cli import (
+    ablation,
     data_check,
     data_render,
     data_splits,
@@ -15,6 +16,7 @@ from flowdistill.cli import (
     demo,
     evaluate,
     labels,
+    reproduce,
     schedule,
     submit,
 )
@@ -31,9 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     data_commands = data.add_subparsers(title="data commands", required=True, metavar="COMMAND")
     for command in (data_check, data_render, data_splits, data_tree):
         command.add_parser(data_commands)
+    ablation.add_parser(groups)
     demo.add_parser(groups)
     evaluate.add_parser(groups)
     labels.add_parser(groups)
+    reproduce.add_parser(groups)
     schedule.add_parser(groups)
     submit.add_parser(groups)
     options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)

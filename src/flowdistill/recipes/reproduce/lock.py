@@ -1,0 +1,24 @@
+"""One recipe at a time in a folder."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder; wait, and say so, while another process does.
+
+    The kernel lets go of the lock with the process, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process works in {folder}; waiting for it to end ...", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

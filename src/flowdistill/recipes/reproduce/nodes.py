@@ -1,0 +1,68 @@
+"""Several machines: the first runs every stage, the others take part in the trainings.
+
+The same command is started on each machine, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0, 1, ...) set, and an output
+folder that all share. SLURM and torchrun set such variables themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from flowdistill.errors import UserError
+from flowdistill.recipes.commands import finished, fit_or_resume
+from flowdistill.recipes.reproduce.arguments import fit_arguments
+from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import TRAININGS
+
+_POLL = 2.0  # seconds
+
+
+def node_rank(settings: Settings) -> int:
+    """Which machine this is, 0 for a single one.
+
+    Raises:
+        UserError: several machines, and no variable says which this is.
+    """
+    if settings.nodes == 1:
+        return 0
+    for name in ("NODE_RANK", "GROUP_RANK", "SLURM_NODEID"):
+        if (text := os.environ.get(name)) is not None:
+            if not text.isdigit() or int(text) >= settings.nodes:
+                raise UserError(
+                    f"NODES={settings.nodes}: {name} is {text!r}, and must be 0 to {settings.nodes - 1}"
+                )
+            return int(text)
+    raise UserError(
+        f"NODES={settings.nodes}: start this command on each machine with MASTER_ADDR, MASTER_PORT and NODE_RANK set "
+        "(0 on the first), and an OUTPUT that all of them share"
+    )
+
+
+def take_part(settings: Settings, stages: Sequence[str]) -> None:
+    """On a machine that is not the first: join the trainings that are left, one after the other.
+
+    Raises:
+        UserError: a training failed.
+    """
+    for stage in stages:
+        if stage not in TRAININGS or finished(settings.folder(stage)) is not None:
+            continue
+        training = TRAININGS[stage]
+        if training.start is not None:
+            _wait(training.start, settings)
+        # The first machine writes this file right before it starts the training.
+        begun = settings.folder(stage) / "started.json"
+        print(f"waiting for the first machine to begin {stage} ...", flush=True)
+        while not begun.is_file():
+            time.sleep(_POLL)
+        start = None if training.start is None else finished(settings.folder(training.start))
+        fit_or_resume(settings.folder(stage), fit_arguments(training, settings, start))
+        _wait(stage, settings)
+
+
+def _wait(stage: str, settings: Settings) -> None:
+    print(f"waiting for the first machine to end {stage} ...", flush=True)
+    while finished(settings.folder(stage)) is None:
+        time.sleep(_POLL)

@@ -1,0 +1,150 @@
+"""`DRY_RUN=1`: what would be done, with steps, hours and disk; nothing of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from omegaconf import OmegaConf
+
+from flowdistill.data import read_split
+from flowdistill.interop import read_checkpoint
+from flowdistill.recipes.commands import finished, last_checkpoint
+from flowdistill.recipes.reproduce.arguments import configs
+from flowdistill.recipes.reproduce.measure import Measured, measure_labels, measure_training
+from flowdistill.recipes.reproduce.needs import screen
+from flowdistill.recipes.reproduce.others import LABELLED
+from flowdistill.recipes.reproduce.run import check_files, is_done
+from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
+
+# Bytes of a pixel in the files that a prediction leaves, uncompressed, so an upper bound: flow, two disparities, and a
+# colour picture of each.
+_FRAME = 375 * 1242
+_FLOW, _DISPARITY, _COLOUR = 6, 2, 3
+_BYTES = {"flow": _FLOW + _COLOUR, "scene_flow": _FLOW + 2 * _DISPARITY + 3 * _COLOUR}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A stage of the plan; None where a number does not apply or is not estimated."""
+
+    stage: str
+    state: str
+    steps: int | None = None
+    left: int | None = None
+    step_seconds: float | None = None
+    hours: float | None = None
+    bytes: int | None = None
+    how: str = ""
+
+
+def dry_run(settings: Settings, stages: Sequence[str]) -> str:
+    """The plan of these stages as text, and what data are missing; measures a step of each kind first."""
+    check_files(settings)
+    measured = _measured(settings, stages)
+    rows = [plan_row(stage, settings, measured) for stage in stages]
+    text = table(rows, settings)
+    lacking = None if settings.smoke else screen(settings, stages)
+    return text if lacking is None else f"{text}\n\n{lacking}"
+
+
+def _measured(settings: Settings, stages: Sequence[str]) -> dict[str, Measured]:
+    """Stage -> measured; the trainings of one model config are alike."""
+    found: dict[str, Measured] = {}
+    alike: dict[str, Measured] = {}
+    # Without the GPU that is asked for, a step of the CPU would say nothing.
+    no_gpu = settings.accelerator == "gpu" and not settings.smoke and not torch.cuda.is_available()
+    for stage in stages:
+        if stage == "labels":
+            found[stage] = measure_labels(settings)
+        elif stage in TRAININGS and not no_gpu:
+            training = TRAININGS[stage]
+            if training.model not in alike:
+                alike[training.model] = measure_training(training, settings)
+            found[stage] = alike[training.model]
+    return found
+
+
+def plan_row(stage: str, settings: Settings, measured: dict[str, Measured]) -> Row:
+    """One stage: its state, the steps that are left, their hours, and the disk it takes in the end."""
+    if stage in TRAININGS:
+        return _training_row(TRAININGS[stage], settings, measured.get(stage))
+    state = "done" if is_done(stage, settings) else "to do"
+    if stage == "labels":
+        samples = len(read_split(LABELLED))
+        one = measured[stage]
+        left = 0 if state == "done" else samples
+        return Row(
+            stage, state, samples, left, one.seconds, left * one.seconds / 3600, samples * one.bytes, one.how
+        )
+    frame = 72 * 144 if settings.smoke else _FRAME
+    if stage == "evaluate":
+        scored = [
+            (len(read_split(t.scored_on)), t.view) for t in TRAININGS.values() if t.scored_on is not None
+        ]
+        return Row(stage, "as networks are done", bytes=sum(n * frame * _BYTES[view] for n, view in scored))
+    if stage == "submit":
+        pixel = sum(_FLOW + (2 * _DISPARITY if task == "sceneflow" else 0) for task in SUBMITTED.values())
+        return Row(stage, "as networks are done", bytes=200 * frame * pixel)
+    return Row(stage, state)
+
+
+def _training_row(training: Training, settings: Settings, one: Measured | None) -> Row:
+    merged = OmegaConf.merge(*(OmegaConf.load(path) for path in configs(training, settings)))
+    steps = int(merged.trainer.max_steps)
+    folder = settings.folder(training.name)
+    done = 0
+    state = "to do"
+    if finished(folder) is not None:
+        done, state = steps, "done"
+    elif (last := last_checkpoint(folder)) is not None:
+        done = int(read_checkpoint(last, "the last checkpoint")["global_step"])
+        state = f"at step {done:,}"
+    left = steps - done
+    if one is None:
+        return Row(training.name, state, steps, left, how="no GPU here: trainings are not timed")
+    # The newest checkpoint lies there twice: as last.ckpt and under its step.
+    return Row(
+        training.name, state, steps, left, one.seconds, left * one.seconds / 3600, 2 * one.bytes, one.how
+    )
+
+
+def table(rows: Sequence[Row], settings: Settings) -> str:
+    """The plan for the screen."""
+    head = f"{'stage':<20}{'state':<22}{'steps':>11}{'s/step':>9}{'hours':>9}{'disk GB':>9}  what"
+    lines = [head, "-" * (len(head) + 34)]
+    for row in rows:
+        lines.append(
+            f"{row.stage:<20}{row.state:<22}{_count(row.steps):>11}{_number(row.step_seconds, 3):>9}"
+            f"{_number(row.hours, 1):>9}{_number(None if row.bytes is None else row.bytes / 1e9, 2):>9}"
+            f"  {title(row.stage)}"
+        )
+    hours = sum(row.hours or 0 for row in rows)
+    disk = sum(row.bytes or 0 for row in rows) / 1e9
+    lines.append(f"{'in all':<20}{'':<22}{'':>11}{'':>9}{hours:>9.1f}{disk:>9.2f}")
+    on_cpu = settings.smoke or settings.accelerator == "cpu"
+    where = "the CPU" if on_cpu else f"{settings.devices * settings.nodes} GPU(s)"
+    how = sorted({row.how for row in rows if row.how})
+    open_ = any(row.stage in TRAININGS and row.step_seconds is None for row in rows)
+    if open_:
+        lines += [
+            "",
+            "No GPU is here to measure on: ask again on the machine that trains, or with ACCELERATOR=cpu.",
+        ]
+    lines += [
+        "",
+        f"Hours are steps that are left times seconds of a step on {where} ({'; '.join(how)}), without validation,",
+        "reading that is slower than the network, check, evaluation and submission. For `labels` a step is a frame.",
+        f"Disk: checkpoints and predictions in {settings.output}, labels in {settings.kitti}.",
+    ]
+    return "\n".join(lines)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,80 @@
+"""What every network reached, beside what was published where we could read it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flowdistill.formats import write_atomically
+from flowdistill.recipes.published import PUBLISHED
+from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import TRAININGS
+
+_RATES = {"D1": "disp_0_occ", "D2": "disp_1_occ", "Fl": "flow_occ", "SF": "scene_flow_occ"}
+
+
+def results(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Network -> the pooled counts of its evaluation, as far as it is there."""
+    found = {}
+    for name in TRAININGS:
+        file = settings.folder("evaluate") / name / "result.json"
+        if file.is_file():
+            found[name] = json.loads(file.read_text())["pooled"]
+    return found
+
+
+def write_table(settings: Settings) -> str:
+    """Write table.json and table.md into the output folder; returns the latter's text."""
+    found = results(settings)
+    text = render_table(found, settings)
+    content = json.dumps({name: _numbers(pooled) for name, pooled in found.items()}, indent=1) + "\n"
+    write_atomically(settings.output / "table.json", content.encode())
+    write_atomically(settings.output / "table.md", text.encode())
+    return text
+
+
+def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
+    """Markdown: ours, then published."""
+    data = "rendered frames of 72x144 in KITTI's layout, so not KITTI" if settings.smoke else "KITTI 2015"
+    lines = [
+        f"# Ours: {data}, seed {settings.seed}",
+        "",
+        "Official counts, all pixels with truth (`occ`), in percent; EPE of flow in px. No network was trained on the",
+        "truth of these scenes. The two final networks were, so only KITTI's server can measure them.",
+        "",
+        "| network | scored on | D1 | D2 | Fl | SF | EPE | EPE noc |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, training in TRAININGS.items():
+        if training.scored_on is None:
+            continue
+        split = training.scored_on.removeprefix("data_splits/").removesuffix(".txt")
+        numbers = _numbers(found[name]) if name in found else {}
+        cells = [_cell(numbers.get(key)) for key in (*_RATES, "EPE", "EPE noc")]
+        lines.append(f"| {training.title} | {split} | {' | '.join(cells)} |")
+    lines += ["", "# Published, as far as we could read it", ""]
+    lines += ["| method | data | images | metric | value | source |", "|---|---|---|---|---|---|"]
+    for number, row in enumerate(PUBLISHED, start=1):
+        value = f"{row.value:g} {'%' if row.unit == 'percent' else row.unit}"
+        lines.append(f"| {row.method} | {row.data} | {row.images} | {row.metric} | {value} | [{number}] |")
+    lines.append("")
+    lines += [
+        f"[{number}] {row.source}: {' '.join(row.urls)}\n" for number, row in enumerate(PUBLISHED, start=1)
+    ]
+    lines.append(
+        "DWARF's accuracies stand in its paper (AAAI 2020), whose tables we could not read; none is repeated here."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(pooled: dict[str, Any]) -> dict[str, float]:
+    """Rates in percent and flow's end-point error of an evaluation, as far as it has them."""
+    numbers = {name: 100 * pooled[key]["all"]["rate"] for name, key in _RATES.items() if key in pooled}
+    for name, key in {"EPE": "flow_occ", "EPE noc": "flow_noc"}.items():
+        if key in pooled and pooled[key]["epe"] is not None:
+            numbers[name] = pooled[key]["epe"]
+    return numbers
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,199 @@
+"""Writes the run card of a `lightning fit`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_warn
+
+from flowdistill.errors import UserError
+from flowdistill.tracking.card import RunCard, Status
+from flowdistill.tracking.environment import devices, machine, peak_memory, versions
+from flowdistill.tracking.git import code_state
+from flowdistill.tracking.sections import Best, Code, FileRecord, Part
+from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
+from flowdistill.tracking.stage import now
+from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
+from flowdistill.tracking.weights import weights_of
+from flowdistill.training import BestCheckpoint
+
+
+class RunCardWriter(pl.Callback):
+    """Leaves run_card.json and run_card.md in the trainer's log_dir when training ends.
+
+    Also where it ends by an exception or Ctrl-C; the card then says so. A run that is killed leaves none. Nothing is
+    written without a logger, with fast_dev_run, by other processes than rank 0, or if no step was tried.
+
+    Parts of a resumed run are kept in its checkpoints, so that the last card tells of all.
+
+    Args:
+        command: the command line.
+        config: the parsed config of the run.
+    """
+
+    def __init__(self, command: str, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.command, self.config = command, config
+        self._folder: Path | None = None
+        self._since = 0.0  # of time.monotonic()
+        self._part: Part | None = None
+        self._earlier: list[Part] = []
+        self._metrics: dict[str, float] = {}
+        self._metrics_step: int | None = None
+        self._code: Code = {"commit": None, "dirty": None, "folder": None, "reason": "training did not start"}
+        self._inputs: dict[str, FileRecord] = {}
+        self._splits: dict[str, OpenSplit] = {}
+        self._timer = StepTimer()
+        self._done = False
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._part is None:
+            return {}
+        return {
+            "parts": [*self._earlier, self._current()],
+            "inputs": self._inputs,
+            "metrics": self._metrics,
+            "metrics_step": self._metrics_step,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._earlier = list(state_dict["parts"])
+        self._inputs = dict(state_dict["inputs"])
+        self._metrics = dict(state_dict["metrics"])
+        self._metrics_step = state_dict["metrics_step"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        self._since = time.monotonic()
+        folder = trainer.log_dir  # on all processes: it is broadcast
+        if folder is not None and trainer.loggers:  # none with fast_dev_run
+            self._folder = Path(folder)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What may change while the run goes on is looked at now: the code, and the files that weights come from."""
+        if self._folder is None or not trainer.is_global_zero:
+            return
+        self._code = code_state()
+        if trainer.ckpt_path is None:  # a resumed run reads none of them
+            self._inputs = inputs_of(self.config.get("model") or {})
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begin(trainer)
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        self._timer = StepTimer(WARM_UP_CPU if on_cpu else WARM_UP)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._timer.pause()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._timer.batch_starts(trainer.global_step)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._timer.pause()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        logged = trainer.callback_metrics
+        self._metrics = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
+        self._metrics_step = trainer.global_step
+
+    # After on_train_end, in which Checkpoints writes the very last last.ckpt.
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._part is None:  # resumed, with nothing left to do
+            self._begin(trainer)
+        self._write(trainer, "completed", None)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        if self._part is None:
+            return
+        first_line = str(exception).strip().partition("\n")[0]
+        kind = type(exception).__name__
+        try:
+            self._write(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
+        except (UserError, OSError) as error:
+            # The exception that ends the run is what its user must see.
+            rank_zero_warn(f"no run card was written: {error}")
+
+    def _begin(self, trainer: pl.Trainer) -> None:
+        step = trainer.global_step
+        if self._earlier:  # its checkpoint was written at this step
+            self._earlier[-1]["last_step"] = step
+        self._part = {
+            "folder": None if self._folder is None else str(self._folder),
+            "started": now().isoformat(timespec="seconds"),
+            "resumed_from": None if trainer.ckpt_path is None else str(trainer.ckpt_path),
+            "first_step": step,
+            "last_step": step,
+            "seconds": 0.0,
+            "commit": self._code["commit"],
+            "dirty": self._code["dirty"],
+        }
+        if self._folder is not None and trainer.is_global_zero:
+            self._splits = open_splits(trainer)
+
+    def _current(self) -> Part:
+        assert self._part is not None
+        return {**self._part, "seconds": time.monotonic() - self._since}
+
+    def _write(self, trainer: pl.Trainer, status: Status, reason: str | None) -> None:
+        if self._folder is None or self._done or not trainer.is_global_zero:
+            return
+        self._done = True
+        self._card(trainer, self._folder, status, reason).write(self._folder)
+
+    def _card(self, trainer: pl.Trainer, folder: Path, status: Status, reason: str | None) -> RunCard:
+        current = self._current()
+        current["last_step"] = trainer.global_step
+        parts = [*self._earlier, current]
+        memory = peak_memory(trainer.strategy.root_device)  # before files are hashed
+        callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
+        best = next((callback for callback in callbacks if isinstance(callback, BestCheckpoint)), None)
+        keeper = trainer.checkpoint_callback
+        config = dict(self.config)
+        data = (config.get("data") or {}).get("init_args") or {}
+        return RunCard(
+            name="/".join(folder.parts[-2:]),
+            status=status,
+            reason=reason,
+            command=self.command,
+            started=parts[0]["started"],
+            finished=now().isoformat(timespec="seconds"),
+            wall_time=sum(part["seconds"] for part in parts),
+            code=self._code,
+            versions=versions(),
+            machine=machine(),
+            seeds={"seed_everything": config.get("seed_everything"), "data": data.get("seed")},
+            splits={use: split.section() for use, split in self._splits.items()},
+            inputs=self._inputs,
+            outputs={},
+            weights=weights_of(folder, keeper if isinstance(keeper, ModelCheckpoint) else None, best),
+            metrics=dict(self._metrics),
+            memory=memory,
+            training={
+                "steps": trainer.global_step,
+                "planned_steps": trainer.max_steps if trainer.max_steps >= 0 else None,
+                "parts": parts,
+                "step_time": self._timer.summary(),
+                "metrics_step": self._metrics_step,
+                "best": _best(best),
+                "devices": devices(trainer),
+            },
+            config=config,
+        )
+
+
+def _best(callback: BestCheckpoint | None) -> Best | None:
+    if callback is None or callback.metric is None or callback.value is None:
+        return None
+    return {"metric": callback.metric, "mode": callback.mode, "value": callback.value}

@@ -1,0 +1,60 @@
+"""The commit of the code that runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import flowdistill
+from flowdistill.tracking.sections import Code
+
+# They would lead git away from the folder that it is asked about, as in a hook.
+_MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+
+
+def code_state(package: Path | None = None, working: Path | None = None) -> Code:
+    """Commit of the repository that tracks flowdistill's source; else of the one that the command is started in.
+
+    An installed flowdistill may lie in a virtual environment inside a repository that knows nothing of it, so only a
+    repository that tracks its files counts.
+
+    Args:
+        package: flowdistill's folder; by default the one that was imported.
+        working: by default the current folder.
+    """
+    package = package or Path(flowdistill.__file__).parent
+    working = working or Path.cwd()
+    try:
+        if _git(package, "ls-files", "--error-unmatch", "__init__.py").returncode == 0:
+            return _state(package)
+        return _state(working)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _none(f"git cannot be run: {error}")
+
+
+def _state(folder: Path) -> Code:
+    head = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
+    lines = head.stdout.splitlines()
+    if head.returncode != 0:
+        if "not a git repository" in head.stderr:
+            return _none(f"neither flowdistill's source nor {folder} lies in a git repository")
+        return _none(f"git in {folder}: {head.stderr.strip().partition(chr(10))[0]}")
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if status.returncode != 0:
+        return _none(f"git in {folder}: {status.stderr.strip().partition(chr(10))[0]}")
+    return {"commit": lines[1], "dirty": bool(status.stdout.strip()), "folder": lines[0], "reason": None}
+
+
+def _none(reason: str) -> Code:
+    return {"commit": None, "dirty": None, "folder": None, "reason": reason}
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    # Looking must not write: another git may be at work.
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=30, errors="replace"
+    )

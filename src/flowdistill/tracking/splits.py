@@ -1,0 +1,143 @@
+"""Which samples a run used: every split with the number and the hash of its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+
+from flowdistill.data.splits import SplitEntry
+from flowdistill.tracking.hashes import entries_hash, file_record, text_hash
+from flowdistill.tracking.sections import FileRecord, Source, Split
+
+if TYPE_CHECKING:  # `lightning fit --help` does not wait for the data sets
+    from flowdistill.data import MotionDataModule, MotionDataset
+    from flowdistill.data.views import Source as ViewSource
+
+
+@dataclass(frozen=True)
+class OpenSplit:
+    """The data sets of one loader, not yet hashed: looking is cheap when a run starts, hashing is left to its end.
+
+    `exclude` is read at once, since these files may change while the run goes on.
+    """
+
+    sources: tuple[tuple[MotionDataset, str, int, FileRecord | None], ...]
+    """Dataset, split as the config names it, weight, exclusion list."""
+
+    def section(self) -> Split:
+        """The split as the card holds it."""
+        return combine(
+            [
+                source_section(data.name, data.root, split, data.entries, weight, data.options, exclude)
+                for data, split, weight, exclude in self.sources
+            ]
+        )
+
+
+def open_splits(trainer: pl.Trainer) -> dict[str, OpenSplit]:
+    """`train` and `val` of a trainer whose loaders are made; nothing for a data module that is not ours."""
+    from flowdistill.data import Mixture, MotionDataModule, MotionDataset
+
+    module = getattr(trainer, "datamodule", None)
+    if not isinstance(module, MotionDataModule):
+        return {}
+    view = module.views.get(str(getattr(trainer.lightning_module, "view", None)))
+    if view is None:
+        return {}
+    found: dict[str, OpenSplit] = {}
+    samples = getattr(getattr(trainer.train_dataloader, "dataset", None), "samples", None)
+    if isinstance(samples, Mixture) and view.train_sources is not None:
+        parts = zip(samples.parts, module.complete_sources(view.train_sources), strict=True)
+        found["train"] = OpenSplit(
+            tuple((part.dataset, own.split, part.weight, _exclusion(own)) for part, own in parts)
+        )
+    elif isinstance(samples, MotionDataset):
+        found["train"] = _single(samples, str(view.train_split), module)
+    validation = getattr(trainer.val_dataloaders, "dataset", None)
+    if isinstance(validation, MotionDataset):
+        found["val"] = _single(validation, str(view.val_split), module)
+    return found
+
+
+def source_section(
+    dataset: str,
+    root: str | Path | None,
+    split: str | Path,
+    entries: Iterable[SplitEntry],
+    weight: int = 1,
+    options: Mapping[str, str] | None = None,
+    exclude: FileRecord | None = None,
+) -> Source:
+    """One data set of a split.
+
+    Args:
+        dataset: its name, as in a data config.
+        root: the data folder.
+        split: path of the split file, or the word that stands for one.
+        entries: those that are used: what exclusions and options left.
+        weight: how often each of them counts.
+        options: of the dataset.
+        exclude: the list of samples that were left out.
+    """
+    entries = list(entries)
+    folders = sorted({entry.labels for entry in entries if entry.labels is not None})
+    return {
+        "dataset": dataset,
+        "root": None if root is None else str(root),
+        "split": str(split),
+        "weight": weight,
+        "options": dict(options or {}),
+        "exclude": exclude,
+        "labels": {folder: _made_by(root, folder) for folder in folders},
+        "entries": len(entries),
+        "sha256": entries_hash(entries),
+    }
+
+
+def combine(sources: list[Source]) -> Split:
+    """A split of one source or several."""
+    if len(sources) == 1 and sources[0]["weight"] == 1:
+        total = sources[0]["sha256"]
+    else:
+        lines = [f"{source['dataset']} {source['weight']} {source['sha256']}\n" for source in sources]
+        total = text_hash("".join(lines))
+    entries = sum(source["entries"] * source["weight"] for source in sources)
+    return {"sources": sources, "entries": entries, "sha256": total}
+
+
+def _single(dataset: MotionDataset, split: str, module: MotionDataModule) -> OpenSplit:
+    return OpenSplit(((dataset, split, 1, _exclusion(module)),))
+
+
+def _exclusion(owner: MotionDataModule | ViewSource) -> FileRecord | None:
+    return None if owner.exclude is None else file_record(owner.exclude)
+
+
+def _made_by(root: str | Path | None, folder: str) -> FileRecord | None:
+    from flowdistill.labels.folder import CONFIG
+
+    path = Path(root or ".", folder, CONFIG)
+    return file_record(path) if path.is_file() else None
+
+
+def inputs_of(model: Mapping[str, Any]) -> dict[str, FileRecord]:
+    """The checkpoints that a model's config names: where the weights started (`init_from`), and its teacher's.
+
+    Args:
+        model: the config's `model`: class_path and init_args. Files that are not there are passed over.
+    """
+    found: dict[str, FileRecord] = {}
+
+    def visit(settings: Mapping[str, Any], prefix: str) -> None:
+        for key, value in settings.items():
+            if isinstance(value, Mapping):
+                visit(value.get("init_args") or {}, f"{prefix}{key}.")
+            elif key in ("init_from", "checkpoint") and value is not None and Path(value).is_file():
+                found[f"{prefix}{key}"] = file_record(value)
+
+    visit(model.get("init_args") or {}, "")
+    return found

@@ -1,0 +1,44 @@
+"""The checkpoints that a run left, by their hashes."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from flowdistill.errors import UserError
+from flowdistill.tracking.hashes import file_record
+from flowdistill.tracking.sections import CheckpointRecord
+from flowdistill.training import BestCheckpoint
+
+
+def weights_of(
+    folder: Path, checkpoints: ModelCheckpoint | None, best: BestCheckpoint | None
+) -> dict[str, CheckpointRecord]:
+    """`last` and `best`, as far as there are such files; their paths relative to `folder` if they lie in it.
+
+    Raises:
+        UserError: one of them is damaged, as an interrupt while it is written can leave it.
+    """
+    found: dict[str, CheckpointRecord] = {}
+    if checkpoints is not None and checkpoints.dirpath is not None:
+        name = f"{checkpoints.CHECKPOINT_NAME_LAST}{checkpoints.FILE_EXTENSION}"
+        last = Path(checkpoints.dirpath, name)
+        if last.is_file():
+            found["last"] = _record(last, folder)
+    if best is not None and best.path is not None and best.path.is_file():
+        found["best"] = _record(best.path, folder)
+    return found
+
+
+def _record(path: Path, folder: Path) -> CheckpointRecord:
+    path, folder = path.resolve(), folder.resolve()
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    try:
+        # Mapped, not read: only the step is wanted.
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__})") from error
+    return {**file_record(path), "path": shown.as_posix(), "step": stored.get("global_step")}

@@ -1,0 +1,95 @@
+"""A smoke run that is killed again and again: nothing that is done is redone, nothing half-done is taken for done."""
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowdistill.data import KittiDataset, read_split
+from flowdistill.interop import read_checkpoint
+from flowdistill.recipes.commands import last_checkpoint
+from flowdistill.recipes.reproduce.settings import SMOKE_OUTPUT
+from flowdistill.tracking import read_card
+
+STAGES = ["pretrain", "labels", "px", "evaluate"]
+STEPS = {"pretrain": 200, "px": 100}
+
+
+def start(output: Path) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "flowdistill.cli.flowdistill",
+        "reproduce-kitti",
+        "--smoke",
+        "--output",
+        str(output),
+    ]
+    with (output.parent / "log.txt").open("ab") as log:
+        return subprocess.Popen([*command, "--stages", *STAGES], stdout=log, stderr=log)
+
+
+def step_of(folder: Path) -> int:
+    """Of the last checkpoint; 0 without one."""
+    last = last_checkpoint(folder)
+    return 0 if last is None else int(read_checkpoint(last, "checkpoint")["global_step"])
+
+
+@pytest.mark.slow
+def test_killed_three_times(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    rng = random.Random(2)
+    kept: dict[
+        str, tuple[int, float]
+    ] = {}  # stage -> step of its checkpoint, time of its mark, at the last kill
+    resumed_at: dict[str, list[int]] = {stage: [] for stage in STEPS}
+    for marker in (
+        output / "pretrain" / "version_0",
+        output / "pretrain" / "version_1",
+        output / "px" / "version_0",
+    ):
+        recipe = start(output)
+        while not marker.exists():
+            assert recipe.poll() is None, (tmp_path / "log.txt").read_text()[-2000:]
+            time.sleep(0.1)
+        time.sleep(rng.uniform(8, 20))
+        recipe.send_signal(signal.SIGKILL)
+        recipe.wait()
+        time.sleep(1)
+        for stage in STEPS:
+            done = output / stage / "done.json"
+            if stage in kept and kept[stage][1]:
+                assert done.stat().st_mtime == kept[stage][1], f"{stage} was done and has been redone"
+            elif not done.is_file() and (output / stage).is_dir():
+                resumed_at[stage].append(step_of(output / stage))
+            kept[stage] = (step_of(output / stage), done.stat().st_mtime if done.is_file() else 0)
+    recipe = start(output)
+    assert recipe.wait() == 0, (tmp_path / "log.txt").read_text()[-2000:]
+    for stage, steps in STEPS.items():
+        assert step_of(output / stage) == steps
+        card = read_card(output / "cards" / stage)
+        assert card.status == "completed"
+        assert card.training is not None
+        parts = card.training["parts"]
+        assert parts[0]["first_step"] == 0
+        assert parts[-1]["last_step"] == steps
+        # Every part begins where the checkpoint before it was made, at a step that a kill left behind.
+        for before, after in itertools.pairwise(parts):
+            assert after["first_step"] == before["last_step"]
+            assert after["first_step"] in resumed_at[stage]
+    assert any(resumed_at["pretrain"]), "the kills came before the first checkpoint: nothing was tested"
+    labelled = KittiDataset(
+        str(SMOKE_OUTPUT / "data" / "kitti2015"),
+        read_split("data_splits/kitti_multiview.txt")[::40],
+        "scene_flow",
+        labels=True,
+    )
+    assert all(sample["valid_flow"].any() for sample in (labelled[i] for i in range(len(labelled))))
+    table = json.loads((output / "table.json").read_text())
+    assert set(table) == {"pretrain", "px"}

@@ -1,0 +1,57 @@
+"""The screen of missing data says what is missing, from which archive, and which stages still can run."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flowdistill.errors import UserError
+from flowdistill.recipes.reproduce.needs import check_data, missing, screen
+from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import ORDER
+
+
+def test_nothing_is_missing_where_all_is(settings: Settings) -> None:
+    assert screen(settings, ORDER) is None
+
+
+def test_one_archive_that_is_missing_is_named(settings: Settings) -> None:
+    for path in settings.kitti.rglob("*_00.png"):
+        path.unlink()
+    text = screen(settings, ORDER)
+    assert text is not None
+    assert "data_scene_flow_multiview.zip: gives training/image_2/000000_00.png and 1 more places" in text
+    assert "data_scene_flow.zip" not in text
+    assert "FlyingThings3D" not in text
+    possible = next(line for line in text.splitlines() if line.startswith("With what is there"))
+    assert possible == 'With what is there: STAGES="pretrain gt evaluate submit"'
+    assert screen(settings, ["pretrain", "gt", "evaluate", "submit"]) is None
+
+
+def test_without_things_what_needs_no_pretraining_can_run(settings: Settings) -> None:
+    shutil.rmtree(settings.things)
+    text = screen(settings, ORDER)
+    assert text is not None
+    assert "FlyingThings3D, optical flow: gives optical_flow/TRAIN" in text
+    assert "subset" in text
+    assert 'STAGES="check labels ddflow_photometric ddflow_census ddflow_student evaluate submit"' in text
+
+
+def test_the_subset_will_do(settings: Settings) -> None:
+    shutil.rmtree(settings.things)
+    (settings.data_root / "FlyingThings3D_subset").mkdir()
+    assert settings.things_config == "configs/data/things_subset.yaml"
+    found = missing(settings, ["pretrain"])
+    assert list(found) == ["things_subset"]
+    for path, archive in found["things_subset"]:
+        assert "subset" in archive
+        path.mkdir(parents=True)
+    assert screen(settings, ["pretrain"]) is None
+
+
+def test_an_empty_root_is_one_screen_and_nothing_is_made(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "no", tmp_path / "runs")
+    with pytest.raises(UserError, match="SMOKE=1") as error:
+        check_data(settings, ORDER)
+    assert len(str(error.value).splitlines()) < 24
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,42 @@
+"""The plan: hours are steps that are left times seconds of a step; what is done is known."""
+
+import pytest
+
+from conftest import Commands  # type: ignore[import-not-found]
+from flowdistill.errors import UserError
+from flowdistill.recipes.reproduce.measure import Measured
+from flowdistill.recipes.reproduce.plan import plan_row, table
+from flowdistill.recipes.reproduce.run import reproduce
+from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import ORDER, TRAININGS
+
+STEP = Measured(0.5, 235_000_000, "measured")
+# DWARF and DDFlow, released code.
+STEPS = {
+    "pretrain": 1_200_000, "gt": 50_000, "px": 50_000, "gt_px": 50_000, "final_px": 50_000, "final_gt": 50_000,
+    "ddflow_photometric": 100_000, "ddflow_census": 300_000, "ddflow_student": 300_000,
+}  # fmt: skip
+
+
+def test_published_steps_and_their_hours(settings: Settings) -> None:
+    measured = dict.fromkeys(ORDER, STEP)
+    rows = {stage: plan_row(stage, settings, measured) for stage in ORDER}
+    assert {stage: row.steps for stage, row in rows.items() if stage in TRAININGS} == STEPS
+    assert rows["pretrain"].hours == pytest.approx(1_200_000 * 0.5 / 3600)
+    assert rows["pretrain"].bytes == 470_000_000
+    assert rows["labels"].steps == 4000
+    text = table(list(rows.values()), settings)
+    assert "1,200,000" in text
+    assert f"{sum([*STEPS.values(), 4000]) * 0.5 / 3600:.1f}" in text.splitlines()[-5]
+
+
+def test_steps_that_are_done_are_not_planned_again(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain"])
+    ran.fails_at = "supervision/gt.yaml"
+    with pytest.raises(UserError, match="killed"):
+        reproduce(settings, ["gt"])
+    measured = dict.fromkeys(ORDER, STEP)
+    assert plan_row("pretrain", settings, measured).left == 0
+    row = plan_row("gt", settings, measured)
+    assert (row.state, row.left) == ("at step 20", 49_980)
+    assert plan_row("px", settings, measured).state == "to do"
