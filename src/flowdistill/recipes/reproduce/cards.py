@@ -37,6 +37,11 @@ def keep_training_card(stage: str, settings: Settings) -> None:
     _write(card, settings)
 
 
+def has_card(stage: str, settings: Settings) -> bool:
+    """Whether a stage's card is there."""
+    return (settings.output / "cards" / stage / JSON_NAME).is_file()
+
+
 def write_stage_card(
     stage: str,
     settings: Settings,

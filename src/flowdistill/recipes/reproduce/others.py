@@ -13,7 +13,7 @@ from typing import Any
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import config_arguments, finished, run
 from flowdistill.recipes.reproduce.arguments import predict_arguments
-from flowdistill.recipes.reproduce.cards import write_stage_card
+from flowdistill.recipes.reproduce.cards import has_card, write_stage_card
 from flowdistill.recipes.reproduce.marks import leave, stored
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.stages import SMOKE, SUBMITTED, TRAININGS, Training
@@ -62,9 +62,9 @@ def check(settings: Settings) -> None:
                 "leave the check out, pick the other stages by STAGES="
             )
         counts[name] = dict(kinds)
-    leave(folder / "done.json", inputs, counts)
     metrics = {f"{name}/{kind}": float(n) for name, kinds in counts.items() for kind, n in kinds.items()}
     write_stage_card("check", settings, commands, started, metrics, [])
+    leave(folder / "done.json", inputs, counts)
 
 
 def labels(settings: Settings) -> None:
@@ -90,8 +90,8 @@ def labels(settings: Settings) -> None:
     ]  # fmt: skip
     run(FLOWDISTILL, command)
     found = json.loads(report.read_text())
-    leave(mark, inputs, {"report": str(report)})
     write_stage_card("labels", settings, [command], started, label_numbers(found), [report])
+    leave(mark, inputs, {"report": str(report)})
 
 
 def label_configs(settings: Settings) -> list[str]:
@@ -137,7 +137,7 @@ def evaluate(settings: Settings) -> None:
         metrics |= {
             f"{training.name}/{metric}": 100 * block["all"]["rate"] for metric, block in pooled.items()
         }
-    if commands:
+    if commands or not has_card("evaluate", settings):
         write_stage_card("evaluate", settings, commands, started, metrics, made)
 
 
@@ -194,7 +194,7 @@ def submit(settings: Settings) -> None:
         run(FLOWDISTILL, command)
         leave(mark, inputs, {"archive": str(archive), "sha256": file_record(archive)["sha256"]})
         commands.append(command)
-    if commands:
+    if commands or not has_card("submit", settings):
         write_stage_card("submit", settings, commands, started, {}, made)
 
 
