@@ -1,83 +1,15 @@
-"""A reproduction without its work: commands that leave what the real ones leave, and write down that they ran."""
+"""A reproduction without its work."""
 
-import itertools
-import json
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
-import torch
+from stand_in import Commands
 
-from flowdistill.errors import UserError
 from flowdistill.recipes import commands
 from flowdistill.recipes.reproduce import others
 from flowdistill.recipes.reproduce.needs import probes
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import ORDER
-from flowdistill.tracking import now, stage_card
-
-BLOCK = {"all": {"rate": 0.125}, "epe": 1.5}
-
-
-class Commands:
-    """Stands in for `commands.run`. Where `fails_at` names an argument, the first command with it fails half-way."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-        self.fails_at: str | None = None
-        self.problems: list[dict[str, str]] = []
-
-    def __call__(self, module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) -> int:
-        arguments = list(arguments)
-        self.calls.append(arguments)
-        values = dict(itertools.pairwise(arguments))
-        breaks = self.fails_at is not None and any(self.fails_at in argument for argument in arguments)
-        if arguments[0] == "fit":
-            self._fit(values, 20 if breaks else 40)
-        if breaks:
-            raise UserError("killed")
-        if arguments[:2] == ["data", "check"]:
-            Path(values["--json"]).write_text(json.dumps({"problems": self.problems}))
-        elif arguments[:2] == ["labels", "make"]:
-            report = Path(values["--root"], values["--output"], "report.json")
-            report.parent.mkdir(parents=True, exist_ok=True)
-            report.write_text(json.dumps({"motions": {"flow": {"density": 0.5, "outliers": None}}}))
-        elif arguments[:2] == ["evaluate", "kitti"]:
-            Path(values["--json"]).parent.mkdir(parents=True, exist_ok=True)
-            Path(values["--json"]).write_text(
-                json.dumps({"pooled": {"flow_occ": BLOCK, "disp_0_occ": BLOCK}})
-            )
-        elif arguments[0] == "submit":
-            Path(values["--output"]).write_text("zip")
-        return 0
-
-    def _fit(self, values: dict[str, str], steps: int) -> None:
-        folder = Path(
-            values["--trainer.logger.init_args.save_dir"], values["--trainer.logger.init_args.name"]
-        )
-        version = len(list(folder.glob("version_*")))
-        checkpoint = folder / f"version_{version}" / "checkpoints" / "last.ckpt"
-        checkpoint.parent.mkdir(parents=True)
-        # Other settings give other weights.
-        content = {
-            "global_step": steps,
-            "state_dict": {"w": torch.tensor(float(hash(str(sorted(values.items()))) % 999))},
-        }
-        torch.save(content, checkpoint)
-        stage_card("fit", "lightning fit", now(), seeds={"version": version}).write(checkpoint.parents[1])
-
-    def named(self) -> list[str]:
-        """The calls, short: `fit gt`, `predict gt`, `evaluate kitti`, ..."""
-        names = []
-        for call in self.calls:
-            values = dict(itertools.pairwise(call))
-            if call[0] == "fit":
-                names.append(f"fit {values['--trainer.logger.init_args.name']}")
-            elif call[0] == "predict":
-                names.append(f"predict {Path(values['--prediction.output']).parent.name}")
-            else:
-                names.append(" ".join(call[:2]))
-        return names
 
 
 @pytest.fixture

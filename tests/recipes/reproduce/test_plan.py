@@ -1,8 +1,8 @@
 """The plan: hours are steps that are left times seconds of a step; what is done is known."""
 
 import pytest
+from stand_in import Commands
 
-from conftest import Commands  # type: ignore[import-not-found]
 from flowdistill.errors import UserError
 from flowdistill.recipes.reproduce.measure import Measured
 from flowdistill.recipes.reproduce.plan import plan_row, table

@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from stand_in import Commands
 
-from conftest import Commands  # type: ignore[import-not-found]
 from flowdistill.errors import UserError
 from flowdistill.recipes.reproduce.run import reproduce
 from flowdistill.recipes.reproduce.settings import Settings
