@@ -37,12 +37,14 @@ demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (4
 ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=1 CHECKPOINT=)
 	$(BIN)/flowdistill ablation --seeds $(SEEDS) --jobs $(JOBS) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-# `make` hands empty variables on as nothing at all.
+# 0 and nothing mean no, anything else yes. A smoke run has data of its own: a DATA_ROOT of the environment is not its.
+SMOKES := $(filter-out 0,$(SMOKE))
+ROOT := $(if $(and $(SMOKES),$(filter environment,$(origin DATA_ROOT))),,$(DATA_ROOT))
 reproduce-kitti: $(READY) ## Both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
-	$(BIN)/flowdistill reproduce-kitti $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
+	$(BIN)/flowdistill reproduce-kitti $(if $(ROOT),--data-root "$(ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
 	  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) \
-	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter 1,$(DRY_RUN)),--dry-run) $(if $(filter 1,$(SMOKE)),--smoke) \
-	  --seed $(SEED)
+	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(SMOKES),--smoke) \
+	  $(if $(SEED),--seed $(SEED))
 
 test: $(READY) ## Run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

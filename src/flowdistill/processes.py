@@ -8,6 +8,8 @@ import runpy
 import signal
 import sys
 
+ENDS_WITH_PARENT = "FLOWDISTILL_ENDS_WITH_PARENT"
+"""Set by recipes: `lightning` ends with the process that started it, and so do the ranks that it starts itself."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

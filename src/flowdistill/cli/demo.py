@@ -33,12 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "demo-long", help="pre-train DWARF at its published size on rendered data (45 minutes)"
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs/demo-long"),
-        help="folder for everything (default: %(default)s)",
-    )
+    parser.add_argument("--output", type=Path, help="folder for everything (default: runs/demo-long/seedN)")
     parser.add_argument("--seed", type=int, default=0, help="of the data, the weights and the sampling")
     parser.set_defaults(run=run_long)
 
@@ -60,6 +55,6 @@ def run_distill(options: argparse.Namespace) -> int:
 
 def run_long(options: argparse.Namespace) -> int:
     """Exit code 0 if flow and both disparities lie clearly below the baselines, else 1."""
-    from flowdistill.recipes.demo_long import run_demo_long
+    from flowdistill.recipes.demo_long import OUTPUT, run_demo_long
 
-    return 0 if run_demo_long(options.output, options.seed) else 1
+    return 0 if run_demo_long(options.output or OUTPUT / f"seed{options.seed}", options.seed) else 1

@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
 from flowdistill.tracking.callback import RunCardWriter
-from flowdistill.training import BestCheckpoint
+from flowdistill.training import AtomicCheckpointIO, BestCheckpoint
 
 # What jsonargparse says about the types that it tried, which helps nobody to mend a YAML file.
 _NOISE = re.compile(
@@ -76,6 +77,8 @@ class FlowCLI(LightningCLI):
         self._dump_config()
         card = RunCardWriter(self.command_line, self.config_dump)
         trainer: pl.Trainer = super()._instantiate_trainer(config, [card, *callbacks])
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
 
     def _parse_ckpt_path(self) -> None:

@@ -7,10 +7,13 @@ import os
 
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.errors import UserError
+from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
+    if os.environ.get(ENDS_WITH_PARENT):
+        die_with_parent(os.getppid())
     return report_user_errors(lambda: _run(arguments))
 
 

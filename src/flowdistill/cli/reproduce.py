@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("a smoke run renders its own data: leave DATA_ROOT out")
     default = SMOKE_OUTPUT / f"seed{options.seed}" if options.smoke else Path("runs/reproduce-kitti")
     settings = Settings(
-        data_root=SMOKE_OUTPUT / "data" if options.smoke else Path(options.data_root),
+        data_root=(options.output or SMOKE_OUTPUT) / "data" if options.smoke else Path(options.data_root),
         output=options.output or default,
         seed=options.seed,
         devices=options.devices,

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowdistill.errors import UserError
-from flowdistill.recipes.commands import train
+from flowdistill.recipes.commands import finished, train
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What `commands.train` takes; a run with other settings is made anew.
+    """What `commands.train` takes; a run with other settings is refused.
 
     Attributes:
         folder: of the run.
@@ -32,7 +32,7 @@ class Fit:
 
     def run(self) -> Path:
         """Train, or go on, unless it is done; returns the last checkpoint. Raises UserError if the run fails."""
-        return train(self.folder, self.arguments, replace=True, files=self.files)
+        return train(self.folder, self.arguments, files=self.files, neutral=["--model.init_args.init_from"])
 
     @property
     def log(self) -> Path:
@@ -75,8 +75,9 @@ def _in_background(fit: Fit) -> Path:
     if code != 0:
         raise UserError(f"the run in {fit.folder} ended with code {code}; its message is in {fit.log}")
     print(f"{fit.folder}: done, {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
-    done: dict[str, str] = json.loads((fit.folder / "done.json").read_text())
-    return Path(done["checkpoint"])
+    checkpoint = finished(fit.folder)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def _main(task: str) -> int:

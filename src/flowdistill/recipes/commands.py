@@ -13,12 +13,15 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
+from flowdistill.processes import ENDS_WITH_PARENT
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -47,11 +50,10 @@ def render(data: Path, options: str) -> None:
     write_atomically(done, options.encode())
 
 
-def fit(folder: Path, config: str, data: Path, seed: int, options: Sequence[str] = ()) -> Path:
-    """`lightning fit` of a demo's config on rendered data; a run with other settings is made anew.
-
-    As `train` otherwise.
-    """
+def fit(
+    folder: Path, config: str, data: Path, seed: int, options: Sequence[str] = (), replace: bool = True
+) -> Path:
+    """As `train`, of a demo's config on rendered data; runs of other settings are replaced by default."""
     arguments = [
         *config_arguments([config, DATA_CONFIG, TRAINER_CONFIG]),
         "--data.init_args.root", str(data),
@@ -59,32 +61,41 @@ def fit(folder: Path, config: str, data: Path, seed: int, options: Sequence[str]
         "--seed_everything", str(seed),
         *options,
     ]  # fmt: skip
-    return train(folder, arguments, replace=True)
+    return train(folder, arguments, replace)
 
 
-def train(folder: Path, arguments: Sequence[str], replace: bool = False, files: Sequence[Path] = ()) -> Path:
+def train(
+    folder: Path,
+    arguments: Sequence[str],
+    replace: bool = False,
+    files: Sequence[Path] = (),
+    neutral: Collection[str] = (),
+) -> Path:
     """`lightning fit` with these arguments; runs lie in `folder`; returns the last checkpoint.
 
     A run that is done is not repeated; one that was broken off goes on from its last checkpoint.
 
     Args:
         folder: of the runs.
-        arguments: of `lightning fit`. The texts of the --config files among them count as settings.
+        arguments: of `lightning fit`. What the --config files among them say counts as settings.
         replace: a run with other settings is deleted and made anew; else it is an error.
         files: whose contents count as settings, such as checkpoints that the arguments name.
+        neutral: options whose values do not count as settings.
 
     Raises:
         UserError: other settings than the run in `folder` had, or the run failed.
     """
     settings = {
-        "arguments": list(arguments),
-        "configs": {path: Path(path).read_text() for path in _configs(arguments)},
-        "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        "arguments": list(_without_values(arguments, neutral)),
+        "configs": {path: _content(path) for path in _configs(arguments)},
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
+    settings = json.loads(json.dumps(settings))  # as it is read back: keys of YAML that are numbers become text
     started = folder / "started.json"
-    before = _read(started)
-    if before != settings and folder.exists() and any(folder.iterdir()):
-        if not replace:
+    before = read_json(started)
+    if before != settings and _holds_something(folder):
+        # Nothing is lost where nothing was trained.
+        if not replace and (before is None or last_checkpoint(folder) is not None):
             raise UserError(_changed(folder, before, settings))
         shutil.rmtree(folder)
     elif (checkpoint := finished(folder)) is not None:
@@ -96,7 +107,8 @@ def train(folder: Path, arguments: Sequence[str], replace: bool = False, files: 
     last = last_checkpoint(folder)
     if last is None:
         raise UserError(f"the run left no checkpoint in {folder}: its trainer needs the callback Checkpoints")
-    write_atomically(folder / "done.json", json.dumps({"checkpoint": str(last)}).encode())
+    mark = {"checkpoint": str(last.relative_to(folder))}
+    write_atomically(folder / "done.json", json.dumps(mark).encode())
     return last
 
 
@@ -138,7 +150,7 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
     print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
     # One thread: frames this small gain nothing from a second one, and threads that wait for each other on a busy
     # machine make a step up to ten times slower.
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
     code = subprocess.run(command, check=False, env=environment).returncode
     if code not in allowed:
@@ -148,8 +160,8 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
 
 def finished(folder: Path) -> Path | None:
     """The last checkpoint of a training that is done."""
-    done = _read(folder / "done.json")
-    checkpoint = None if done is None else Path(done["checkpoint"])
+    done = read_json(folder / "done.json")
+    checkpoint = None if done is None else folder / done["checkpoint"]
     return checkpoint if checkpoint is not None and checkpoint.is_file() else None
 
 
@@ -163,10 +175,36 @@ def _configs(arguments: Sequence[str]) -> list[str]:
     return [value for key, value in itertools.pairwise(arguments) if key == "--config"]
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _content(path: str) -> Any:
+    """What a YAML file says; a changed comment is no change."""
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+
+
+def _without_values(arguments: Sequence[str], neutral: Collection[str]) -> Iterator[str]:
+    after_neutral = False
+    for word in arguments:
+        if not after_neutral:
+            yield word
+        after_neutral = word in neutral
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is anything but what a kill leaves of a file that was being written."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A file that a recipe wrote; None without one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     if not path.is_file():
         return None
-    stored: dict[str, Any] = json.loads(path.read_text())
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it, and start again") from error
     return stored
 
 

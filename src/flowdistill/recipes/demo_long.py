@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 
 from flowdistill.errors import UserError
-from flowdistill.recipes.commands import check_folder, fit, predict, render
+from flowdistill.formats import write_atomically
+from flowdistill.recipes.commands import check_folder, finished, fit, predict, render
 from flowdistill.recipes.demo_long_report import report
 
 RENDERING = "--scenes 1024 --frames 3 --size 64x128 --layout kitti2015"
 CONFIG = "configs/demo/long.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_long_train.txt", "data_splits/rendered_long_val.txt"
-OUTPUT = Path("runs/demo-long")
+OUTPUT = Path("runs/demo-long")  # a folder a seed
 RUN = "run"
 
 
@@ -39,7 +40,7 @@ def run_demo_long(output: Path, seed: int) -> bool:
         "--data.init_args.num_workers", "1",
     ]  # fmt: skip
     options = ["--data.init_args.batch_size", "4", *splits]
-    checkpoint = fit(output / RUN, CONFIG, data, seed, options)
+    checkpoint = fit(output / RUN, CONFIG, data, seed, options, replace=False)
     predict(CONFIG, data, checkpoint, output / "predictions", splits)
     print("comparing with baselines ...", flush=True)
     goals = report(output, data, output / RUN, TRAIN_SPLIT, VAL_SPLIT)
@@ -51,19 +52,18 @@ def run_demo_long(output: Path, seed: int) -> bool:
     )
     print(f"checkpoint: {checkpoint}")
     print(f"the demo took {(time.monotonic() - started) / 60:.1f} minutes")
-    (output / "goals.json").write_text(json.dumps([vars(goal) for goal in goals], indent=2))
+    write_atomically(output / "goals.json", json.dumps([vars(goal) for goal in goals], indent=2).encode())
     return all(goal.reached for goal in goals)
 
 
-def trained_checkpoint(output: Path = OUTPUT) -> Path:
+def trained_checkpoint(output: Path = OUTPUT / "seed0") -> Path:
     """The checkpoint that a finished demo left in `output`.
 
     Raises:
         UserError: there is none, or its run is not finished.
     """
-    done = output / RUN / "done.json"
-    path = Path(json.loads(done.read_text())["checkpoint"]) if done.is_file() else None
-    if path is None or not path.is_file():
+    path = finished(output / RUN)
+    if path is None:
         raise UserError(
             f"{output / RUN} holds no finished run: run `make demo-long` first (about 45 minutes; started again, it "
             "goes on where it stopped), or name a checkpoint of DWARF with --checkpoint"

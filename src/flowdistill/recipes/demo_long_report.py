@@ -42,8 +42,8 @@ def report(output: Path, data: Path, run: Path, train_split: str, val_split: str
         DWARF: partial(read_motion, output / "predictions"),
     }
     rows = {method: score(val, predict) for method, predict in methods.items()}
-    (output / "table.json").write_text(json.dumps(rows, indent=2))
-    (output / "table.md").write_text(markdown(rows))
+    write_atomically(output / "table.json", json.dumps(rows, indent=2).encode())
+    write_atomically(output / "table.md", markdown(rows).encode())
     write_atomically(output / "curve.png", _curve(run, rows))
     write_image(output / "overview.png", overview(val, output / "predictions"))
     return goals(rows)

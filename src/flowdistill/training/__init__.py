@@ -1,5 +1,6 @@
 """The LightningModules: they wire networks, losses and metrics together."""
 
+from flowdistill.training.atomic_io import AtomicCheckpointIO
 from flowdistill.training.checkpoints import BestCheckpoint, Checkpoints
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
@@ -13,6 +14,7 @@ from flowdistill.training.teachers import (
 )
 
 __all__ = [
+    "AtomicCheckpointIO",
     "AverageTeacher",
     "BestCheckpoint",
     "BlindRunError",

@@ -20,6 +20,7 @@ class Commands:
         self.calls: list[list[str]] = []
         self.fails_at: str | None = None
         self.problems: list[dict[str, str]] = []
+        self.cards = True
 
     def __call__(self, module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) -> int:
         arguments = list(arguments)
@@ -34,8 +35,13 @@ class Commands:
             Path(values["--json"]).write_text(json.dumps({"problems": self.problems}))
         elif arguments[:2] == ["labels", "make"]:
             report = Path(values["--root"], values["--output"], "report.json")
-            report.parent.mkdir(parents=True, exist_ok=True)
-            report.write_text(json.dumps({"motions": {"flow": {"density": 0.5, "outliers": None}}}))
+            for motion in ("flow", "disp_0", "disp_1"):
+                (report.parent / "left" / motion).mkdir(parents=True, exist_ok=True)
+                for id_ in ("000000_00", "000199_19"):
+                    (report.parent / "left" / motion / f"{id_}.png").touch()
+            (report.parent / "labels.yaml").write_text("keep: 0.5")
+            content = {"settings": {}, "motions": {"flow": {"density": 0.5, "outliers": None}}}
+            report.write_text(json.dumps(content))
         elif arguments[:2] == ["evaluate", "kitti"]:
             Path(values["--json"]).parent.mkdir(parents=True, exist_ok=True)
             Path(values["--json"]).write_text(
@@ -58,7 +64,8 @@ class Commands:
             "state_dict": {"w": torch.tensor(float(hash(str(sorted(values.items()))) % 999))},
         }
         torch.save(content, checkpoint)
-        stage_card("fit", "lightning fit", now(), seeds={"version": version}).write(checkpoint.parents[1])
+        if self.cards:
+            stage_card("fit", "lightning fit", now(), seeds={"version": version}).write(checkpoint.parents[1])
 
     def named(self) -> list[str]:
         """The calls, short: `fit gt`, `predict gt`, `evaluate kitti`, ..."""

@@ -1,6 +1,7 @@
 """Stages are done once, in order; what was broken off goes on; what it is made from decides whether it is the same."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 from hashlib import sha256
@@ -10,6 +11,7 @@ import pytest
 from stand_in import Commands
 
 from flowdistill.errors import UserError
+from flowdistill.recipes.commands import last_checkpoint
 from flowdistill.recipes.reproduce.run import reproduce
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import ORDER, TRAININGS
@@ -61,6 +63,13 @@ def test_all_stages_once_in_order_and_from_the_right_weights(ran: Commands, sett
         == sha256(archive.read_bytes()).hexdigest()
     )
     assert cards["evaluate"].metrics["gt/disp_0_occ"] == 12.5
+    last = last_checkpoint(settings.folder("final_gt"))
+    assert last is not None
+    digest = sha256(last.read_bytes()).hexdigest()
+    assert (
+        cards["final_gt"].weights["last"]["sha256"] == cards["submit"].inputs["final_gt"]["sha256"] == digest
+    )
+    assert cards["labels"].splits["labelled"]["entries"] == 4000
     assert cards["labels"].metrics == {"flow/density": 50.0}
     before = len(ran.calls)
     reproduce(settings, ORDER)
@@ -96,8 +105,106 @@ def test_a_stage_whose_start_changed_is_refused(ran: Commands, settings: Setting
     shutil.rmtree(settings.folder("pretrain"))
     other = dataclasses.replace(settings, seed=5)
     reproduce(other, ["pretrain"])
-    with pytest.raises(UserError, match=r"pretrain/version_0/checkpoints/last.ckpt has changed"):
+    with pytest.raises(UserError, match=r"last\.ckpt has changed"):
         reproduce(other, ["gt"])
+
+
+@pytest.mark.parametrize("stage", ["gt", "final_gt", "ddflow_student"])
+def test_a_stage_never_starts_from_random_weights_instead(
+    ran: Commands, settings: Settings, stage: str
+) -> None:
+    reproduce(settings, ORDER)
+    start = TRAININGS[stage].start
+    assert start is not None
+    shutil.rmtree(settings.folder(stage))
+    (settings.folder(start) / "version_0" / "checkpoints" / "last.ckpt").unlink()
+    ran.calls.clear()
+    with pytest.raises(UserError, match=f"{stage} needs {start}"):
+        reproduce(settings, [stage])
+    assert not ran.calls
+
+
+def test_a_moved_output_is_the_same(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain", "gt"])
+    moved = dataclasses.replace(settings, output=settings.output.with_name("moved"))
+    settings.output.rename(moved.output)
+    ran.calls.clear()
+    reproduce(moved, ["pretrain", "gt", "labels", "px"])
+    assert ran.named() == ["labels make", "fit px"]
+    assert start_of(ran.calls[-1]) == "pretrain"
+    assert "moved" in " ".join(ran.calls[-1])
+
+
+def test_other_devices_do_not_make_another_training(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain"])
+    ran.calls.clear()
+    reproduce(dataclasses.replace(settings, devices=2), ["pretrain", "gt"])
+    assert ran.named() == ["fit gt"]
+    values = dict(itertools.pairwise(ran.calls[0]))
+    assert (values["--trainer.devices"], values["--data.init_args.batch_size"]) == ("2", "2")
+
+
+def test_labels_of_ones_own_will_do_and_labels_that_are_gone_are_missed(
+    ran: Commands, settings: Settings
+) -> None:
+    own = settings.kitti / "proxy"
+    for motion in ("flow", "disp_0", "disp_1"):
+        (own / "left" / motion).mkdir(parents=True)
+        for id_ in ("000000_00", "000199_19"):
+            (own / "left" / motion / f"{id_}.png").touch()
+    reproduce(settings, ["pretrain", "px"])
+    assert ran.named() == ["fit pretrain", "fit px"]
+    shutil.rmtree(own)
+    with pytest.raises(UserError, match=r"final_px needs labels, which is not done: .*labels of your own"):
+        reproduce(settings, ["final_px"])
+
+
+def test_other_labels_are_another_training(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain", "labels", "px", "gt"])
+    (settings.kitti / "proxy" / "labels.yaml").write_text("keep: 0.9")
+    with pytest.raises(UserError, match=r"labels\.yaml has changed"):
+        reproduce(settings, ["px"])
+    reproduce(settings, ["gt"])
+
+
+def test_the_table_shows_no_network_that_is_gone(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain", "gt", "evaluate"])
+    assert set(json.loads((settings.output / "table.json").read_text())) == {"pretrain", "gt"}
+    shutil.rmtree(settings.folder("gt"))
+    other = dataclasses.replace(settings, seed=7)
+    reproduce(other, ["gt"])
+    assert set(json.loads((settings.output / "table.json").read_text())) == {"pretrain"}
+    reproduce(other, ["evaluate"])
+    assert set(json.loads((settings.output / "table.json").read_text())) == {"pretrain", "gt"}
+
+
+def test_a_run_killed_before_its_card_gets_one_with_its_weights(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["pretrain"])
+    folder = settings.folder("pretrain")
+    (folder / "done.json").unlink()
+    (folder / "version_0" / "run_card.json").unlink()
+    ran.cards = False
+    reproduce(settings, ["pretrain"])
+    card = read_card(settings.output / "cards" / "pretrain")
+    last = last_checkpoint(folder)
+    assert last is not None
+    assert card.weights["last"]["sha256"] == sha256(last.read_bytes()).hexdigest()
+    assert card.reason is not None
+    assert "killed" in card.reason
+
+
+@pytest.mark.parametrize("mark", ["pretrain/done.json", "check/done.json", "evaluate/gt/result.json"])
+def test_a_damaged_mark_is_named(ran: Commands, settings: Settings, mark: str) -> None:
+    reproduce(settings, ORDER)
+    (settings.output / mark).write_text("{")
+    with pytest.raises(UserError, match=f"{mark} is damaged .* delete it"):
+        reproduce(settings, ORDER)
+
+
+def test_an_output_that_cannot_be_is_said(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"OUTPUT=.*file/runs"):
+        reproduce(dataclasses.replace(settings, output=tmp_path / "file" / "runs"), ["pretrain"])
 
 
 def test_a_stage_needs_what_it_starts_from(ran: Commands, settings: Settings) -> None:
@@ -160,13 +267,16 @@ def test_other_machines_only_train(
 
     def join(folder: Path, arguments: list[str]) -> None:
         second.extend(arguments)
-        (folder / "done.json").write_bytes(done)
+        mark.write_bytes(done)
 
     reproduce(both, ["check", "pretrain"])
     first = ran.calls[-1]
     mark = settings.folder("pretrain") / "done.json"
     done = mark.read_bytes()
     mark.unlink()
+    begun = settings.folder("pretrain") / ".begun"
+    assert not begun.exists()
+    begun.touch()  # the first machine trains again
     monkeypatch.setenv("NODE_RANK", "1")
     monkeypatch.setattr("flowdistill.recipes.reproduce.nodes.fit_or_resume", join)
     ran.calls.clear()

@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowdistill.recipes.commands import config_arguments
+from flowdistill.errors import UserError
+from flowdistill.recipes.commands import config_arguments, finished
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training
+
+#: How the same training is computed: on what, and where the weights it starts from lie (their content counts).
+NEUTRAL = (
+    "--trainer.devices",
+    "--trainer.num_nodes",
+    "--data.init_args.batch_size",
+    "--model.init_args.init_from",
+    "--model.init_args.teacher.init_args.checkpoint",
+)
+
+
+def start_of(training: Training, settings: Settings) -> Path | None:
+    """The checkpoint that a training starts from; None if it starts from nothing.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if training.start is None:
+        return None
+    checkpoint = finished(settings.folder(training.start))
+    if checkpoint is None:
+        raise UserError(
+            f"{training.name} starts from the weights of {training.start}, and {settings.folder(training.start)} holds "
+            f'no finished run: STAGES="{training.start} {training.name}"'
+        )
+    return checkpoint
 
 
 def configs(training: Training, settings: Settings) -> list[str]:

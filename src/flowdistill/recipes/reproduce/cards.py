@@ -7,39 +7,51 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from flowdistill.data import read_split
 from flowdistill.errors import UserError
+from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.reproduce.settings import Settings
-from flowdistill.tracking import JSON_NAME, RunCard, read_card, stage_card
+from flowdistill.tracking import (
+    JSON_NAME,
+    RunCard,
+    combine,
+    file_record,
+    now,
+    read_card,
+    source_section,
+    stage_card,
+)
+from flowdistill.tracking.sections import CheckpointRecord, Split
 
 
-def newest_training_card(folder: Path) -> RunCard:
-    """The card that the last `lightning fit` in `folder` left.
-
-    Raises:
-        UserError: there is none.
-    """
-    cards = sorted(
+def training_cards(folder: Path) -> list[RunCard]:
+    """The cards that the parts of a training left in `folder`, the newest last."""
+    paths = sorted(
         folder.glob(f"version_*/{JSON_NAME}"), key=lambda path: int(path.parent.name.partition("_")[2])
     )
-    if not cards:
-        raise UserError(
-            f"no training in {folder} left a run card: it was killed at its very end; start again"
-        )
-    # A run that was killed between its last checkpoint and its mark is resumed with nothing to do and has no weights.
-    read = [read_card(path) for path in cards]
-    return next((card for card in reversed(read) if card.weights), read[-1])
+    return [read_card(path) for path in paths]
 
 
-def keep_training_card(stage: str, settings: Settings) -> None:
-    """Put a training's newest card where all cards are."""
-    card = dataclasses.replace(newest_training_card(settings.folder(stage)), name=stage)
+def keep_training_card(stage: str, settings: Settings, checkpoint: Path) -> None:
+    """Put a training's card where all cards are, with the weights that it ended with.
+
+    A run that was killed between its last checkpoint and its card is resumed with nothing to do: then the card of that
+    part says little, and the one before it, if there is one, more.
+    """
+    content = file_record(checkpoint)
+    step = int(read_checkpoint(checkpoint, "the last checkpoint")["global_step"])
+    weights: dict[str, CheckpointRecord] = {"last": {**content, "step": step}}
+    found = [card for card in training_cards(settings.folder(stage)) if card.status == "completed"]
+    whole = [card for card in found if card.weights]
+    if whole or found:
+        card = (whole or found)[-1]
+        card = dataclasses.replace(card, name=stage, weights={**card.weights, **weights})
+    else:
+        reason = "the run was killed after its last step and before its card was written"
+        card = dataclasses.replace(stage_card(stage, "lightning fit", now(), reason=reason), weights=weights)
     _write(card, settings)
-
-
-def has_card(stage: str, settings: Settings) -> bool:
-    """Whether a stage's card is there."""
-    return (settings.output / "cards" / stage / JSON_NAME).is_file()
 
 
 def write_stage_card(
@@ -49,13 +61,34 @@ def write_stage_card(
     started: datetime,
     metrics: Mapping[str, float],
     made: Sequence[Path],
+    inputs: Mapping[str, Path] | None = None,
+    config: Mapping[str, Any] | None = None,
+    splits: Mapping[str, Split] | None = None,
 ) -> None:
-    """The card of a stage that is no training: what it ran, found and made."""
+    """The card of a stage that is no training: what it ran, from what, what it found and made."""
     outputs = {str(path.relative_to(path.parents[1])): path for path in made}
     lines = "\n".join(shlex.join(command) for command in commands)
-    _write(
-        stage_card(stage, lines, started, metrics, outputs=outputs, seeds={"seed": settings.seed}), settings
-    )
+    seeds = {"seed": settings.seed}
+    card = stage_card(stage, lines, started, metrics, inputs, outputs, config, splits, seeds)
+    _write(card, settings)
+
+
+def kitti_split(settings: Settings, split: str) -> Split:
+    """A split of KITTI's as a card holds it."""
+    return combine([source_section("kitti2015", str(settings.kitti), split, read_split(split))])
+
+
+def has_card(stage: str, settings: Settings) -> bool:
+    """Whether a stage's card is there."""
+    return (settings.output / "cards" / stage / JSON_NAME).is_file()
+
+
+def median_step(card: RunCard) -> float:
+    """Median seconds of a training step. Raises UserError if too few steps were timed."""
+    median = None if card.training is None else card.training["step_time"]["median"]
+    if median is None:
+        raise UserError(f"{card.name}: too few steps were timed")
+    return median
 
 
 def _write(card: RunCard, settings: Settings) -> None:

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowdistill.errors import UserError
+
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder; wait, and say so, while another process does.
 
     The kernel lets go of the lock with the process, however that ends.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -22,3 +27,14 @@ def alone_in(folder: Path) -> Iterator[None]:
             print(f"another process works in {folder}; waiting for it to end ...", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that can be written to. Raises UserError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise UserError(
+            f"OUTPUT={folder}: the folder cannot be made or written to ({error.strerror})"
+        ) from error

@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from flowdistill.formats import write_atomically
+from flowdistill.recipes.commands import read_json
 
 
-def stored(mark: Path, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """The result behind a mark, if it is there and was made from the same inputs."""
-    if not mark.is_file():
+def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
+    """The commands that did it, if the mark is there and was made from the same inputs.
+
+    Raises:
+        UserError: the mark is damaged.
+    """
+    content = read_json(mark)
+    if content is None or content.get("inputs") != inputs:
         return None
-    content = json.loads(mark.read_text())
-    if content.get("inputs") != inputs:
-        return None
-    result: dict[str, Any] = content["result"]
-    return result
+    commands: list[list[str]] = content["commands"]
+    return commands
 
 
-def leave(mark: Path, inputs: dict[str, Any], result: dict[str, Any]) -> None:
+def leave(mark: Path, inputs: dict[str, Any], commands: list[list[str]]) -> None:
     """Leave a mark."""
     mark.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(mark, json.dumps({"inputs": inputs, "result": result}, indent=1).encode())
+    write_atomically(mark, json.dumps({"inputs": inputs, "commands": commands}, indent=1).encode())

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+
 from flowdistill.formats import write_atomically
 from flowdistill.recipes.commands import config_arguments, last_checkpoint, render, run
 from flowdistill.recipes.reproduce.arguments import configs, fit_arguments
-from flowdistill.recipes.reproduce.cards import newest_training_card
+from flowdistill.recipes.reproduce.cards import median_step, training_cards
 from flowdistill.recipes.reproduce.others import FLOWDISTILL, LIGHTNING, label_configs
 from flowdistill.recipes.reproduce.settings import PROXY, PUBLISHED_BATCH, Settings
 from flowdistill.recipes.reproduce.stages import Training
-from flowdistill.tracking import RunCard
 
 # The first of them warm up and are left out by the run card. A CPU takes seconds a step, a GPU fractions of one.
 _STEPS = {"cpu": 6, "gpu": 60}
-_LABELLED = 4
+_LABELLED = 14
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     size = "72x144" if settings.smoke else {"things": "540x960", "kitti2015": "375x1242"}[layout]
     data = settings.output / "plan" / f"{layout}_{size}"
     data.parent.mkdir(parents=True, exist_ok=True)
-    render(data, f"--scenes 4 --frames 2 --size {size} --layout {layout} --seed 0")
+    render(data, f"--scenes {_LABELLED} --frames 2 --size {size} --layout {layout} --seed 0")
     splits = ("scan:TRAIN", "scan:TEST") if layout == "things" else ("scan", "scan")
     arguments = fit_arguments(training, replace(here, devices=1, nodes=1), None)
     run(LIGHTNING, [
@@ -66,17 +69,17 @@ def measure_training(training: Training, settings: Settings) -> Measured:
         "--trainer.logger.init_args.save_dir", str(folder),
         "--trainer.logger.init_args.name", "run",
     ])  # fmt: skip
-    card = newest_training_card(folder / "run")
+    card = training_cards(folder / "run")[-1]
     checkpoint = last_checkpoint(folder / "run")
     assert checkpoint is not None
     scale = settings.batch_size if share else 1
     return _keep(
-        folder, Measured(_median(card) * scale, checkpoint.stat().st_size, f"measured{share}"), checkpoint
+        folder, Measured(median_step(card) * scale, checkpoint.stat().st_size, f"measured{share}"), checkpoint
     )
 
 
 def measure_labels(settings: Settings) -> Measured:
-    """Time the labels of a few rendered frames, start of the program included; kept in OUTPUT/plan."""
+    """Time the labels of a few rendered frames; kept in OUTPUT/plan."""
     chosen = label_configs(settings)
     folder = settings.output / "plan" / f"labels_{_key({path: Path(path).read_text() for path in chosen})}"
     stored = _stored(folder)
@@ -86,20 +89,32 @@ def measure_labels(settings: Settings) -> Measured:
     data = settings.output / "plan" / f"kitti2015_{size}"
     data.parent.mkdir(parents=True, exist_ok=True)
     render(data, f"--scenes {_LABELLED} --frames 2 --size {size} --layout kitti2015 --seed 0")
-    started = time.monotonic()
-    run(FLOWDISTILL, [
-        "labels", "make", *config_arguments(chosen), "--root", str(data), "--split", "scan", "--output", PROXY,
-    ])  # fmt: skip
-    seconds = (time.monotonic() - started) / _LABELLED
-    size_on_disk = sum(file.stat().st_size for file in (data / PROXY).rglob("*") if file.is_file())
+    few, all_ = data.parent / "few.txt", data.parent / "all.txt"
+    ids = [f"{scene:06d}_00" for scene in range(_LABELLED)]
+    write_atomically(few, "\n".join(ids[:2]).encode())
+    write_atomically(all_, "\n".join(ids).encode())
     cores = os.cpu_count() or 1
-    return _keep(
-        folder, Measured(seconds / cores, size_on_disk // _LABELLED, f"measured, on {cores} cores"), None
-    )
+    seconds = []
+    for split in (few, all_):
+        output = f"{PROXY}_{split.stem}"
+        shutil.rmtree(data / output, ignore_errors=True)
+        started = time.monotonic()
+        run(FLOWDISTILL, [
+            "labels", "make", *config_arguments(chosen), "--root", str(data), "--split", str(split),
+            "--output", output, "--workers", str(min(cores, _LABELLED)),
+        ])  # fmt: skip
+        seconds.append(time.monotonic() - started)
+    # The difference leaves out the start of the program.
+    one = max(seconds[1] - seconds[0], 0.0) / (_LABELLED - 2)
+    size_on_disk = sum(file.stat().st_size for file in (data / f"{PROXY}_all").rglob("*") if file.is_file())
+    return _keep(folder, Measured(one, size_on_disk // _LABELLED, f"measured, on {cores} cores"), None)
 
 
 def _key(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    """Of what was measured, and where."""
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    here = [platform.node(), os.cpu_count(), gpus]
+    return hashlib.sha256(json.dumps([*parts, here]).encode()).hexdigest()[:12]
 
 
 def _stored(folder: Path) -> Measured | None:
@@ -115,10 +130,3 @@ def _keep(folder: Path, measured: Measured, checkpoint: Path | None) -> Measured
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "measured.json", json.dumps(asdict(measured)).encode())
     return measured
-
-
-def _median(card: RunCard) -> float:
-    assert card.training is not None
-    median = card.training["step_time"]["median"]
-    assert median is not None
-    return median

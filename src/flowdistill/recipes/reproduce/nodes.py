@@ -1,21 +1,24 @@
 """Several machines: the first runs every stage, the others take part in the trainings.
 
-The same command is started on each machine, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0, 1, ...) set, and an output
-folder that all share. SLURM and torchrun set such variables themselves.
+The same command is started on each machine, on the first one first, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0, 1,
+...) set, and an output folder that all share.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import finished, fit_or_resume
-from flowdistill.recipes.reproduce.arguments import fit_arguments
+from flowdistill.recipes.reproduce.arguments import fit_arguments, start_of
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS
 
+BEGUN = ".begun"
 _POLL = 2.0  # seconds
 
 
@@ -50,19 +53,33 @@ def take_part(settings: Settings, stages: Sequence[str]) -> None:
         if stage not in TRAININGS or finished(settings.folder(stage)) is not None:
             continue
         training = TRAININGS[stage]
-        if training.start is not None:
-            _wait(training.start, settings)
-        # The first machine writes this file right before it starts the training.
-        begun = settings.folder(stage) / "started.json"
+        begun = settings.folder(stage) / BEGUN
         print(f"waiting for the first machine to begin {stage} ...", flush=True)
         while not begun.is_file():
             time.sleep(_POLL)
-        start = None if training.start is None else finished(settings.folder(training.start))
+        start = start_of(training, settings)
         fit_or_resume(settings.folder(stage), fit_arguments(training, settings, start))
-        _wait(stage, settings)
+        print(f"waiting for the first machine to end {stage} ...", flush=True)
+        while finished(settings.folder(stage)) is None:
+            time.sleep(_POLL)
 
 
-def _wait(stage: str, settings: Settings) -> None:
-    print(f"waiting for the first machine to end {stage} ...", flush=True)
-    while finished(settings.folder(stage)) is None:
-        time.sleep(_POLL)
+@contextmanager
+def open_to_others(folder: Path, settings: Settings) -> Iterator[None]:
+    """On the first machine, around a training: tell the others that it begins."""
+    if settings.nodes == 1:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = folder / BEGUN
+    begun.touch()
+    try:
+        yield
+    finally:
+        begun.unlink(missing_ok=True)
+
+
+def close_all(settings: Settings) -> None:
+    """On the first machine, at its start: take back what a killed one left."""
+    for begun in settings.output.glob(f"*/{BEGUN}"):
+        begun.unlink(missing_ok=True)

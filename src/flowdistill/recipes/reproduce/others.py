@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flowdistill.data import read_split
 from flowdistill.errors import UserError
-from flowdistill.recipes.commands import config_arguments, finished, run
+from flowdistill.recipes.commands import config_arguments, finished, read_json, run
 from flowdistill.recipes.reproduce.arguments import predict_arguments
-from flowdistill.recipes.reproduce.cards import has_card, write_stage_card
+from flowdistill.recipes.reproduce.cards import has_card, kitti_split, write_stage_card
 from flowdistill.recipes.reproduce.marks import leave, stored
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.stages import SMOKE, SUBMITTED, TRAININGS, Training
@@ -35,7 +34,7 @@ def run_other(stage: str, settings: Settings) -> None:
 
 
 def check(settings: Settings) -> None:
-    """Open every file of the data sets that are there. NaN in FlyingThings3D is no more than noted."""
+    """Open every file of the data sets that are there. What FlyingThings3D is known for is no more than noted."""
     folder = settings.folder("check")
     parts = {"kitti": ("configs/data/kitti.yaml", settings.kitti)}
     if settings.things.is_dir():
@@ -47,14 +46,18 @@ def check(settings: Settings) -> None:
         print(f"done before: {folder}")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    started, counts, commands = now(), {}, []
+    started, counts, commands, reports = now(), {}, [], []
     for name, (config, root) in parts.items():
         report = folder / f"{name}.json"
         report.unlink(missing_ok=True)
         command = ["data", "check", "--config", config, "--root", str(root), "--json", str(report)]
         commands.append(command)
+        reports.append(report)
         run(FLOWDISTILL, command, allowed=(0, 1))
-        kinds = Counter(problem["kind"] for problem in json.loads(report.read_text())["problems"])
+        content = read_json(report)
+        if content is None:
+            raise UserError(f"`flowdistill data check` of {root} broke off; its message is above")
+        kinds = Counter(problem["kind"] for problem in content["problems"])
         harmless = HARMLESS if name == "things" else set()
         if bad := sum(count for kind, count in kinds.items() if kind not in harmless):
             raise UserError(
@@ -63,40 +66,61 @@ def check(settings: Settings) -> None:
             )
         counts[name] = dict(kinds)
     metrics = {f"{name}/{kind}": float(n) for name, kinds in counts.items() for kind, n in kinds.items()}
-    write_stage_card("check", settings, commands, started, metrics, [])
-    leave(folder / "done.json", inputs, counts)
+    write_stage_card("check", settings, commands, started, metrics, reports, config=inputs)
+    leave(folder / "done.json", inputs, commands)
 
 
 def labels(settings: Settings) -> None:
     """Proxy labels by semi-global matching and DIS flow, into KITTI's folder, where the splits look for them."""
-    configs = label_configs(settings)
+    chosen = label_configs(settings)
     mark = settings.folder("labels") / "done.json"
     report = settings.kitti / PROXY / "report.json"
     inputs = {
         "root": str(settings.kitti),
-        "configs": {path: Path(path).read_text() for path in configs},
+        "configs": {path: Path(path).read_text() for path in chosen},
         "split": Path(LABELLED).read_text(),
     }
-    if stored(mark, inputs) is not None and report.is_file():
+    if stored(mark, inputs) is not None and report.is_file() and labels_are_there(settings):
         print(f"done before: {settings.kitti / PROXY}")
         return
     started = now()
     command = [
-        "labels", "make", *config_arguments(configs),
+        "labels", "make", *config_arguments(chosen),
         "--root", str(settings.kitti),
         "--split", LABELLED,
         "--output", PROXY,
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
     run(FLOWDISTILL, command)
-    found = json.loads(report.read_text())
-    write_stage_card("labels", settings, [command], started, label_numbers(found), [report])
-    leave(mark, inputs, {"report": str(report)})
+    found = read_json(report)
+    assert found is not None
+    write_stage_card(
+        "labels",
+        settings,
+        [command],
+        started,
+        label_numbers(found),
+        [report],
+        config=found["settings"],
+        splits={"labelled": kitti_split(settings, LABELLED)},
+    )
+    leave(mark, inputs, [command])
 
 
 def label_configs(settings: Settings) -> list[str]:
     """Of `labels make`; later ones win."""
     return ["configs/labels/opencv.yaml", *([f"{SMOKE}/labels.yaml"] if settings.smoke else [])]
+
+
+def labels_are_there(settings: Settings) -> bool:
+    """Whether there are labels, by whomever, for the first and the last frame that a training reads."""
+    entries = read_split(LABELLED)
+    folder = settings.kitti / PROXY / "left"
+    return all(
+        (folder / motion / f"{entry.id}.png").is_file()
+        for entry in (entries[0], entries[-1])
+        for motion in ("flow", "disp_0", "disp_1")
+    )
 
 
 def label_numbers(report: dict[str, Any]) -> dict[str, float]:
@@ -124,32 +148,66 @@ def evaluate(settings: Settings) -> None:
     started = now()
     commands: list[list[str]] = []
     metrics: dict[str, float] = {}
-    made: list[Path] = []
+    new = False
     for training in scored:
         checkpoint = done[training.name]
         if checkpoint is None:
             print(f"{training.name} is not done and not evaluated")
             continue
-        result, new = _score(training, settings, checkpoint)
-        commands += new
-        made.append(result)
-        pooled = json.loads(result.read_text())["pooled"]
+        ran, is_new = _score(training, settings, checkpoint)
+        commands += ran
+        new |= is_new
+        counts = pooled(training, settings)
+        assert counts is not None
         metrics |= {
-            f"{training.name}/{metric}": 100 * block["all"]["rate"] for metric, block in pooled.items()
+            f"{training.name}/{metric}": 100 * block["all"]["rate"] for metric, block in counts.items()
         }
-    if commands or not has_card("evaluate", settings):
-        write_stage_card("evaluate", settings, commands, started, metrics, made)
+    if new or not has_card("evaluate", settings):
+        networks = {name: checkpoint for name, checkpoint in done.items() if checkpoint is not None}
+        splits = {
+            str(training.scored_on): kitti_split(settings, str(training.scored_on)) for training in scored
+        }
+        results = [settings.folder("evaluate") / name / "result.json" for name in networks]
+        write_stage_card(
+            "evaluate", settings, commands, started, metrics, results, inputs=networks, splits=splits
+        )
 
 
-def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[Path, list[list[str]]]:
-    """Predict and count, unless it is done for these weights; returns the result's file and what was run."""
+def pooled(training: Training, settings: Settings) -> dict[str, Any] | None:
+    """The pooled counts of a network as it is now; None if it is not done or was not evaluated since.
+
+    Raises:
+        UserError: a file of the evaluation is damaged.
+    """
+    checkpoint = finished(settings.folder(training.name))
+    folder = settings.folder("evaluate") / training.name
+    if checkpoint is None or training.scored_on is None:
+        return None
+    if stored(folder / "done.json", _inputs(training, settings, checkpoint)) is None:
+        return None
+    result = read_json(folder / "result.json")
+    return None if result is None else dict(result["pooled"])
+
+
+def _inputs(training: Training, settings: Settings, checkpoint: Path) -> dict[str, Any]:
+    assert training.scored_on is not None
+    return {
+        "weights": file_record(checkpoint)["sha256"],
+        "data": str(settings.kitti.resolve()),
+        "split": Path(training.scored_on).read_text(),
+    }
+
+
+def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[list[list[str]], bool]:
+    """Predict and count, unless it is done for these weights; returns what was run, and whether just now."""
     assert training.scored_on is not None
     folder = settings.folder("evaluate") / training.name
     result, predictions = folder / "result.json", folder / "predictions"
-    inputs = {"weights": file_record(checkpoint)["sha256"], "split": Path(training.scored_on).read_text()}
-    if stored(folder / "done.json", inputs) is not None and result.is_file():
+    inputs = _inputs(training, settings, checkpoint)
+    before = stored(folder / "done.json", inputs)
+    if before is not None and result.is_file():
         print(f"done before: {folder}")
-        return result, []
+        return before, False
     if folder.exists():
         shutil.rmtree(folder)
     predict = ["predict", *predict_arguments(training, settings, checkpoint, predictions)]
@@ -163,8 +221,8 @@ def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[Pa
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
     run(FLOWDISTILL, score)
-    leave(folder / "done.json", inputs, {"result": str(result)})
-    return result, [predict, score]
+    leave(folder / "done.json", inputs, [predict, score])
+    return [predict, score], True
 
 
 def submit(settings: Settings) -> None:
@@ -173,32 +231,36 @@ def submit(settings: Settings) -> None:
     Raises:
         UserError: neither is done.
     """
-    checkpoints = {name: finished(settings.folder(name)) for name in SUBMITTED}
-    if not any(checkpoints.values()):
+    found = {name: finished(settings.folder(name)) for name in SUBMITTED}
+    checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
+    if not checkpoints:
         raise UserError(f"submit: neither of {' and '.join(SUBMITTED)} is done")
+    for name in found.keys() - checkpoints.keys():
+        print(f"{name} is not done and not submitted")
     folder = settings.folder("submit")
     folder.mkdir(parents=True, exist_ok=True)
-    started, commands, made = now(), [], []
+    started, commands, new = now(), [], False
+    archives = {name: folder / f"{name}_{SUBMITTED[name]}.zip" for name in checkpoints}
     for name, checkpoint in checkpoints.items():
-        if checkpoint is None:
-            print(f"{name} is not done and not submitted")
+        mark = folder / f"{name}.json"
+        inputs = {"weights": file_record(checkpoint)["sha256"], "data": str(settings.kitti.resolve())}
+        before = stored(mark, inputs)
+        if before is not None and archives[name].is_file():
+            print(f"done before: {archives[name]}")
+            commands += before
             continue
-        archive, mark = folder / f"{name}_{SUBMITTED[name]}.zip", folder / f"{name}.json"
-        inputs = {"weights": file_record(checkpoint)["sha256"]}
-        made.append(archive)
-        if stored(mark, inputs) is not None and archive.is_file():
-            print(f"done before: {archive}")
-            continue
-        archive.unlink(missing_ok=True)
-        command = _submission(name, settings, checkpoint, archive)
+        archives[name].unlink(missing_ok=True)
+        command = _submission(name, settings, checkpoint, archives[name])
         run(FLOWDISTILL, command)
-        leave(mark, inputs, {"archive": str(archive), "sha256": file_record(archive)["sha256"]})
+        leave(mark, inputs, [command])
         commands.append(command)
-    if commands or not has_card("submit", settings):
-        write_stage_card("submit", settings, commands, started, {}, made)
+        new = True
+    if new or not has_card("submit", settings):
+        made = list(archives.values())
+        write_stage_card("submit", settings, commands, started, {}, made, inputs=checkpoints)
 
 
-def _submission(name: str, settings: Settings, checkpoint: Path, archive: Path) -> Sequence[str]:
+def _submission(name: str, settings: Settings, checkpoint: Path, archive: Path) -> list[str]:
     return [
         "submit", "kitti2015",
         "--task", SUBMITTED[name],

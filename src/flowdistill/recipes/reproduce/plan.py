@@ -12,6 +12,7 @@ from flowdistill.data import read_split
 from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.commands import finished, last_checkpoint
 from flowdistill.recipes.reproduce.arguments import configs
+from flowdistill.recipes.reproduce.lock import make_folder
 from flowdistill.recipes.reproduce.measure import Measured, measure_labels, measure_training
 from flowdistill.recipes.reproduce.needs import screen
 from flowdistill.recipes.reproduce.others import LABELLED
@@ -43,6 +44,7 @@ class Row:
 def dry_run(settings: Settings, stages: Sequence[str]) -> str:
     """The plan of these stages as text, and what data are missing; measures a step of each kind first."""
     check_files(settings)
+    make_folder(settings.output)
     measured = _measured(settings, stages)
     rows = [plan_row(stage, settings, measured) for stage in stages]
     text = table(rows, settings)
@@ -123,11 +125,12 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
         )
     hours = sum(row.hours or 0 for row in rows)
     disk = sum(row.bytes or 0 for row in rows) / 1e9
-    lines.append(f"{'in all':<20}{'':<22}{'':>11}{'':>9}{hours:>9.1f}{disk:>9.2f}")
     on_cpu = settings.smoke or settings.accelerator == "cpu"
     where = "the CPU" if on_cpu else f"{settings.devices * settings.nodes} GPU(s)"
     how = sorted({row.how for row in rows if row.how})
     open_ = any(row.stage in TRAININGS and row.step_seconds is None for row in rows)
+    total = "in all, without trainings" if open_ else "in all"
+    lines.append(f"{total:<42}{'':>11}{'':>9}{hours:>9.1f}{disk:>9.2f}")
     if open_:
         lines += [
             "",

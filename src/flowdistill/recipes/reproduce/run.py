@@ -1,27 +1,29 @@
 """Running the stages: what is done is not redone, what was broken off goes on.
 
 OUTPUT/STAGE/             a training's runs (version_N/checkpoints/last.ckpt), or what a stage made
-OUTPUT/cards/STAGE.json STAGE.md
+OUTPUT/cards/STAGE/       run_card.json, run_card.md
 OUTPUT/table.md table.json
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
 
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, train
-from flowdistill.recipes.reproduce.arguments import configs, fit_arguments
+from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, start_of
 from flowdistill.recipes.reproduce.cards import keep_training_card
 from flowdistill.recipes.reproduce.lock import alone_in
 from flowdistill.recipes.reproduce.needs import check_data
-from flowdistill.recipes.reproduce.nodes import node_rank, take_part
-from flowdistill.recipes.reproduce.others import run_other
-from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.nodes import close_all, node_rank, open_to_others, take_part
+from flowdistill.recipes.reproduce.others import labels_are_there, run_other
+from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.smoke import render_data
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training, title
 from flowdistill.recipes.reproduce.table import write_table
@@ -36,11 +38,15 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
     """
     check_files(settings)
     check_data(settings, stages)
+    if not settings.smoke:
+        # Real frames gain from threads; commands.run would give them one.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // settings.devices, 1)))
     check_devices(settings, stages)
     if node_rank(settings) > 0:
         take_part(settings, stages)
         return
     with alone_in(settings.output):
+        close_all(settings)
         check_needs(settings, stages)
         for stage in stages:
             print(f"\n=== {stage}: {title(stage)}", flush=True)
@@ -89,23 +95,46 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
     for stage in stages:
         needs = TRAININGS[stage].needs if stage in TRAININGS else ()
         for need in needs:
-            if need not in stages and not is_done(need, settings):
-                raise UserError(f'{stage} needs {need}, which is not done: STAGES="{need} {stage}"')
+            if need in stages or is_done(need, settings):
+                continue
+            hint = f'STAGES="{need} {stage}"'
+            if need == "labels":
+                hint += f"; or put labels of your own into {settings.kitti / PROXY} (docs/labels.md says how they lie)"
+            raise UserError(f"{stage} needs {need}, which is not done: {hint}")
 
 
 def is_done(stage: str, settings: Settings) -> bool:
-    """Whether a stage left its mark."""
+    """Whether what a stage makes is there; for labels it does not matter who made them."""
+    if stage in TRAININGS:
+        return finished(settings.folder(stage)) is not None
+    if stage == "labels":
+        return labels_are_there(settings)
     return (settings.folder(stage) / "done.json").is_file()
 
 
 def run_training(training: Training, settings: Settings) -> Path:
     """Fit, unless it is done; returns the last checkpoint."""
-    start = None if training.start is None else finished(settings.folder(training.start))
     folder = settings.folder(training.name)
-    arguments = fit_arguments(training, settings, start)
     before = last_checkpoint(folder)
-    if before is not None and not is_done(training.name, settings):
+    if before is not None and finished(folder) is None:
         print(f"going on from {before}")
-    checkpoint = train(folder, arguments, files=[] if start is None else [start])
-    keep_training_card(training.name, settings)
+    start = start_of(training, settings)
+    with open_to_others(folder, settings):
+        checkpoint = train(
+            folder,
+            fit_arguments(training, settings, start),
+            files=inputs_of(training, settings, start),
+            neutral=NEUTRAL,
+        )
+    keep_training_card(training.name, settings, checkpoint)
     return checkpoint
+
+
+def inputs_of(training: Training, settings: Settings, start: Path | None) -> list[Path]:
+    """The files that decide what a training is, beside its configs: starting weights, splits, how labels were made."""
+    merged = OmegaConf.merge(*(OmegaConf.load(path) for path in configs(training, settings)))
+    view = merged.data.init_args[training.view]
+    splits = [Path(split) for split in (view.train_split, view.val_split) if Path(split).is_file()]
+    made_by = settings.kitti / PROXY / "labels.yaml"
+    labels = [made_by] if training.labels and made_by.is_file() else []
+    return [*([] if start is None else [start]), *splits, *labels]

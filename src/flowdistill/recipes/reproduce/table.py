@@ -7,6 +7,7 @@ from typing import Any
 
 from flowdistill.formats import write_atomically
 from flowdistill.recipes.published import PUBLISHED
+from flowdistill.recipes.reproduce.others import pooled
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS
 
@@ -14,13 +15,9 @@ _RATES = {"D1": "disp_0_occ", "D2": "disp_1_occ", "Fl": "flow_occ", "SF": "scene
 
 
 def results(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Network -> the pooled counts of its evaluation, as far as it is there."""
-    found = {}
-    for name in TRAININGS:
-        file = settings.folder("evaluate") / name / "result.json"
-        if file.is_file():
-            found[name] = json.loads(file.read_text())["pooled"]
-    return found
+    """Network -> the pooled counts of its evaluation, of the networks that were evaluated as they are now."""
+    found = {name: pooled(training, settings) for name, training in TRAININGS.items()}
+    return {name: counts for name, counts in found.items() if counts is not None}
 
 
 def write_table(settings: Settings) -> str:
@@ -53,10 +50,15 @@ def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
         cells = [_cell(numbers.get(key)) for key in (*_RATES, "EPE", "EPE noc")]
         lines.append(f"| {training.title} | {split} | {' | '.join(cells)} |")
     lines += ["", "# Published, as far as we could read it", ""]
-    lines += ["| method | data | images | metric | value | source |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| method | data | images | pixels | metric | value | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for number, row in enumerate(PUBLISHED, start=1):
         value = f"{row.value:g} {'%' if row.unit == 'percent' else row.unit}"
-        lines.append(f"| {row.method} | {row.data} | {row.images} | {row.metric} | {value} | [{number}] |")
+        lines.append(
+            f"| {row.method} | {row.data} | {row.images} | {row.pixels} | {row.metric} | {value} | [{number}] |"
+        )
     lines.append("")
     lines += [
         f"[{number}] {row.source}: {' '.join(row.urls)}\n" for number, row in enumerate(PUBLISHED, start=1)
