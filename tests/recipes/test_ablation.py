@@ -149,9 +149,9 @@ def test_runs_at_a_time_print_into_logs_and_come_back_in_order(
         (folder / "checkpoints").mkdir(parents=True)
         last = folder / "checkpoints" / "last.ckpt"
         last.touch()
-        settings = {"arguments": ["--seed", name], "configs": {}, "weights": {}}
+        settings = {"arguments": ["--seed", name], "configs": {}, "files": {}}
         (folder / "started.json").write_text(json.dumps(settings))
-        (folder / "done.json").write_text(json.dumps({"checkpoint": str(last)}))
+        (folder / "done.json").write_text(json.dumps({"checkpoint": "checkpoints/last.ckpt"}))
         work.append(Fit(folder, ["--seed", name], []))
     found = list(fits(work, 2))
     assert [path.parent.parent.name for path in found] == ["b", "a", "c"]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowdistill.errors import UserError
+from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.recipes import commands
 
 
@@ -117,6 +119,32 @@ def test_a_command_ends_with_its_recipe(tmp_path: Path) -> None:
         "import pathlib, time\npathlib.Path('up').touch()\ntime.sleep(60)\n"
     )
     recipe = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert recipe.stdout is not None
+    child = int(recipe.stdout.readline())
+    wait_until((tmp_path / "up").exists)
+    recipe.kill()
+    recipe.wait()
+    wait_until(lambda: not running(child))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_ranks_that_lightning_starts_end_with_it(tmp_path: Path) -> None:
+    """Lightning starts the other ranks itself, as `python -m flowdistill.cli.lightning`: they must end with rank 0."""
+    rank = (
+        "import pathlib, time; import flowdistill.cli.lightning as cli\n"
+        "cli._run = lambda arguments: (pathlib.Path('up').touch(), time.sleep(60))\n"
+        "cli.main([])\n"
+    )
+    script = (
+        "import sys, subprocess\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {rank!r}])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    environment = {**os.environ, ENDS_WITH_PARENT: "1"}
+    recipe = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    )
     assert recipe.stdout is not None
     child = int(recipe.stdout.readline())
     wait_until((tmp_path / "up").exists)

@@ -18,7 +18,7 @@ from flowdistill.cli.lightning import main
 from flowdistill.tracking import RunCard, read_card
 from flowdistill.tracking.callback import RunCardWriter
 from flowdistill.tracking.step_time import WARM_UP_CPU
-from flowdistill.training import Checkpoints
+from flowdistill.training import AtomicCheckpointIO, Checkpoints
 from small_trainer import flow_data, small_ddflow, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +46,17 @@ def runs(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     (folder / "exclude.txt").write_text("000000_01\n")
     excluded = ["--data.init_args.exclude", str(folder / "exclude.txt")]
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def saved(
+        self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        save(self, checkpoint, path, storage_options)
+        (folder / "saved.txt").open("a").write(f"{Path(path).name}\n")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
+        patch.setattr(AtomicCheckpointIO, "save_checkpoint", saved)
         assert main(arguments(rendered, folder, "tiny", STEPS, *excluded)) == 0
         last = folder / "tiny" / "version_0" / "checkpoints" / "last.ckpt"
         more = arguments(rendered, folder, "tiny", STEPS + 3, *excluded, "--ckpt_path", str(last))
@@ -158,6 +167,11 @@ def test_steps_are_timed_without_warm_up_and_validation(runs: Path) -> None:
     assert timed["count"] == STEPS - WARM_UP_CPU - 2
     assert 0 < timed["lower_quartile"] <= timed["median"] <= timed["upper_quartile"] < 10
     assert training(read_card(runs / "version_1"))["step_time"]["count"] == 0
+
+
+def test_checkpoints_are_written_whole_or_not_at_all(runs: Path) -> None:
+    """tests/training/test_atomic_io.py says what the writer does; here it is the one that `lightning` takes."""
+    assert {"last.ckpt", "best.ckpt"} <= set((runs.parent / "saved.txt").read_text().split())
 
 
 def test_memory_is_plausible(runs: Path) -> None:

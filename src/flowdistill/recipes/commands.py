@@ -95,7 +95,8 @@ def train(
     before = read_json(started)
     if before != settings and _holds_something(folder):
         # Nothing is lost where nothing was trained.
-        if not replace and (before is None or last_checkpoint(folder) is not None):
+        trained = last_checkpoint(folder) or finished(folder)
+        if not replace and (before is None or trained is not None):
             raise UserError(_changed(folder, before, settings))
         shutil.rmtree(folder)
     elif (checkpoint := finished(folder)) is not None:
