@@ -31,7 +31,7 @@ demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (a
 demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")
 	$(BIN)/flowdistill demo-distill --seeds $(SEEDS)
 
-demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (45 minutes, resumable; SEED=0)
+demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (40-60 minutes, resumable; SEED=0)
 	$(BIN)/flowdistill demo-long --seed $(SEED)
 
 ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=1 CHECKPOINT=)

@@ -27,7 +27,7 @@ def test_published_steps_and_their_hours(settings: Settings) -> None:
     assert rows["labels"].steps == 4000
     text = table(list(rows.values()), settings)
     assert "1,200,000" in text
-    assert f"{sum([*STEPS.values(), 4000]) * 0.5 / 3600:.1f}" in text.splitlines()[-5]
+    assert f"{sum([*STEPS.values(), 4000]) * 0.5 / 3600:,.2f}" in text.splitlines()[-5]
 
 
 def test_steps_that_are_done_are_not_planned_again(ran: Commands, settings: Settings) -> None:
