@@ -38,7 +38,7 @@ class RunCard:
     name: str
     status: Status
     reason: str | None
-    """Why it was interrupted."""
+    """Why it was interrupted, or why the card lacks something."""
     command: str
     started: str
     """ISO 8601, in UTC, as `finished`. Of a resumed run: when it was started first."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.card import RunCard, Status
+from flowdistill.tracking.card import RunCard
 from flowdistill.tracking.environment import machine, peak_memory, versions
 from flowdistill.tracking.git import code_state
 from flowdistill.tracking.hashes import file_record, folder_record
@@ -33,7 +33,6 @@ def stage_card(
     config: Mapping[str, Any] | None = None,
     splits: Mapping[str, Split] | None = None,
     seeds: Mapping[str, int | None] | None = None,
-    status: Status = "completed",
     reason: str | None = None,
 ) -> RunCard:
     """The card of a step that ends now; `RunCard.write` puts it into a folder.
@@ -48,7 +47,7 @@ def stage_card(
         config: what was set.
         splits: what the samples were for -> `splits.combine([splits.source_section(...)])`.
         seeds: name -> seed.
-        status, reason: whether it came to its end, and why not.
+        reason: why the card lacks something, if it does.
 
     Raises:
         UserError: an input or output is not there.
@@ -56,7 +55,7 @@ def stage_card(
     finished = now()
     return RunCard(
         name=name,
-        status=status,
+        status="completed",
         reason=reason,
         command=command if isinstance(command, str) else shlex.join(command),
         started=started.astimezone(timezone.utc).isoformat(timespec="seconds"),
