@@ -90,7 +90,8 @@ def train(
         "configs": {path: _content(path) for path in _configs(arguments)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
-    settings = json.loads(json.dumps(settings))  # as it is read back: keys of YAML that are numbers become text
+    # As it is read back: keys of YAML that are numbers become text.
+    settings = json.loads(json.dumps(settings))
     started = folder / "started.json"
     before = read_json(started)
     if before != settings and _holds_something(folder):
