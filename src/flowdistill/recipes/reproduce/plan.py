@@ -115,12 +115,12 @@ def _training_row(training: Training, settings: Settings, one: Measured | None) 
 
 def table(rows: Sequence[Row], settings: Settings) -> str:
     """The plan for the screen."""
-    head = f"{'stage':<20}{'state':<22}{'steps':>11}{'s/step':>9}{'hours':>9}{'disk GB':>9}  what"
+    head = f"{'stage':<20}{'state':<22}{'steps':>11}{'s/step':>10}{'hours':>12}{'disk GB':>10}  what"
     lines = [head, "-" * (len(head) + 34)]
     for row in rows:
         lines.append(
-            f"{row.stage:<20}{row.state:<22}{_count(row.steps):>11}{_number(row.step_seconds, 3):>9}"
-            f"{_number(row.hours, 2):>9}{_number(None if row.bytes is None else row.bytes / 1e9, 2):>9}"
+            f"{row.stage:<20}{row.state:<22}{_count(row.steps):>11}{_number(row.step_seconds, 3):>10}"
+            f"{_number(row.hours, 2):>12}{_number(None if row.bytes is None else row.bytes / 1e9, 2):>10}"
             f"  {title(row.stage)}"
         )
     hours = sum(row.hours or 0 for row in rows)
@@ -130,7 +130,7 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
     how = sorted({row.how for row in rows if row.how})
     open_ = any(row.stage in TRAININGS and row.step_seconds is None for row in rows)
     total = "in all, without trainings" if open_ else "in all"
-    lines.append(f"{total:<42}{'':>11}{'':>9}{hours:>9,.2f}{disk:>9.2f}")
+    lines.append(f"{total:<42}{'':>11}{'':>10}{hours:>12,.2f}{disk:>10.2f}")
     if open_:
         lines += [
             "",
