@@ -106,7 +106,7 @@ def test_a_folder_of_something_else_is_not_touched(
     assert not called
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's; elsewhere the lock holds")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent (processes.py)")
 def test_a_command_ends_with_its_recipe(tmp_path: Path) -> None:
     """A killed recipe leaves no process behind that writes on."""
     script = (
@@ -127,7 +127,7 @@ def test_a_command_ends_with_its_recipe(tmp_path: Path) -> None:
     wait_until(lambda: not running(child))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent (processes.py)")
 def test_ranks_that_lightning_starts_end_with_it(tmp_path: Path) -> None:
     """Lightning starts the other ranks itself, as `python -m flowdistill.cli.lightning`: they must end with rank 0."""
     rank = (

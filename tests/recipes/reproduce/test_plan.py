@@ -1,9 +1,13 @@
 """The plan: hours are steps that are left times seconds of a step; what is done is known."""
 
+import dataclasses
+import itertools
+
 import pytest
 from stand_in import Commands
 
 from flowdistill.errors import UserError
+from flowdistill.recipes.reproduce import measure
 from flowdistill.recipes.reproduce.measure import Measured
 from flowdistill.recipes.reproduce.plan import plan_row, table
 from flowdistill.recipes.reproduce.run import reproduce
@@ -28,6 +32,20 @@ def test_published_steps_and_their_hours(settings: Settings) -> None:
     text = table(list(rows.values()), settings)
     assert "1,200,000" in text
     assert f"{sum([*STEPS.values(), 4000]) * 0.5 / 3600:,.2f}" in text.splitlines()[-5]
+
+
+def test_a_cpu_is_measured_at_batch_1_whatever_the_machines(
+    ran: Commands, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "run", ran)
+    monkeypatch.setattr(measure, "render", lambda data, options: None)
+    both = dataclasses.replace(settings, nodes=2)
+    with pytest.raises(UserError, match="too few steps were timed"):  # the stand-in times none
+        measure.measure_training(TRAININGS["gt"], both)
+    last = {key: value for key, value in itertools.pairwise(ran.calls[0]) if key.startswith("--")}
+    assert last["--data.init_args.batch_size"] == "1"
+    assert last["--trainer.num_nodes"] == "1"
+    assert last["--trainer.max_steps"] == "6"
 
 
 def test_steps_that_are_done_are_not_planned_again(ran: Commands, settings: Settings) -> None:

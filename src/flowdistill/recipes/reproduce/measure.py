@@ -41,9 +41,8 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     share = ""
     on_cpu = settings.accelerator == "cpu" or settings.smoke
     if on_cpu and not settings.smoke:
-        here = replace(
-            settings, devices=PUBLISHED_BATCH
-        )  # batch 1: four frames of this size are much for a CPU
+        # Batch 1: four frames of this size are much for a CPU's memory.
+        here = replace(settings, devices=PUBLISHED_BATCH, nodes=1)
         share = f", at batch 1 and times {settings.batch_size}"
     files = {path: Path(path).read_text() for path in configs(training, settings)}
     folder = settings.output / "plan" / f"{training.name}_{_key(files, on_cpu, here.batch_size)}"

@@ -16,7 +16,7 @@ from flowdistill.recipes.reproduce.lock import make_folder
 from flowdistill.recipes.reproduce.measure import Measured, measure_labels, measure_training
 from flowdistill.recipes.reproduce.needs import screen
 from flowdistill.recipes.reproduce.others import LABELLED
-from flowdistill.recipes.reproduce.run import check_files, is_done
+from flowdistill.recipes.reproduce.run import check_files, is_done, use_threads
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
 
@@ -45,6 +45,7 @@ def dry_run(settings: Settings, stages: Sequence[str]) -> str:
     """The plan of these stages as text, and what data are missing; measures a step of each kind first."""
     check_files(settings)
     make_folder(settings.output)
+    use_threads(settings)  # as the real run
     measured = _measured(settings, stages)
     rows = [plan_row(stage, settings, measured) for stage in stages]
     text = table(rows, settings)

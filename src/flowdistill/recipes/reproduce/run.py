@@ -38,9 +38,7 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
     """
     check_files(settings)
     check_data(settings, stages)
-    if not settings.smoke:
-        # Real frames gain from threads; commands.run would give them one.
-        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // settings.devices, 1)))
+    use_threads(settings)
     check_devices(settings, stages)
     if node_rank(settings) > 0:
         take_part(settings, stages)
@@ -70,6 +68,12 @@ def reproduce_smoke(settings: Settings, stages: Sequence[str]) -> None:
     with alone_in(settings.data_root):
         render_data(settings.data_root)
     reproduce(settings, stages)
+
+
+def use_threads(settings: Settings) -> None:
+    """Real frames gain from threads, unless the user says how many; `commands.run` would give them one."""
+    if not settings.smoke:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // settings.devices, 1)))
 
 
 def check_files(settings: Settings) -> None:
