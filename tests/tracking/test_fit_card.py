@@ -17,6 +17,7 @@ import yaml
 from flowdistill.cli.lightning import main
 from flowdistill.tracking import RunCard, read_card
 from flowdistill.tracking.callback import RunCardWriter
+from flowdistill.tracking.markdown import to_markdown
 from flowdistill.tracking.step_time import WARM_UP_CPU
 from flowdistill.training import AtomicCheckpointIO, Checkpoints
 from small_trainer import flow_data, small_ddflow, trainer
@@ -184,7 +185,7 @@ def test_memory_is_plausible(runs: Path) -> None:
 def test_the_page_holds_the_numbers(runs: Path) -> None:
     card = read_card(runs / "version_0")
     page = (runs / "version_0" / "run_card.md").read_text()
-    assert page == card.to_markdown()
+    assert page == to_markdown(card)
     assert f"{card.metrics['val/epe_all']:#.4g}" in page
     for text in (card.weights["last"]["sha256"], card.splits["val"]["sha256"], str(card.code["commit"])):
         assert text in page

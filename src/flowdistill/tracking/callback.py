@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
 from flowdistill.tracking.card import RunCard, Status
+from flowdistill.tracking.card_files import write_card
 from flowdistill.tracking.environment import devices, machine, peak_memory, versions
 from flowdistill.tracking.git import code_state
 from flowdistill.tracking.sections import Best, Code, FileRecord, Part
@@ -150,7 +151,7 @@ class RunCardWriter(pl.Callback):
         if self._folder is None or self._done or not trainer.is_global_zero:
             return
         self._done = True
-        self._card(trainer, self._folder, status, reason).write(self._folder)
+        write_card(self._card(trainer, self._folder, status, reason), self._folder)
 
     def _card(self, trainer: pl.Trainer, folder: Path, status: Status, reason: str | None) -> RunCard:
         current = self._current()

@@ -1,15 +1,11 @@
-"""The run card: which weights were trained on what. JSON for programs, Markdown for people."""
+"""The run card: which weights were trained on what."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal
 
-from flowdistill.errors import UserError
-from flowdistill.formats import write_atomically
-from flowdistill.tracking.markdown import to_markdown
 from flowdistill.tracking.sections import (
     CheckpointRecord,
     Code,
@@ -21,7 +17,6 @@ from flowdistill.tracking.sections import (
     plain,
 )
 
-JSON_NAME, MARKDOWN_NAME = "run_card.json", "run_card.md"
 FORMAT = 1
 """Raised whenever a key changes its name or meaning."""
 
@@ -72,40 +67,3 @@ class RunCard:
             json.dumps({"format": FORMAT, **asdict(self)}, indent=2, allow_nan=False, ensure_ascii=False)
             + "\n"
         )
-
-    def to_markdown(self) -> str:
-        return to_markdown(self)
-
-    def write(self, folder: str | Path) -> Path:
-        """Write run_card.md, then run_card.json, each atomically, into a folder that is there; returns the latter."""
-        folder = Path(folder)
-        write_atomically(folder / MARKDOWN_NAME, self.to_markdown().encode())
-        write_atomically(folder / JSON_NAME, self.to_json().encode())
-        return folder / JSON_NAME
-
-
-def read_card(path: str | Path) -> RunCard:
-    """A card from its JSON file, or from the folder that holds one.
-
-    Raises:
-        UserError: there is none, it is no run card, or one of another format.
-    """
-    path = Path(path)
-    path = path / JSON_NAME if path.is_dir() else path
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no run card can be read there ({error})") from error
-    if not isinstance(stored, dict) or "format" not in stored:
-        raise UserError(f"{path} is no run card: it has no key `format`")
-    if stored["format"] != FORMAT:
-        raise UserError(
-            f"{path} is a run card of format {stored['format']}, and this flowdistill reads {FORMAT}: read it with the "
-            "flowdistill that its key `versions` names"
-        )
-    expected = {entry.name for entry in fields(RunCard)}
-    if missing := sorted(expected - set(stored)):
-        raise UserError(f"{path} is no whole run card: it lacks {', '.join(missing)}")
-    if unknown := sorted(set(stored) - expected):
-        raise UserError(f"{path} is a run card with unknown keys: {', '.join(unknown)}")
-    return RunCard(**stored)

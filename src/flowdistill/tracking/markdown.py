@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowdistill.tracking import units
+from flowdistill.tracking.card import RunCard
 from flowdistill.tracking.sections import Code, FileRecord, Part, Split, StepTime, Training
-
-if TYPE_CHECKING:
-    from flowdistill.tracking.card import RunCard
 
 
 def to_markdown(card: RunCard) -> str:

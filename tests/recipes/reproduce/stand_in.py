@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from flowdistill.errors import UserError
-from flowdistill.tracking import now, stage_card
+from flowdistill.tracking import now, stage_card, write_card
 
 BLOCK = {"all": {"rate": 0.125}, "epe": 1.5}
 
@@ -65,7 +65,8 @@ class Commands:
         }
         torch.save(content, checkpoint)
         if self.cards:
-            stage_card("fit", "lightning fit", now(), seeds={"version": version}).write(checkpoint.parents[1])
+            card = stage_card("fit", "lightning fit", now(), seeds={"version": version})
+            write_card(card, checkpoint.parents[1])
 
     def named(self) -> list[str]:
         """The calls, short: `fit gt`, `predict gt`, `evaluate kitti`, ..."""

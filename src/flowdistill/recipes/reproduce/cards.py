@@ -22,6 +22,7 @@ from flowdistill.tracking import (
     read_card,
     source_section,
     stage_card,
+    write_card,
 )
 from flowdistill.tracking.sections import CheckpointRecord, Split
 
@@ -94,4 +95,4 @@ def median_step(card: RunCard) -> float:
 def _write(card: RunCard, settings: Settings) -> None:
     folder = settings.output / "cards" / card.name
     folder.mkdir(parents=True, exist_ok=True)
-    card.write(folder)
+    write_card(card, folder)
