@@ -30,8 +30,8 @@ from flowdistill.data import MotionDataset, View, open_dataset
 from flowdistill.data.dataset import ViewName
 from flowdistill.data.loaders import start_worker
 from flowdistill.data.photometric import ChannelSwap, OccludingPatches, Photometric
-from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.sampler import Transform, augmentation_rng
+from flowdistill.render.writer import Request, write_dataset
 
 # Layout -> size of the originals, view, recipe.
 CASES: dict[str, list[tuple[tuple[int, int], ViewName, View]]] = {

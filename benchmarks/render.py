@@ -19,9 +19,9 @@ import cv2
 from tqdm import tqdm
 
 from flowdistill.cli.data_render import parse_size
-from flowdistill.data.render import RenderedFrame, render_scene
-from flowdistill.data.render.layouts import LAYOUTS
-from flowdistill.data.render.writer import Request, prepare_folder, write_scene
+from flowdistill.render import RenderedFrame, render_scene
+from flowdistill.render.layouts import LAYOUTS
+from flowdistill.render.writer import Request, prepare_folder, write_scene
 
 Rates = tuple[float, float]  # samples a second of wall time and of CPU time
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowdistill.data.render import render_scene
 from flowdistill.data.sample import Sample
+from flowdistill.render import render_scene
 
 SIZE = (96, 160)
 

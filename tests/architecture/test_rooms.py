@@ -1,14 +1,15 @@
 """Rooms import downward only, as docs/architecture.md says."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "flowdistill"
 # Each room may import from those before it; `errors` may be imported by all.
 ROOMS = [
-    "formats", "ops", "data", "networks", "losses", "metrics", "visual", "interop", "labels", "training",
-    "evaluation", "inference", "tracking", "recipes", "cli",
+    "formats", "render", "ops", "data", "check", "networks", "losses", "metrics", "visual", "interop", "labels",
+    "training", "evaluation", "inference", "tracking", "recipes", "cli",
 ]  # fmt: skip
 FORBIDDEN = {
     "data": {"networks"},
@@ -16,6 +17,8 @@ FORBIDDEN = {
     "networks": {"pytorch_lightning"},
     "ops": {"pytorch_lightning"},
     "formats": {"torch"},
+    "render": {"torch"},
+    "check": {"networks"},
     "labels": {"training"},
     "evaluation": {"training"},
 }
@@ -65,6 +68,23 @@ def test_rooms_import_downward_only() -> None:
                     wrong.append(f"{path.relative_to(ROOT)} imports {module}, which {room}/ never does")
     assert checked > 50
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Nor for types only: whoever reads one file must not have to read the other first."""
+    modules = {
+        ".".join(("flowdistill", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    graph = {
+        name: {module for module in imports(path) if module in modules} - {name, name.rpartition(".")[0]}
+        for name, path in modules.items()
+        if path.name != "__init__.py"
+    }
+    assert sum(map(len, graph.values())) > 300
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_flowkernels_knows_torch_and_triton_only() -> None:

@@ -9,7 +9,7 @@ import pytest
 from flowdistill.cli import lightning
 from flowdistill.cli.flowdistill import main
 from flowdistill.data.datasets import DATASETS
-from flowdistill.data.render.writer import Request, write_dataset
+from flowdistill.render.writer import Request, write_dataset
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {

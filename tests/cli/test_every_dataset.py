@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flowdistill.cli.lightning import main
-from flowdistill.data.render.writer import Request, write_dataset
+from flowdistill.render.writer import Request, write_dataset
 
 ROOT = Path(__file__).parents[2]
 LAYOUTS = {"kitti": "kitti2015", "kitti2012": "kitti2012"}

@@ -17,10 +17,10 @@ from flowdistill.data.assembly import keys_of
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import DATASETS, open_dataset
 from flowdistill.data.files import Content
-from flowdistill.data.render import render_scene
-from flowdistill.data.render.sequence import RenderedFrame
-from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.sample import Sample, collate
+from flowdistill.render import render_scene
+from flowdistill.render.sequence import RenderedFrame
+from flowdistill.render.writer import Request, write_dataset
 
 SEED, SCENES, FRAMES, SIZE = (
     4,

@@ -13,7 +13,7 @@ from recorder import Recorder, error_of_fit, trainer
 
 from flowdistill.data import MotionDataModule, Source, View
 from flowdistill.data.datasets import dataset_class
-from flowdistill.data.render.writer import Request, write_dataset
+from flowdistill.render.writer import Request, write_dataset
 from flowdistill.training import DwarfModule
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"

@@ -9,7 +9,6 @@ import torch
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.datasets import DATASETS, dataset_class, open_dataset
-from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 from flowdistill.formats import (
@@ -21,6 +20,7 @@ from flowdistill.formats import (
     write_mask,
     write_pfm,
 )
+from flowdistill.render.writer import Request, write_dataset
 
 LAYOUTS = ("things", "things_subset", "sintel", "kitti2012", "chairs")
 

@@ -11,9 +11,9 @@ from kitti_writer import write_kitti
 from flowdistill.data import KittiDataset, SplitEntry, open_dataset
 from flowdistill.data.dataset import ViewName
 from flowdistill.data.mixture import Mixture, Part
-from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.sampler import InfiniteBatches
 from flowdistill.errors import UserError
+from flowdistill.render.writer import Request, write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from flowdistill.data.dataset import ViewName
 from flowdistill.data.datasets import open_dataset
-from flowdistill.data.render.writer import Request, write_dataset
 from flowdistill.data.sample import Sample
 from flowdistill.data.sampler import Transform
 from flowdistill.data.transforms import RandomCrop, ReflectPad, flip_left_right, flip_top_bottom
+from flowdistill.render.writer import Request, write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from flowdistill.data.render import render_scene
 from flowdistill.data.sample import Sample
 from flowdistill.labels.estimate import Estimate, estimate
+from flowdistill.render import render_scene
 
 SIZE = (96, 160)
 

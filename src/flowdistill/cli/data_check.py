@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flowdistill.check.problems import Problem
     from flowdistill.data import MotionDataModule
-    from flowdistill.data.check.problems import Problem
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -56,13 +56,13 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, print the table, write the files asked for; returns the exit code."""
+    from flowdistill.check.collect import collect
+    from flowdistill.check.examine import Examiner
+    from flowdistill.check.plan import plan_check
+    from flowdistill.check.problems import to_json
+    from flowdistill.check.report import table
     from flowdistill.cli.data_config import read_data_config
     from flowdistill.cli.evaluate import check_output, write_json
-    from flowdistill.data.check.collect import collect
-    from flowdistill.data.check.examine import Examiner
-    from flowdistill.data.check.plan import plan_check
-    from flowdistill.data.check.problems import to_json
-    from flowdistill.data.check.report import table
     from flowdistill.evaluation.parallel import in_order
 
     for path, option in ((args.json, "--json"), (args.exclude_to, "--exclude-to")):
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> None:
     """One list for the data module's own data set, and one beside it for each other source of a mixture."""
-    from flowdistill.data.check.exclusions import exclusion_lists
+    from flowdistill.check.exclusions import exclusion_lists
     from flowdistill.data.exclusion import write_exclusions
 
     for file, (key, entries) in exclusion_lists(path, problems, module).items():

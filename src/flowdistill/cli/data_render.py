@@ -58,7 +58,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, then print histograms, the occluded share and the speed; returns the exit code."""
-    from flowdistill.data.render.writer import Request, write_dataset
+    from flowdistill.render.writer import Request, write_dataset
 
     request = Request(
         args.seed, args.scenes, args.frames, parse_size(args.size), args.test_scenes, args.stride, args.world

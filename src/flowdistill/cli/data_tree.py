@@ -24,7 +24,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it; returns the exit code."""
-    from flowdistill.data.check.downloads import describe_tree
+    from flowdistill.check.downloads import describe_tree
     from flowdistill.data.datasets import dataset_class
 
     # The config of KITTI 2015 is configs/data/kitti.yaml.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from flowdistill.data.check.downloads import DOWNLOADS, archive_of
+from flowdistill.check.downloads import DOWNLOADS, archive_of
 from flowdistill.errors import UserError
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS

@@ -1,0 +1,94 @@
+"""From reports on files to problems of samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from flowdistill.check.examine import FileReport
+from flowdistill.check.plan import FileKey, Plan, PlannedSample
+from flowdistill.check.problems import Finding, Problem
+from flowdistill.data.files import SampleFile
+
+Reports = dict[FileKey, FileReport]
+
+
+def collect(plan: Plan, results: Sequence[Sequence[FileReport]]) -> list[Problem]:
+    """All problems: wrong lines first, then sample by sample in the order of the splits, each once.
+
+    A file that several samples share (the second frame of one is the first of the next) is a problem of each.
+
+    Args:
+        plan: what was to be looked at.
+        results: of `plan.jobs`, in order: a report for each file.
+    """
+    reports = {
+        (file.path, file.kind): report
+        for job, found in zip(plan.jobs, results, strict=True)
+        for file, report in zip(job.files, found, strict=True)
+    }
+    problems = {_key(problem): problem for problem in plan.bad_lines}
+    for samples in plan.splits:
+        expected = _mostly_there(samples, reports)
+        for sample in samples:
+            spare = [file for file in sample.spare if file.key in expected or not _is_missing(file, reports)]
+            for problem in _of_sample(sample, [*sample.files, *spare], reports):
+                problems.setdefault(_key(problem), problem)
+    return list(problems.values())
+
+
+def _key(problem: Problem) -> tuple[str, str, str]:
+    return problem.sample, problem.file, problem.kind
+
+
+def _mostly_there(samples: list[PlannedSample], reports: Reports) -> set[str]:
+    """The keys of spare labels of which more than half are there."""
+    total: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    for sample in samples:
+        for file in sample.spare:
+            total[file.key] += 1
+            there[file.key] += not _is_missing(file, reports)
+    return {key for key in total if 2 * there[key] > total[key]}
+
+
+def _is_missing(file: SampleFile, reports: Reports) -> bool:
+    return any(finding.kind == "missing" for finding in reports[file.path, file.kind].findings)
+
+
+def _of_sample(sample: PlannedSample, files: list[SampleFile], reports: Reports) -> list[Problem]:
+    found = [(file, finding) for file in files for finding in reports[file.path, file.kind].findings]
+    found += _other_sizes(files, reports)
+    return [
+        Problem(
+            sample.dataset,
+            sample.root,
+            sample.entry,
+            sample.entry.name,
+            file.path,
+            finding.kind,
+            finding.detail,
+        )
+        for file, finding in found
+    ]
+
+
+def _other_sizes(files: list[SampleFile], reports: Reports) -> list[tuple[SampleFile, Finding]]:
+    """The files of a sample that are not as large as most of them (if two sizes are equally frequent, as the first)."""
+    sizes = [(file, size) for file in files if (size := reports[file.path, file.kind].size) is not None]
+    # Counter keeps the order of first occurrence among equals.
+    ranked = Counter(size for _, size in sizes).most_common(1)
+    if not ranked:
+        return []
+    (height, width), _ = ranked[0]
+    return [
+        (
+            file,
+            Finding(
+                "size_mismatch",
+                f"{size[0]}x{size[1]} (height x width); most of the sample's files are {height}x{width}",
+            ),
+        )
+        for file, size in sizes
+        if size != (height, width)
+    ]

@@ -1,0 +1,180 @@
+"""What a data config names: its splits in both views, their samples and files, and who looks at which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, cast
+
+from flowdistill.check.examine import CHANGE_KEYS, Job
+from flowdistill.check.problems import Problem
+from flowdistill.data.datamodule import MotionDataModule
+from flowdistill.data.dataset import MotionDataset, ViewName
+from flowdistill.data.datasets import dataset_class, examine_entries
+from flowdistill.data.exclusion import leave_out
+from flowdistill.data.files import FileKind, SampleFile
+from flowdistill.data.splits import SplitEntry
+from flowdistill.errors import UserError
+
+Labels = Literal["read", "if_there", "none"]
+FileKey = tuple[str, FileKind]
+
+
+@dataclass(frozen=True)
+class NamedSplit:
+    """A split that a config names, with all that opening it takes.
+
+    `labels`: read, so that they must be there; "if_there" for training that reads none, where they are looked at as far
+    as the data set has them; or none at all.
+    """
+
+    place: str
+    dataset: str
+    root: str | None
+    options: dict[str, str] | None
+    exclude: str | None
+    split: str
+    view: ViewName
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class PlannedSample:
+    """A sample and its files.
+
+    `spare` are labels that nothing reads: one that is missing is a problem only where most of its key are there.
+    """
+
+    dataset: str
+    root: str
+    entry: SplitEntry
+    files: tuple[SampleFile, ...]
+    spare: tuple[SampleFile, ...] = ()
+
+
+@dataclass
+class Plan:
+    """Samples split by split, the jobs that look at each file once, and what is wrong with the splits themselves."""
+
+    splits: list[list[PlannedSample]] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    bad_lines: list[Problem] = field(default_factory=list)
+
+    @property
+    def files(self) -> int:
+        """How many files are looked at."""
+        return sum(len(job.files) for job in self.jobs)
+
+
+def plan_check(module: MotionDataModule) -> Plan:
+    """What to look at.
+
+    Raises:
+        UserError: the config names no split, or what only the user can mend: a root, a split file, an option.
+    """
+    plan = Plan()
+    seen: set[FileKey] = set()
+    named = list(named_splits(module))
+    if not named:
+        raise UserError(
+            "The data config names no split: set flow or scene_flow, with train_split or val_split."
+        )
+    for split in named:
+        try:
+            samples, bad = _open(split)
+        except UserError as error:
+            raise UserError(f"{split.place}: {error}") from error
+        plan.bad_lines += [problem for problem in bad if problem not in plan.bad_lines]
+        plan.splits.append(samples)
+    # Scene flow first: its jobs hold all files that tell about the change of disparity, so that none is read twice.
+    ranked = sorted(zip(named, plan.splits, strict=True), key=lambda pair: pair[0].view == "flow")
+    for _, samples in ranked:
+        for sample in samples:
+            job = _job(sample, seen)
+            if job.files:
+                plan.jobs.append(job)
+    return plan
+
+
+def named_splits(module: MotionDataModule) -> Iterator[NamedSplit]:
+    """Every split of a data config; the flow view's training (DDFlow) reads no ground truth, the other (DWARF) does."""
+    for name, view in module.views.items():
+        if view is None:
+            continue
+        make = partial(
+            NamedSplit,
+            dataset=module.dataset,
+            root=module.root,
+            options=module.options,
+            exclude=module.exclude,
+            view=cast(ViewName, name),
+        )
+        place = f"data.init_args.{name}"
+        train: Labels = "read" if name == "scene_flow" else "if_there"
+        if view.train_split is not None:
+            yield make(place=f"{place}.train_split", split=view.train_split, labels=train)
+        for number, source in enumerate(module.complete_sources(view.train_sources or [])):
+            yield make(
+                place=f"{place}.train_sources[{number}]",
+                dataset=source.dataset or module.dataset,
+                root=source.root,
+                options=source.options,
+                exclude=source.exclude,
+                split=source.split,
+                labels=train,
+            )
+        if view.val_split is not None:
+            also_predicted = view.predict_split is None and module.predict_labels
+            labels: Labels = "read" if module.val_labels or also_predicted else "none"
+            yield make(place=f"{place}.val_split", split=view.val_split, labels=labels)
+        if view.predict_split is not None:
+            labels = "read" if module.predict_labels else "none"
+            yield make(place=f"{place}.predict_split", split=view.predict_split, labels=labels)
+
+
+def _open(named: NamedSplit) -> tuple[list[PlannedSample], list[Problem]]:
+    dataset = dataset_class(named.dataset)
+    options = dataset.chosen_options(named.options)
+    root = dataset.find_root(named.root, options)
+    read = named.labels == "read"
+    check = partial(dataset.check_use, view=named.view, labels=read)
+    entries, bad = examine_entries(dataset, root, named.split, options, check)
+    problems = [
+        Problem(named.dataset, root, None, line.text, named.split, "bad_split_line", line.message)
+        for line in bad
+    ]
+    entries = leave_out(entries, named.exclude, dataset, named.split)
+    samples = dataset(root, entries, named.view, read, options, require_files=False)
+    spare = _spare_labels(samples) if named.labels == "if_there" else {}
+    planned = [
+        PlannedSample(named.dataset, root, entry, tuple(samples.files(index)), spare.get(entry, ()))
+        for index, entry in enumerate(samples.entries)
+    ]
+    return planned, problems
+
+
+def _spare_labels(samples: MotionDataset) -> dict[SplitEntry, tuple[SampleFile, ...]]:
+    """The files of ground truth that samples without labels could have."""
+    if samples.without_truth() is not None:
+        return {}
+    entries = [entry for entry in samples.entries if entry.camera in samples.labelled_cameras]
+    labelled = type(samples)(samples.root, entries, samples.view, True, samples.options, require_files=False)
+    return {
+        entry: tuple(file for file in labelled.files(index) if file.group in ("label", "optional"))
+        for index, entry in enumerate(labelled.entries)
+    }
+
+
+def _job(sample: PlannedSample, seen: set[FileKey]) -> Job:
+    """The files of a sample that no earlier job looks at; `seen` grows by them."""
+    files = []
+    for file in (*sample.files, *sample.spare):
+        if (file.path, file.kind) not in seen:
+            seen.add((file.path, file.kind))
+            files.append(file)
+    by_key = {file.key: file for file in sample.files}
+    telling = tuple(by_key[key] for key in CHANGE_KEYS if key in by_key)
+    whole = len(telling) == len(CHANGE_KEYS)
+    has_change = whole and telling[-1].kind.quantity == "disparity_change" and telling[-1] in files
+    return Job(tuple(files), telling if has_change else ())

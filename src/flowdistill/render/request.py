@@ -1,0 +1,57 @@
+"""What is to be rendered into a data set, and which of its scenes are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowdistill.errors import UserError
+from flowdistill.render.sequence import check_request
+
+_HELD_OUT_SHARE = 8
+
+
+@dataclass(frozen=True)
+class Request:
+    """`scenes` scenes with labels, then `test_scenes` without, each of `frames` frames of `size` (height, width).
+
+    The frames are every `stride`-th moment of a scene of `world` (a key of `data.render.world.WORLDS`).
+
+    Scenes are numbered from 0 on, the unlabelled ones last.
+
+    Raises:
+        UserError: from the constructor, for what cannot be rendered.
+    """
+
+    seed: int
+    scenes: int
+    frames: int
+    size: tuple[int, int]
+    test_scenes: int = 0
+    stride: int = 1
+    world: str = "rooms"
+
+    def __post_init__(self) -> None:
+        check_request(self.seed, self.frames, self.size, self.stride, self.world)
+        if self.scenes < 1:
+            raise UserError(f"scenes is {self.scenes}; render at least 1")
+        if self.test_scenes < 0:
+            raise UserError(f"test scenes is {self.test_scenes}; it must be 0 or more")
+
+    @property
+    def all_scenes(self) -> int:
+        """Scenes with and without labels."""
+        return self.scenes + self.test_scenes
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of successive frames a scene."""
+        return self.frames - 1
+
+    @property
+    def first_held_out(self) -> int:
+        """The labelled scenes from this one on are for validation, where a layout says so itself.
+
+        They are the last eighth, rounded down but at least one; a single scene is for training.
+        """
+        held_out = max(self.scenes // _HELD_OUT_SHARE, 1) if self.scenes > 1 else 0
+        return self.scenes - held_out
