@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from flowdistill.check.misreadings import (
     STORED,
+    SWAPPED_CAMERAS,
     Array,
     Reading,
     disparity_misreadings,
@@ -31,6 +33,7 @@ JUDGED = (*FLOWS, "disparity_t0", "disparity_t1")
 
 # Share of a noc label's pixels that may lack truth in occ before it is called no subset.
 _SUBSET_SHARE = 1e-3
+_LEAST_SIDE = 32  # px, that the matcher of two cameras needs
 
 
 @dataclass
@@ -97,6 +100,21 @@ def repeats(sample: SampleContent, key: str) -> bool:
     return label is not None and upper_half_repeated(np.atleast_3d(label[0]), label[1])
 
 
+def compare_cameras(sample: SampleContent) -> dict[str, Votes]:
+    """Votes for swapped cameras by the pictures alone: what the right camera sees lies farther left."""
+    pair = sample.pair("left_t0", "right_t0")
+    if pair is None or min(pair.start.shape) < _LEAST_SIDE:
+        return {}
+    matcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    start, end = pair.start.astype(np.uint8), pair.end.astype(np.uint8)
+    motion = matcher.calc(start, end, np.zeros((*start.shape, 2), np.float32))
+    x, y = motion[..., 0], motion[..., 1]
+    contrast = np.hypot(cv2.Sobel(pair.start, cv2.CV_32F, 1, 0), cv2.Sobel(pair.start, cv2.CV_32F, 0, 1))
+    telling = (contrast > np.median(contrast)) & (np.abs(y) < 1)
+    votes = Votes(int(np.count_nonzero(telling & (x > 1))), int(np.count_nonzero(telling & (x < -1))))
+    return {SWAPPED_CAMERAS: votes}
+
+
 def wrong_subsets(sample: SampleContent) -> Iterator[tuple[SampleFile, str]]:
     """The `noc` files with pixels that their `occ` file does not know, and what is wrong with them."""
     for key, (file, content) in sample.files.items():
@@ -121,12 +139,12 @@ def _judge_flow(
 ) -> dict[str, Votes]:
     flow, valid = label
     start, end = ("t1", "t0") if backward else ("t0", "t1")
-    pair, reverse = sample.pair(f"left_{start}", f"left_{end}"), sample.pair(f"left_{end}", f"left_{start}")
-    if pair is None or reverse is None or pair.start.shape != valid.shape:
+    pair = sample.pair(f"left_{start}", f"left_{end}")
+    if pair is None or pair.start.shape != valid.shape:
         return {}
     stored = Reading(STORED, read_flow(flow), valid, pair)
     other_camera = sample.pair(f"right_{start}", f"right_{end}")
-    return vote(stored, flow_misreadings(stored, flow, reverse, other_camera, others))
+    return vote(stored, flow_misreadings(stored, flow, other_camera, others))
 
 
 def _judge_disparity(

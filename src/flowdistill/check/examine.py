@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from flowdistill.check.change_sign import speaks_against, wrong_change_share
-from flowdistill.check.content import JUDGED, SampleContent, judge, repeats, wrong_subsets
+from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
 from flowdistill.check.problems import Finding, Kind, Severity
 from flowdistill.check.votes import Votes
+from flowdistill.data.calibration import SwappedCamerasError
 from flowdistill.data.files import FLO, Content, FileKind, SampleFile
 from flowdistill.errors import UserError
 from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
@@ -76,6 +77,8 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
     for number, sample in enumerate(samples):
         for noc, words in wrong_subsets(sample):
             _add(reports, noc, mine, Finding("wrong_content", words))
+        if "disparity_t0" not in sample.files and "right_t0" in sample.files:
+            _vote(reports, sample.files["right_t0"][0], mine, compare_cameras(sample))
         if (found := _examine_change(sample)) is not None:
             change = sample.files["disparity_t1"][0]
             _add(reports, change, mine, found)
@@ -95,8 +98,7 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
                     Finding("wrong_content", "upper half repeated: the lower half holds it again"),
                 )
                 continue
-            place = file.path, file.kind
-            reports[place] = replace(reports[place], votes=judge(sample, neighbours, key))
+            _vote(reports, file, mine, judge(sample, neighbours, key))
 
 
 def _usable(
@@ -117,6 +119,14 @@ def _usable(
         if place in contents and not hopeless:
             usable[file.key] = file, contents[place]
     return SampleContent(usable)
+
+
+def _vote(
+    reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], votes: Mapping[str, Votes]
+) -> None:
+    place = file.path, file.kind
+    if place in mine:
+        reports[place] = replace(reports[place], votes=votes)
 
 
 def _add(reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], finding: Finding) -> None:
@@ -152,7 +162,8 @@ def examine_file(file: SampleFile, contents: dict[FileKey, Content] | None = Non
 
 
 def _unreadable(file: SampleFile, error: UserError) -> Finding:
-    return Finding("unreadable", str(error).removeprefix(f"{file.path}: "))
+    kind: Kind = "wrong_content" if isinstance(error, SwappedCamerasError) else "unreadable"
+    return Finding(kind, str(error).removeprefix(f"{file.path}: "))
 
 
 def _findings(file: SampleFile, content: Content) -> list[Finding]:
@@ -184,7 +195,7 @@ def _findings(file: SampleFile, content: Content) -> list[Finding]:
 
 def _odd_codes(file: SampleFile, content: Content) -> list[Finding]:
     """What KITTI's codes give away; small disparities may be right, and the pictures will tell."""
-    if content.codes is None or file.key.endswith("_noc"):
+    if content.codes is None:
         return []
     odd = (
         odd_flow_codes(content.codes) if file.kind.quantity == "flow" else odd_disparity_codes(content.codes)

@@ -97,14 +97,13 @@ def read_disparity(disparity: Array, flow: Array | None = None, factor: float = 
 
 
 def flow_misreadings(
-    stored: Reading, flow: Array, reverse: Pair, other_camera: Pair | None, neighbours: Neighbours
+    stored: Reading, flow: Array, other_camera: Pair | None, neighbours: Neighbours
 ) -> Iterator[Reading]:
     """Of a flow.
 
     Args:
         stored: the label as it stands.
         flow: the label.
-        reverse: the same pictures in the other order.
         other_camera: the other camera's pictures of the same two moments.
         neighbours: labels of the samples before and after, and where they are valid.
     """
@@ -119,7 +118,6 @@ def flow_misreadings(
         # The file alone was turned, or the pictures were and the label, with its values, was not.
         yield replace(stored, name=name, motion=motion, valid=valid)
         yield replace(stored, name=name, motion=_times(motion, signs), valid=valid)
-    yield replace(stored, name="of the other direction in time", pair=reverse)
     if other_camera is not None:
         yield replace(stored, name="of the other camera", pair=other_camera)
     for values, valid in neighbours:
