@@ -38,10 +38,11 @@ _LEAST_SIDE = 32  # px, that the matcher of two cameras needs
 
 @dataclass
 class SampleContent:
-    """What the files of one sample hold; grey pictures are made once."""
+    """What the files of one sample hold; grey pictures and absolute disparities are made once."""
 
     files: Mapping[str, tuple[SampleFile, Content]]
     _grey: dict[str, Grey] = field(default_factory=dict)
+    _labels: dict[str, tuple[Array, Mask] | None] = field(default_factory=dict)
 
     def picture(self, key: str) -> Grey | None:
         """A picture as grey levels, if it is there."""
@@ -57,8 +58,11 @@ class SampleContent:
 
     def label(self, key: str) -> tuple[Array, Mask] | None:
         """Flow (H, W, 2), or disparity (H, W), positive and at t1 absolute, and where it is known."""
-        if key not in self.files:
-            return None
+        if key not in self._labels:
+            self._labels[key] = self._label(key) if key in self.files else None
+        return self._labels[key]
+
+    def _label(self, key: str) -> tuple[Array, Mask] | None:
         file, content = self.files[key]
         if content.valid is None:
             return None

@@ -215,14 +215,18 @@ def _out_of_range(file: SampleFile, content: Content) -> list[Finding]:
     limit = file.kind.largest * content.values.shape[1]
     values = content.values
     with np.errstate(over="ignore", invalid="ignore"):
-        length = np.abs(values[..., 0]) if values.shape[2] == 1 else np.hypot(values[..., 0], values[..., 1])
-        beyond = length > limit  # never of NaN
+        square = np.square(values[..., 0])
+        if values.shape[2] > 1:
+            square += np.square(values[..., 1])
+        beyond = square > limit**2  # never of NaN
+    if not beyond.any():
+        return []
     # Beyond `UNKNOWN` .flo says "unknown"; a PFM that holds such a number is wrong.
-    beyond &= np.isfinite(length) if _is_pfm(file.kind) else content.valid
+    beyond &= np.isfinite(values).all(axis=2) if _is_pfm(file.kind) else content.valid
     count = int(np.count_nonzero(beyond))
     if not count:
         return []
-    largest = f"up to {float(length[beyond].max()):.4g} px"
+    largest = f"up to {float(np.linalg.norm(values[beyond].astype(np.float64), axis=1).max()):.4g} px"
     detail = f"{count} pixels beyond {limit:g} px, {largest}, in a picture {values.shape[1]} wide"
     return [Finding("out_of_range", detail, "warning" if content.codes is not None else "error")]
 

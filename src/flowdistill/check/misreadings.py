@@ -29,6 +29,7 @@ Neighbours = Sequence[tuple[Array, Mask]]
 
 _POINTS = 600  # pixels of a label that are looked at for each misreading
 _REPEATED = 0.98  # share of equal pixels from which two halves are the same
+_COLUMNS = 128  # of a label, that are enough to see it
 _LEAST_SPREAD = 0.25  # px (standard deviation) by which a label must vary for its halves to be told apart
 
 
@@ -60,12 +61,12 @@ SWAPPED_CAMERAS = "left and right camera swapped"
 def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
     """Name of a misreading -> the pixels that speak for it and against it."""
     votes: dict[str, Votes] = {}
-    everywhere = sample_points(stored.valid, _POINTS)
+    everywhere = sample_points([stored.valid], _POINTS)
     as_stored = stored.pair.difference(everywhere, stored.motion(everywhere))
     for other in others:
         points, difference = everywhere, as_stored
         if other.valid is not stored.valid:
-            points = sample_points(stored.valid & other.valid, _POINTS)
+            points = sample_points([stored.valid, other.valid], _POINTS)
             difference = stored.pair.difference(points, stored.motion(points))
         motion = other.motion(points)
         # Other pictures differ in noise and exposure, too, so that they must speak more clearly.
@@ -168,8 +169,9 @@ def later_disparity_misreadings(
 
 def upper_half_repeated(values: Array, valid: Mask) -> bool:
     """Whether the lower half of a label (H, W, C) is its upper half once more."""
-    height = valid.shape[0]
-    half = height // 2
+    height, width = valid.shape
+    half, step = height // 2, max(width // _COLUMNS, 1)
+    values, valid = values[:, ::step], valid[:, ::step]
     for start in dict.fromkeys((half, height - half)):
         upper, lower = values[:half], values[start : start + half]
         both = valid[:half] & valid[start : start + half]

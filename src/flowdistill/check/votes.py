@@ -10,6 +10,7 @@ motion  # (N, 2) px, x then y
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,9 +21,9 @@ Grey = npt.NDArray[np.float32]  # (H, W), grey levels
 Mask = npt.NDArray[np.bool_]  # (H, W)
 Points = npt.NDArray[np.intp]  # (N,), indices of pixels in row order
 
-_SIDE = 5  # px, of a patch
-_TAPS = np.arange(_SIDE, dtype=np.float32) - _SIDE // 2
-_TAP_X, _TAP_Y = (tap.reshape(1, -1) for tap in np.meshgrid(_TAPS, _TAPS))
+# A patch is 5 x 5 px, of which, in a blurred picture, every second pixel is enough.
+_TAPS = np.array([-2, 0, 2], np.float32)
+_TAP_X, _TAP_Y = (tap.reshape(-1, 1) for tap in np.meshgrid(_TAPS, _TAPS))
 _NOISE = 3.0  # grey levels that say nothing: added to a patch's contrast
 _LEAST_CONTRAST = 2.0  # grey levels (standard deviation), of a patch that may vote
 _MATCH = 0.7  # difference of two normalised patches up to which one explains the other; unrelated ones have about 1.1
@@ -65,7 +66,7 @@ class Pair:
         inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
         before, contrast = _patches(self.start, x, y)
         after, _ = _patches(self.end, np.where(inside, to_x, 0), np.where(inside, to_y, 0))
-        difference = np.abs(after - before).mean(axis=1)
+        difference = np.abs(after - before).mean(axis=0)
         return np.where(inside & (contrast >= _LEAST_CONTRAST), difference, np.float32(np.inf))
 
 
@@ -74,12 +75,16 @@ def grey(picture: npt.NDArray[np.uint8]) -> Grey:
     return cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0.8).astype(np.float32)
 
 
-def sample_points(mask: Mask, number: int) -> Points:
-    """About `number` pixels of a mask, the same at every call; all, where it has fewer."""
-    found = np.flatnonzero(mask)
-    if found.size <= number:
-        return found
-    return found[np.unique(np.random.default_rng(0).integers(0, found.size, number))]
+def sample_points(masks: Sequence[Mask], number: int) -> Points:
+    """About `number` pixels that all masks (one or more, of one size) hold, the same at every call; all, if fewer."""
+    height, width = masks[0].shape
+    drawn = np.random.default_rng(0).integers(0, height * width, 2 * number)
+    y, x = np.divmod(drawn, width)
+    found = drawn[np.logical_and.reduce([mask[y, x] for mask in masks])]
+    if found.size >= number // 2:
+        return found[:number]
+    every = np.flatnonzero(np.logical_and.reduce(masks))
+    return every if every.size <= number else every[np.random.default_rng(0).integers(0, every.size, number)]
 
 
 def count_votes(
@@ -108,12 +113,10 @@ def apart(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> np
 def _patches(
     picture: Grey, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Normalised patches (N, taps) around points (N,), and their contrast (N,) in grey levels."""
+    """Normalised patches (taps, N) around points (N,), and their contrast (N,) in grey levels."""
     if not x.size:
-        return np.zeros((0, _TAP_X.size), np.float32), np.zeros(0, np.float32)
-    taps = cv2.remap(
-        picture, x[:, None] + _TAP_X, y[:, None] + _TAP_Y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    taps = taps - taps.mean(axis=1, keepdims=True)
-    squares = np.square(taps).mean(axis=1)
-    return taps / np.sqrt(squares + np.float32(_NOISE**2))[:, None], np.sqrt(squares)
+        return np.zeros((_TAP_X.size, 0), np.float32), np.zeros(0, np.float32)
+    taps = cv2.remap(picture, x + _TAP_X, y + _TAP_Y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    taps = taps - taps.mean(axis=0)
+    squares = np.square(taps).mean(axis=0)
+    return taps / np.sqrt(squares + np.float32(_NOISE**2)), np.sqrt(squares)

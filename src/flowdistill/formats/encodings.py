@@ -61,27 +61,22 @@ def odd_flow_codes(codes: Codes) -> list[Oddity]:
     """What is odd in the codes (H, W, 3) of a flow file; the first explains the others."""
     if (order := _channel_order(codes)) is not None:
         return [order]
-    valid = codes[..., 2] != 0
-    x, y = (codes[..., axis][valid] for axis in range(2))
-    if not x.size:
-        return []
-    far = _far(x) & _far(y)
+    x, y, valid = codes[..., 0], codes[..., 1], codes[..., 2] != 0
+    some = codes[:: max(codes.shape[0] // 64, 1)]  # rows that are enough for what most pixels must share
+    far = (_far(some[..., 0]) & _far(some[..., 1]))[some[..., 2] != 0]
     if 2 * np.count_nonzero(far) > far.size:
         detail = f"both components beyond {_HALF_RANGE:g} px at {np.count_nonzero(far)} of {far.size} pixels"
         advice = f"store flow x {FLOW_SCALE} + {FLOW_OFFSET}"
         return [Oddity("offset", f"is flow stored without its offset of {FLOW_OFFSET}", advice, detail)]
     at_an_end = (x == 0) | (x == TOP_CODE) | (y == 0) | (y == TOP_CODE)
-    return _piled_up(at_an_end)
+    return _piled_up(at_an_end & valid, int(np.count_nonzero(valid)))
 
 
 def odd_disparity_codes(codes: Codes) -> list[Oddity]:
     """What is odd in the codes (H, W) of a disparity file. Another factor shows as small values only."""
-    known = codes[codes != 0]
-    if not known.size:
-        return []
-    found = _piled_up(known == TOP_CODE)
-    largest = int(known.max()) / DISPARITY_SCALE
-    if largest < SMALL_DISPARITY:
+    found = _piled_up(codes == TOP_CODE, int(np.count_nonzero(codes)))
+    largest = int(codes.max()) / DISPARITY_SCALE
+    if 0 < largest < SMALL_DISPARITY:
         problem = f"has no disparity of {SMALL_DISPARITY:g} px or more"
         advice = f"is it multiplied by {DISPARITY_SCALE}?"
         found.append(Oddity("small", problem, advice, f"at most {largest:.3g} px", sure=False))
@@ -120,24 +115,24 @@ def odd_disparity_factor(
 
 def _channel_order(codes: Codes) -> Oddity | None:
     """Red or green holds what only the valid channel can hold."""
+    few = codes[codes.shape[0] // 2]
     for axis, colour in ((0, "red"), (1, "green")):
-        marks = codes[..., axis]
+        if np.unique(few[few[:, axis] != 0, axis]).size > 1:
+            continue  # one row is enough to see that this is not a mask
+        marks, blue = codes[..., axis], codes[..., 2]
         mark = int(marks.max())
         if mark == 0 or np.count_nonzero(marks) != np.count_nonzero(marks == mark):
             continue
-        blue = codes[..., 2]
         # A flow may have the same x everywhere, but then blue is the mask.
         is_mark = mark in _VALID_CODES and int(blue.max()) not in _VALID_CODES
         if is_mark or _is_motion(blue):
-            problem = (
-                "has its channels in the reverse order" if axis == 0 else "has its channels in another order"
-            )
+            order = "in the reverse order" if axis == 0 else "in another order"
             advice = (
                 "red is x, green y, blue the valid mask; OpenCV writes blue first: reverse the last axis before "
                 "cv2.imwrite"
             )
             detail = f"{colour} is 0 or {mark} everywhere, as the valid channel should be"
-            return Oddity("channel order", problem, advice, detail, sure=is_mark)
+            return Oddity("channel order", f"has its channels {order}", advice, detail, sure=is_mark)
     return None
 
 
@@ -151,10 +146,13 @@ def _far(codes: Codes) -> npt.NDArray[np.bool_]:
     return np.abs(codes.astype(np.int32) - FLOW_OFFSET) > _HALF_RANGE * FLOW_SCALE
 
 
-def _piled_up(at_an_end: npt.NDArray[np.bool_]) -> list[Oddity]:
+def _piled_up(at_an_end: npt.NDArray[np.bool_], known: int) -> list[Oddity]:
     count = int(np.count_nonzero(at_an_end))
-    if count <= max(_PILED_PIXELS, _PILED_SHARE * at_an_end.size):
+    if count <= max(_PILED_PIXELS, _PILED_SHARE * known):
         return []
     advice = "a writer has clipped it: mark such pixels as invalid, or mend the values"
-    detail = f"{count} of {at_an_end.size} pixels"
-    return [Oddity("piled up", "has values at the end of the format's range", advice, detail)]
+    return [
+        Oddity(
+            "piled up", "has values at the end of the format's range", advice, f"{count} of {known} pixels"
+        )
+    ]
