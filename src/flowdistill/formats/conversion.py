@@ -81,21 +81,21 @@ def convert_motion(
     motion = read_motion(source, quantity)
     if negate_disparity and motion.quantity == "disparity":
         motion = replace(motion, values=0 - motion.values)  # not -values, which makes -0 of 0
-    _check_fits(source, motion, motion_suffix(target))
+    _check_fits(source, motion, motion_suffix(target), negate_disparity)
     make_parent(target)
     write_motion(target, motion)
     return _compare(motion, read_motion(target, motion.quantity))
 
 
-def _check_fits(source: str | os.PathLike[str], motion: Motion, suffix: str) -> None:
+def _check_fits(source: str | os.PathLike[str], motion: Motion, suffix: str, negated: bool) -> None:
     """Raises FormatError where nothing of a motion would be left."""
     if not can_hold(suffix, motion.quantity):
         raise FormatError(f"{os.fspath(source)}: it holds {motion.quantity}, and {suffix} only flow")
     stored = motion.values[motion.valid]
     if suffix == ".png" and motion.quantity == "disparity" and stored.size and (stored < 0).all():
         raise FormatError(
-            f"{os.fspath(source)}: its disparities are all negative, and KITTI's PNG holds positive ones; turn their "
-            "sign with --negate-disparities"
+            f"{os.fspath(source)}: its disparities are all negative{' when negated' * negated}, and KITTI's PNG holds "
+            f"positive ones; convert it {'without' if negated else 'with'} --negate-disparities"
         )
 
 
