@@ -9,10 +9,14 @@ from flowdistill.formats.errors import FormatError
 from flowdistill.formats.flo import inspect_flo, read_flo, write_flo
 from flowdistill.formats.image import inspect_image, read_image, write_image
 from flowdistill.formats.kitti import (
+    decode_kitti_disparity,
+    decode_kitti_flow,
     inspect_kitti_disparity,
     inspect_kitti_flow,
     read_kitti_disparity,
+    read_kitti_disparity_codes,
     read_kitti_flow,
+    read_kitti_flow_codes,
     write_kitti_disparity,
     write_kitti_flow,
 )
@@ -21,6 +25,8 @@ from flowdistill.formats.pfm import inspect_pfm, read_pfm, write_pfm
 
 __all__ = [
     "FormatError",
+    "decode_kitti_disparity",
+    "decode_kitti_flow",
     "inspect_flo",
     "inspect_image",
     "inspect_kitti_disparity",
@@ -31,7 +37,9 @@ __all__ = [
     "read_flo",
     "read_image",
     "read_kitti_disparity",
+    "read_kitti_disparity_codes",
     "read_kitti_flow",
+    "read_kitti_flow_codes",
     "read_mask",
     "read_object_map",
     "read_pfm",
