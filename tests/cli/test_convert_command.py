@@ -51,7 +51,7 @@ def test_one_file_and_what_it_lost(tmp_path: Path, capsys: Captured) -> None:
     assert convert(source, target) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"{source} -> {target}: flow, 35 pixels, 34 of them valid\n")
-    assert "  2 pixels lie outside of the 16-bit range" in printed
+    assert re.search(r"\n  pixels outside of the 16-bit range .*, now invalid: 2\n", printed)
     assert "  rounded by 0.00391 px at most, 0.00391 px on average" in printed
     codes = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     assert np.count_nonzero(codes[..., 0] == 0) == 3
@@ -62,11 +62,13 @@ def test_one_file_and_what_it_lost(tmp_path: Path, capsys: Captured) -> None:
 def test_the_sign_of_disparities_is_told(tmp_path: Path, capsys: Captured) -> None:
     source = pfm(tmp_path / "a.pfm", -DISPARITY)
     assert convert(source, tmp_path / "b.npz") == 0
-    assert "35 disparities are negative, as in the source; --negate-disparities" in capsys.readouterr().out
+    assert (
+        "disparities, as they were (--negate-disparities turns their sign): 35\n" in capsys.readouterr().out
+    )
     mixed = pfm(tmp_path / "c.pfm", np.where(DISPARITY > 8, DISPARITY, -DISPARITY))
     assert convert(mixed, tmp_path / "c.png") == 0
     count = np.count_nonzero(DISPARITY <= 8)
-    assert f"{count} pixels are negative disparities" in capsys.readouterr().out
+    assert f"which KITTI's PNG does not hold, now invalid: {count}\n" in capsys.readouterr().out
     assert convert(pfm(tmp_path / "d.pfm"), tmp_path / "d.png", "--negate-disparities") == 2
     assert "convert it without --negate-disparities" in capsys.readouterr().err
     assert not (tmp_path / "d.png").exists()
@@ -104,8 +106,8 @@ def test_a_folder_keeps_its_structure(folder: Path, capsys: Captured) -> None:
             key = next(iter(set(arrays) - {"valid"}))
             np.testing.assert_array_equal(arrays[key], FLOW if key == "flow" else DISPARITY)
     printed = capsys.readouterr().out
-    assert f"{folder} -> {out}: 6 files (4 of flow, 2 of disparity), 210 pixels, 210 of them valid" in printed
-    assert "4 files hold neither flow nor disparity and were left out:" in printed
+    assert f"{folder} -> {out}: 4 of flow, 2 of disparity; 210 pixels, 210 of them valid" in printed
+    assert "4 left out, neither flow nor disparity: " in printed
     for name in ("a.png", "deep/left.jpg", "readme.txt", "camera.npz"):
         assert str(folder / name) in printed
 
@@ -118,8 +120,8 @@ def test_the_same_command_again_makes_what_is_missing(folder: Path, capsys: Capt
     capsys.readouterr()
     assert convert(folder, out, "--to", "pfm") == 0
     printed = capsys.readouterr().out
-    assert ": 1 files (1 of flow)" in printed
-    assert "5 files are there already and were left as they are (--overwrite replaces them)" in printed
+    assert f"{out}: 1 of flow; 35 pixels" in printed
+    assert "5 there already, left as they are (--overwrite replaces them)" in printed
     assert (out / "a.pfm").read_bytes() == b"mine"
     assert convert(folder, out, "--to", "pfm", "--overwrite", "--workers", "2") == 0
     assert (out / "a.pfm").read_bytes() == (out / "d.pfm").read_bytes()
@@ -147,11 +149,11 @@ def test_an_interrupted_command_can_be_repeated(folder: Path, monkeypatch: pytes
 def test_one_quantity_of_a_folder(folder: Path, capsys: Captured) -> None:
     out = folder.parent / "out"
     assert convert(folder, out, "--to", "flo") == 1
-    assert "2 files hold disparities, and .flo only flow (--quantity flow" in capsys.readouterr().err
+    assert "disparities, which .flo cannot hold (--quantity flow leaves them out)" in capsys.readouterr().err
     flows = {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
     assert tree(out) == flows
     assert convert(folder, folder.parent / "again", "--to", "flo", "--quantity", "flow") == 0
-    assert "2 files hold the other quantity and were left out" in capsys.readouterr().out
+    assert "2 left out, of the other quantity" in capsys.readouterr().out
     assert tree(folder.parent / "again") == flows
 
 
@@ -171,7 +173,7 @@ def test_damaged_files_are_named_and_the_rest_is_done(folder: Path, capsys: Capt
         for name in ("cut.flo", "empty.png", "gone.pfm", "flipped.png"):
             assert f"  {folder / name}: " in problems
         assert str(folder / "pipe.flo") not in problems
-        assert ("6 files are there already" in captured.out) == again
+        assert ("6 there already" in captured.out) == again
     assert tree(out) == {f"{name}.npz" for name in MOTIONS}
 
 
@@ -215,7 +217,7 @@ def test_the_output_may_lie_inside_and_is_not_converted_again(folder: Path, caps
     for _ in range(2):
         assert convert(folder, out, "--to", "flo", "--quantity", "flow") == 0
     assert tree(out) == {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
-    assert "4 files are there already" in capsys.readouterr().out
+    assert "4 there already" in capsys.readouterr().out
 
 
 def test_no_input_is_ever_written_over(folder: Path, capsys: Captured) -> None:
@@ -258,7 +260,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),
     "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it holds disparity, and .flo only flow"),
     "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo holds flow"),
-    "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but 1 others: in/deep/pictures/x.png"),
+    "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but others (in/deep/pictures/x.png)"),
     "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no file at all"),
     "a file on the way": (["in/a.flo", "in/a.flo/x.png"], "in/a.flo/x.png: cannot make its folder"),
     "no workers": (["in", "out", "--to", "npz", "--workers", "0"], "--workers is 0"),

@@ -100,13 +100,13 @@ def _convert_folder(options: argparse.Namespace) -> int:
         total = reduce(add, (conversion for _, conversion in done), Conversion())
         kinds = [found.motions[source] for source, _ in done]
         counts = ", ".join(f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds))
-        print(f"{folder} -> {output}: {len(done)} files ({counts}), {_summary(total)}")
+        print(f"{folder} -> {output}: {counts}; {_summary(total)}")
         losers = [str(source) for source, conversion in done if conversion.lost]
         if losers:
-            print(f"  {len(losers)} files lost pixels: {few(losers)}")
+            print(f"  pixels were lost in {few(losers)}")
     if unfit:
         targets.faults.append(
-            f"{len(unfit)} files hold disparities, and .flo only flow (--quantity flow leaves them out): {few(unfit)}"
+            f"disparities, which .flo cannot hold (--quantity flow leaves them out): {few(unfit)}"
         )
     return folder_result(found, targets, [result for result in results if isinstance(result, str)])
 
@@ -125,10 +125,10 @@ def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) ->
 def _summary(conversion: Conversion) -> str:
     """What was converted and what was lost, in a line and an indented one for each kind of loss."""
     lines = [f"{conversion.pixels} pixels, {conversion.valid} of them valid"]
-    lines += [f"{count} pixels {what}" for what, count in conversion.lost.items()]
+    lines += [f"{what}: {count}" for what, count in conversion.lost.items()]
     if conversion.negative:
-        count = f"{conversion.negative} disparities are negative"
-        lines.append(f"{count}, as in the source; --negate-disparities turns their sign")
+        what = "negative disparities, as they were (--negate-disparities turns their sign)"
+        lines.append(f"{what}: {conversion.negative}")
     if conversion.largest_rounding:
         largest, mean = conversion.largest_rounding, conversion.mean_rounding
         lines.append(f"rounded by {largest:.3g} px at most, {mean:.3g} px on average")

@@ -35,13 +35,13 @@ def folder_result(found: MotionFolder, targets: Targets, failures: list[str]) ->
     from flowdistill.data.tree import few
 
     left_alone = (
-        (targets.present, "are there already and were left as they are (--overwrite replaces them)"),
-        (found.unwanted, "hold the other quantity and were left out"),
-        (found.others, "hold neither flow nor disparity and were left out"),
+        (targets.present, "there already, left as they are (--overwrite replaces them)"),
+        (found.unwanted, "left out, of the other quantity"),
+        (found.others, "left out, neither flow nor disparity"),
     )
     for paths, what in left_alone:
         if paths:
-            print(f"{len(paths)} files {what}: {few([str(path) for path in paths])}")
+            print(f"{len(paths)} {what}: {few([str(path) for path in paths])}")
     faults = [*found.faults, *targets.faults, *failures]
     if faults:
         print(f"problems: {len(faults)}", file=sys.stderr)

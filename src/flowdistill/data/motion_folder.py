@@ -73,7 +73,7 @@ def find_motions(folder: Path, wanted: Quantity | None, output: Path) -> MotionF
     if not found.motions and not found.faults:
         what = wanted or "flow or disparity"
         files = [str(path) for path in found.unwanted + found.others]
-        looked_at = f"{len(files)} others: {few(files)}" if files else "no file at all"
+        looked_at = f"others ({few(files)})" if files else "no file at all"
         raise UserError(
             f"{folder} holds no file of {what} (.flo, .pfm, KITTI's 16-bit .png, .npz), but {looked_at}"
         )

@@ -15,10 +15,8 @@ from flowdistill.formats.atomic import make_parent
 from flowdistill.formats.errors import FormatError
 from flowdistill.formats.motion import Motion, Quantity, can_hold, motion_suffix, read_motion, write_motion
 
-OUT_OF_RANGE = (
-    "lie outside of the 16-bit range (flow [-512, 512) px, disparity [0, 256) px), and are invalid now"
-)
-NEGATIVE = "are negative disparities, which KITTI's PNG does not hold, and are invalid now"
+OUT_OF_RANGE = "pixels outside of the 16-bit range (flow [-512, 512) px, disparity [0, 256) px), now invalid"
+NEGATIVE = "negative disparities, which KITTI's PNG does not hold, now invalid"
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ UNKNOWN = 1e9
 _FLO_UNKNOWN = 1e10
 
 # What `Motion.passed_over` may count.
-THIRD_CHANNEL = "have a third channel, which is left out"
-NO_NUMBER = "are marked as valid but hold no number, and are invalid now"
+THIRD_CHANNEL = "pixels with a third channel, which is left out"
+NO_NUMBER = "pixels marked as valid that hold no number, now invalid"
 
 Values = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
