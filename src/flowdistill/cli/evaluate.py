@@ -23,8 +23,8 @@ def _add_kitti(commands: "Subparsers") -> None:
     parser = commands.add_parser(
         "kitti",
         help="KITTI 2015 and 2012: D1, D2, Fl, SF",
-        description="Score KITTI's 16-bit files with the exact counts of the official tool, its filling of missing "
-        "predictions included. The ground truth's files, or --split, decide which predictions are needed.",
+        description="Score KITTI's 16-bit files, .flo and .pfm with the exact counts of the official tool, its filling "
+        "of missing predictions included. The ground truth's files, or --split, decide which predictions are needed.",
     )
     parser.add_argument(
         "--predictions", metavar="DIR", type=Path, required=True, help="folder with disp_0, disp_1, flow"

@@ -32,12 +32,10 @@ from flowdistill.formats import (
     read_object_map,
     read_pfm,
 )
+from flowdistill.formats.motion import known
 
 Quantity = Literal["image", "flow", "disparity", "disparity_change", "mask", "object_map", "calibration"]
 Group = Literal["image", "label", "proxy", "optional"]
-
-UNKNOWN = 1e9
-"""Values beyond this, and NaN, mean "unknown" in .flo and .pfm (the .flo files' own convention)."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,6 @@ class SampleFile:
     path: str
     kind: FileKind
     group: Group = "label"
-
-
-def known(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
-    # NaN fails every comparison. Channel by channel: a reduction over so short an axis takes thirty times as long.
-    found = np.abs(values[..., 0]) <= UNKNOWN
-    for channel in range(1, values.shape[2]):
-        found &= np.abs(values[..., channel]) <= UNKNOWN
-    return found
 
 
 def _image(path: str) -> Content:
