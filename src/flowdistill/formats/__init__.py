@@ -4,6 +4,13 @@ Everything that cannot be read as its format raises `FormatError`, which names t
 what was found. `inspect_*` looks at headers and lengths only. Wrong arrays given to a writer raise ValueError.
 """
 
+from flowdistill.formats.any_image import (
+    IMAGE_SUFFIXES,
+    inspect_any_image,
+    is_sixteen_bit_image,
+    is_turned_image,
+    read_any_image,
+)
 from flowdistill.formats.atomic import write_atomically
 from flowdistill.formats.errors import FormatError
 from flowdistill.formats.flo import inspect_flo, read_flo, write_flo
@@ -20,7 +27,9 @@ from flowdistill.formats.masks import inspect_mask, inspect_object_map, read_mas
 from flowdistill.formats.pfm import inspect_pfm, read_pfm, write_pfm
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "FormatError",
+    "inspect_any_image",
     "inspect_flo",
     "inspect_image",
     "inspect_kitti_disparity",
@@ -28,6 +37,9 @@ __all__ = [
     "inspect_mask",
     "inspect_object_map",
     "inspect_pfm",
+    "is_sixteen_bit_image",
+    "is_turned_image",
+    "read_any_image",
     "read_flo",
     "read_image",
     "read_kitti_disparity",
