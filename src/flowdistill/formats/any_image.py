@@ -27,7 +27,7 @@ def inspect_any_image(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def is_sixteen_bit_image(path: str | os.PathLike[str]) -> bool:
-    """Whether the image has 16 bits a channel, which `read_any_image` scales to 8; by the header. Raises FormatError."""
+    """Whether the image has 16 bits a channel, which `read_any_image` scales to 8; by the header."""
     start, _ = read_start(path, "an image", len(SIGNATURE))
     return start == SIGNATURE and read_png_header(path, "an image").bit_depth == 16
 
