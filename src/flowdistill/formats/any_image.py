@@ -117,7 +117,7 @@ def _decoder(path: _Path, start: bytes) -> Callable[[_Path, bytes], tuple[Sample
             return decoder
     if is_webp(start):
         return _webp
-    raise format_error(path, _IMAGE, f"a file that starts with {start[:12]!r}; convert it to PNG")
+    raise format_error(path, _IMAGE, f"a file that starts with {start[:12]!r}; convert other pictures to PNG")
 
 
 def _png(path: _Path, content: bytes) -> tuple[Samples, int]:

@@ -55,8 +55,8 @@ def inspect_tiff(path: str | os.PathLike[str], content: bytes) -> TiffHeader:
     bits = set(tags.get(_BITS, (1,)))
     plain = 3 if colours == _RGB else 1
     known = {
-        "uncompressed or with LZW, DEFLATE or PackBits": one(_COMPRESSION, 1) in UNPACKERS,
-        "grey, RGB or with a palette": colours in (_WHITE_IS_0, _BLACK_IS_0, _RGB, _INDEXED),
+        "without compression or with LZW, DEFLATE or PackBits": one(_COMPRESSION, 1) in UNPACKERS,
+        "in grey, RGB or with a palette": colours in (_WHITE_IS_0, _BLACK_IS_0, _RGB, _INDEXED),
         "of 8 or 16 bit": bits in ({8}, {16}) and one(_SAMPLE_FORMAT, 1) == 1,
         "of 8-bit indices": colours != _INDEXED or (bits == {8} and channels == 1),
         "with at most an alpha channel more": channels in (plain, plain + 1),
