@@ -47,7 +47,7 @@ def inspect_tiff(path: str | os.PathLike[str], content: bytes) -> TiffHeader:
         raise format_error(path, "a TIFF of one page", f"{len(pages)}; write each into a file of its own")
 
     def one(tag: int, default: int = 0) -> int:
-        return (tags.get(tag) or (default,))[0]
+        return tags.get(tag, (default,))[0]
 
     height, width, colours = one(_HEIGHT), one(_WIDTH), one(_COLOURS, -1)
     check_sides(path, height, width, "a TIFF")

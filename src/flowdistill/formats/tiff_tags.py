@@ -22,7 +22,7 @@ def byte_order(start: bytes) -> Literal["<", ">"]:
 
 
 def read_directories(path: str | os.PathLike[str], content: bytes) -> list[Tags]:
-    """Each directory of a TIFF: tag -> values, of tags that hold whole numbers.
+    """Each directory of a TIFF: tag -> values, one or more, of tags that hold whole numbers.
 
     Raises FormatError where one lies outside the file or there is none, and where they go in a circle.
     """
@@ -49,7 +49,7 @@ def _directory(path: str | os.PathLike[str], content: bytes, position: int, orde
     tags: Tags = {}
     for entry in range(position + 2, end, 12):
         tag, kind, values = struct.unpack_from(f"{order}HHI", content, entry)
-        if kind not in _INTEGERS:
+        if kind not in _INTEGERS or not values:
             continue
         layout = f"{order}{values}{_INTEGERS[kind]}"
         inside = struct.calcsize(layout) <= 4

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.formats.errors import check_sides, format_error
+from flowdistill.formats.errors import check_sides, format_error, read_bytes
 
+_IMAGE = "a WebP image"
 _ANIMATED = 0x02
 _PIXELS = (b"VP8 ", b"VP8L")
 _LOSSY_START = b"\x9d\x01\x2a"
@@ -29,6 +30,8 @@ def is_webp(start: bytes) -> bool:
 
 def webp_chunks(path: str | os.PathLike[str], content: bytes) -> list[tuple[bytes, memoryview]]:
     """Type and body of every chunk; bytes after the end of the container are tolerated."""
+    if not is_webp(content):
+        raise format_error(path, _IMAGE, f"a file that starts with {content[:12]!r}")
     if len(content) < 20:
         raise format_error(
             path, "a WebP with a chunk", f"the file's end after {len(content)} bytes (truncated)"
@@ -71,6 +74,22 @@ def inspect_webp(path: str | os.PathLike[str], content: bytes) -> tuple[int, int
             path, f"a WebP's picture of {canvas[0]} x {canvas[1]}", f"{sizes[0][0]} x {sizes[0][1]}"
         )
     return sizes[0]
+
+
+def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """Reads a WebP file as (H, W, 3) uint8 RGB.
+
+    Raises FormatError for a missing, truncated or damaged file, one with an alpha channel and any other format.
+    """
+    pixels = decode_webp(path, read_bytes(path, _IMAGE))
+    if pixels.shape[2] != 3:
+        raise format_error(path, f"{_IMAGE} without transparency", "an alpha channel")
+    return np.ascontiguousarray(pixels)
+
+
+def inspect_webp_image(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width, by the chunks' headers; no pixel is decoded. Raises FormatError as `read_webp_image`."""
+    return inspect_webp(path, read_bytes(path, _IMAGE))
 
 
 def decode_webp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.uint8]:
