@@ -34,7 +34,7 @@ _IMAGE = "an image (PNG, JPEG, WebP, BMP, TIFF, binary PPM or PGM)"
 _HEADER_LIMIT = max(BMP_HEADER_LIMIT, PNM_HEADER_LIMIT)
 
 _Path = str | os.PathLike[str]
-Samples = npt.NDArray[np.uint8 | np.uint16]
+_Samples = npt.NDArray[np.uint8 | np.uint16]
 
 
 def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
@@ -110,7 +110,7 @@ def _header(path: _Path) -> tuple[int, int, bool]:
     raise _unknown(path, start)
 
 
-def _samples(path: _Path, content: bytes) -> tuple[Samples, int]:
+def _samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
     """The samples (H, W, 1 to 4), grey or RGB and then alpha, and the largest value that there can be."""
     if content.startswith(SIGNATURE):
         return _png_samples(path, content)
@@ -134,7 +134,7 @@ def _unknown(path: _Path, start: bytes) -> FormatError:
     return format_error(path, _IMAGE, found)
 
 
-def _png_samples(path: _Path, content: bytes) -> tuple[Samples, int]:
+def _png_samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
     header = inspect_png(path, content)
     samples = decode_png(path, content, header)
     alpha = None if header.transparency is None else np.frombuffer(header.transparency, np.uint8)
