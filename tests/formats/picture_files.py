@@ -68,7 +68,7 @@ def tiff(pixels: np.ndarray, order: str = "<", rows: int = 7, **tags: int | tupl
         if len(packed) > 4:
             place, extra = struct.pack(f"{order}I", beyond + len(extra)), extra + packed
         else:
-            place = packed
+            place = packed.ljust(4, b"\0")
         entries += struct.pack(f"{order}HHI", tag, 4, len(numbers)) + place
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", directory)
     count = struct.pack(f"{order}H", len(fields))
@@ -108,6 +108,7 @@ def _tiffs() -> dict[str, Case]:
     found["tiff white is 0"] = tiff(255 - grey, t262=0), three(grey)
     found["tiff16 white is 0"] = tiff(65535 - grey16, t262=0), three(scaled(grey16))
     found["tiff grey + alpha"] = tiff(with_alpha(grey), t338=2), three(grey)
+    found["tiff with empty tags"] = tiff(COLOUR, t254=(), t274=(), t317=()), COLOUR
     found["tiff of one strip"] = tiff(COLOUR, rows=2**32 - 1), COLOUR
     return found
 
