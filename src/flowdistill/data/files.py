@@ -24,6 +24,7 @@ from flowdistill.formats import (
     inspect_mask,
     inspect_object_map,
     inspect_pfm,
+    inspect_webp_image,
     read_flo,
     read_image,
     read_kitti_disparity_codes,
@@ -31,6 +32,7 @@ from flowdistill.formats import (
     read_mask,
     read_object_map,
     read_pfm,
+    read_webp_image,
 )
 from flowdistill.formats.motion import known
 
@@ -91,6 +93,10 @@ class SampleFile:
 
 def _image(path: str) -> Content:
     return Content(read_image(path))
+
+
+def _webp_image(path: str) -> Content:
+    return Content(read_webp_image(path))
 
 
 def _kitti_flow(path: str) -> Content:
@@ -155,6 +161,7 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
 _FLOW_WIDTHS, _DISPARITY_WIDTHS, _KITTI_FLOW_WIDTHS = 4.0, 1.5, 0.35
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
+WEBP_IMAGE = FileKind("WebP image", "image", _webp_image, inspect_webp_image)
 KITTI_FLOW = FileKind(
     "16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_KITTI_FLOW_WIDTHS
 )
