@@ -172,5 +172,4 @@ def _judge_later_disparity(
         return {}
     before = earlier[0] if earlier is not None and earlier[0].shape == disparity.shape else None
     stored = Reading(STORED, read_disparity(disparity, flow[0]), valid & flow[1], pair)
-    misread = later_disparity_misreadings(stored, disparity, flow[0], before, others, factors)
-    return vote(stored, misread)
+    return vote(stored, later_disparity_misreadings(stored, disparity, flow[0], before, others, factors))

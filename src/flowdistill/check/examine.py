@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flowdistill.check.change_sign import speaks_against, wrong_change_share
+from flowdistill.check.change_sign import change_votes, speaks_against
 from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
 from flowdistill.check.problems import Finding, Kind, Severity
 from flowdistill.check.votes import Votes
@@ -246,11 +246,11 @@ def _examine_change(sample: SampleContent) -> Finding | None:
     known = [content.valid for _, content in found if content.valid is not None]
     change = np.where(np.logical_and.reduce(known)[..., None], change, np.float32(np.nan))
     sign, change_sign = found[3][0].kind.sign, found[4][0].kind.sign
-    share, pixels = wrong_change_share(left, right, flow, disparity * sign, change * change_sign)
-    if not speaks_against(share, pixels):
+    votes = change_votes(left, right, flow, disparity * sign, change * change_sign)
+    if not speaks_against(votes):
         return None
     return Finding(
         "wrong_sign",
-        f"the pictures match better at disparity - change than at disparity + change: {share:.0%} of {pixels} telling "
-        "pixels",
+        f"the pictures match better at disparity - change than at disparity + change: at {votes.other} of "
+        f"{votes.total} telling pixels",
     )

@@ -87,12 +87,12 @@ def read_flow(flow: Array) -> Motion:
 
 
 def read_disparity(disparity: Array, flow: Array | None = None, factor: float = 1) -> Motion:
-    """The motion from left to right picture of a disparity (H, W) times a factor; after a flow, if one is given."""
+    """The motion from left to right picture of a disparity (H, W) times a factor; after a flow, if given."""
 
     def motion(points: Points) -> Array:
-        start = np.zeros((points.size, 2), np.float32) if flow is None else _at(flow, points)
-        start[:, 0] -= _at(disparity, points) * np.float32(factor)
-        return start
+        moved = np.zeros((points.size, 2), np.float32) if flow is None else _at(flow, points)
+        moved[:, 0] -= _at(disparity, points) * np.float32(factor)
+        return moved
 
     return motion
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
 from flowdistill.check.examine import FileKey, FileReport
-from flowdistill.check.plan import Plan
+from flowdistill.check.plan import Plan, PlannedSample
 from flowdistill.check.problems import Finding
 from flowdistill.check.votes import Votes
 
@@ -16,7 +16,8 @@ from flowdistill.check.votes import Votes
 _LEAST_VOTES, _MAJORITY = 60, 0.65
 # Of one file there are fewer votes, and many files are asked.
 _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE = 40, 0.8
-_LEVEL = 0.04  # difference of two shares that does not say which misreading it is
+_LEVEL = 0.1  # difference of two shares that does not say which misreading it is
+_LAST, _LAST_RESTS_ON = "disparity_t1", ("flow", "disparity_t0")
 
 
 def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> None:
@@ -25,16 +26,26 @@ def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> No
     Labels of one key, data set and root are judged together: if most of them are misread in the same way, it is an
     error of each that does not speak against it. A file that sticks out from the others is a warning.
     """
-    groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
-    for samples in plan.splits:
-        for sample in samples:
+    everything = [sample for samples in plan.splits for sample in samples]
+    # The disparity at t1 was compared by way of the others: what is wrong with them is not its fault.
+    for last in (False, True):
+        groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
+        for sample in everything:
             for file in (*sample.files, *sample.spare):
-                if reports[file.path, file.kind].votes:
+                judged = (file.key == _LAST) == last and reports[file.path, file.kind].votes
+                if judged and not (last and _is_misread(sample, reports)):
                     groups[sample.dataset, sample.root, file.key][file.path, file.kind] = None
-    for files in groups.values():
-        votes = {place: reports[place].votes for place in files}
-        for place, finding in _judge(votes).items():
-            reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
+        for files in groups.values():
+            votes = {place: reports[place].votes for place in files}
+            for place, finding in _judge(votes).items():
+                reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
+
+
+def _is_misread(sample: PlannedSample, reports: Mapping[FileKey, FileReport]) -> bool:
+    """Whether something is wrong with what the disparity at t1 of a sample rests on."""
+    rests_on = [file for file in sample.files if file.key in _LAST_RESTS_ON]
+    findings = [finding for file in rests_on for finding in reports[file.path, file.kind].findings]
+    return any(finding.kind in ("wrong_content", "wrong_sign") for finding in findings)
 
 
 def _judge(votes: Mapping[FileKey, Mapping[str, Votes]]) -> dict[FileKey, Finding]:
@@ -57,7 +68,7 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]]) -> dict[FileKey, Findin
 
 
 def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:
-    """The misreading that most votes, and most files that have any, speak for."""
+    """The misreading that most votes, and many of the files that have any, speak for."""
     together: dict[str, Votes] = defaultdict(Votes)
     for found in files:
         for misreading, votes in found.items():
@@ -66,15 +77,17 @@ def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:
     if name is None:
         return None
     shares = [found[name].share for found in files if name in found]
-    return name if 2 * sum(share > 0.5 for share in shares) > len(files) else None
+    return name if 3 * sum(share > 0.5 for share in shares) > len(shares) else None
 
 
 def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None:
-    """The misreading with the largest share of its votes, if that is enough."""
+    """The misreading with the largest share of its votes, if that is enough; of similar ones the one that fits best."""
     enough = {
         name: found for name, found in votes.items() if found.total >= least and found.share >= majority
     }
-    return max(enough, key=lambda name: enough[name].share) if enough else None
+    highest = max((found.share for found in enough.values()), default=0)
+    level = {name: found for name, found in enough.items() if found.share >= highest - _LEVEL}
+    return min(level, key=lambda name: level[name].mean_residual, default=None)
 
 
 def _words(misreading: str) -> str:

@@ -33,17 +33,32 @@ _LEAST_DIFFERENCE = 0.75  # px, between the two motions
 
 @dataclass(frozen=True)
 class Votes:
-    """How many pixels speak for the other reading and for what is stored."""
+    """How many pixels speak for the other reading and for what is stored.
+
+    `residual` is the sum, over `compared` pixels, of what differs between the patches of the other reading.
+    """
 
     other: int = 0
     stored: int = 0
+    residual: float = 0.0
+    compared: int = 0
 
     def __add__(self, more: Votes) -> Votes:
-        return Votes(self.other + more.other, self.stored + more.stored)
+        return Votes(
+            self.other + more.other,
+            self.stored + more.stored,
+            self.residual + more.residual,
+            self.compared + more.compared,
+        )
 
     @property
     def total(self) -> int:
         return self.other + self.stored
+
+    @property
+    def mean_residual(self) -> float:
+        """How badly the other reading explains the pictures, by which two other readings can be compared."""
+        return self.residual / max(self.compared, 1)
 
     @property
     def share(self) -> float:
@@ -102,7 +117,13 @@ def count_votes(
     """
     may_vote = telling & np.isfinite(stored) & np.isfinite(other) & (np.minimum(stored, other) <= _MATCH)
     gain = stored[may_vote] - other[may_vote]
-    return Votes(int(np.count_nonzero(gain > margin)), int(np.count_nonzero(gain < -margin)))
+    seen = np.minimum(other[telling & np.isfinite(other)], 1)
+    return Votes(
+        int(np.count_nonzero(gain > margin)),
+        int(np.count_nonzero(gain < -margin)),
+        float(seen.sum()),
+        seen.size,
+    )
 
 
 def apart(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

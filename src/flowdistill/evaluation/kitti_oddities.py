@@ -74,5 +74,5 @@ def _odd_factor(files: KittiFiles, motion: str, images: list[str]) -> Oddity | N
 
 def _sentence(found: list[tuple[Path, Oddity]]) -> str:
     path, oddity = found[0]
-    more = f" and {len(found) - 1} more of the files looked at" if found[1:] else ""
-    return f"warning: {path}{more} {oddity.problem} ({oddity.detail}): {oddity.advice}"
+    more = f"; {len(found) - 1} more like it" if found[1:] else ""
+    return f"warning: {path} {oddity.problem} ({oddity.detail}){more}: {oddity.advice}"

@@ -67,7 +67,7 @@ def odd_flow_codes(codes: Codes) -> list[Oddity]:
     if 2 * np.count_nonzero(far) > far.size:
         detail = f"both components beyond {_HALF_RANGE:g} px at {np.count_nonzero(far)} of {far.size} pixels"
         advice = f"store flow x {FLOW_SCALE} + {FLOW_OFFSET}"
-        return [Oddity("offset", f"is flow stored without its offset of {FLOW_OFFSET}", advice, detail)]
+        return [Oddity("offset", f"holds flow without its offset of {FLOW_OFFSET}", advice, detail)]
     at_an_end = (x == 0) | (x == TOP_CODE) | (y == 0) | (y == TOP_CODE)
     return _piled_up(at_an_end & valid, int(np.count_nonzero(valid)))
 
@@ -105,7 +105,7 @@ def odd_disparity_factor(
         if abs(middle - wrong) < _RATIO_TOLERANCE and upper - lower < 4 * _RATIO_TOLERANCE:
             return Oddity(
                 "factor",
-                f"are disparities stored with the factor {factor:g} in place of {DISPARITY_SCALE}",
+                f"holds disparities stored with the factor {factor:g} in place of {DISPARITY_SCALE}",
                 f"store disparity x {DISPARITY_SCALE}",
                 f"typically {np.exp(middle):.3g} of the truth",
                 sure=False,
