@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from flowdistill.check.change_sign import speaks_against, wrong_change_share
 from flowdistill.check.problems import Finding
+from flowdistill.data.access import is_nowhere
 from flowdistill.data.files import FLO, Content, FileKind, SampleFile
 from flowdistill.errors import UserError
 
@@ -61,7 +61,7 @@ class Examiner:
 
 def inspect_file(file: SampleFile) -> FileReport:
     """Whether a file is there, is what it should be by its header, and how large the picture is."""
-    if not os.path.exists(file.path):
+    if is_nowhere(file.path):
         return FileReport(findings=(Finding("missing", file.kind.title),))
     try:
         return FileReport(file.kind.inspect(file.path))
@@ -71,7 +71,7 @@ def inspect_file(file: SampleFile) -> FileReport:
 
 def examine_file(file: SampleFile, contents: dict[str, Content] | None = None) -> FileReport:
     """Everything that can be said about one file on its own; what it holds is put into `contents`, by path."""
-    if not os.path.exists(file.path):
+    if is_nowhere(file.path):
         return inspect_file(file)
     try:
         content = file.kind.read(file.path)

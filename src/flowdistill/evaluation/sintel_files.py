@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.tree import check_files, listing
 from flowdistill.errors import UserError
 
@@ -46,11 +47,11 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
             file is missing.
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
-        if not folder.is_dir():
+        if not is_folder(folder):
             wanted = "clean and final" if option == "--predictions" else "flow, occlusions and invalid"
             raise UserError(f"{option}: there is no folder {folder}; name the folder that holds {wanted}")
     names = _truth_names(ground_truth, scenes)
-    found = {name: predictions / name for name in PASSES if (predictions / name).is_dir()}
+    found = {name: predictions / name for name in PASSES if is_folder(predictions / name)}
     if not found:
         raise UserError(
             f"--predictions: {predictions} holds neither clean nor final; flow belongs into clean/SCENE/frame_0001.flo "
@@ -59,7 +60,7 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
     notes = [
         f"{name}: no folder {predictions / name}; it is left out" for name in PASSES if name not in found
     ]
-    masks = tuple(mask for mask in _MASK_NOTES if (ground_truth / mask).is_dir())
+    masks = tuple(mask for mask in _MASK_NOTES if is_folder(ground_truth / mask))
     notes += [
         f"no folder {ground_truth / mask}: {note}" for mask, note in _MASK_NOTES.items() if mask not in masks
     ]
@@ -96,9 +97,9 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
 def _truth_names(ground_truth: Path, wanted: Sequence[str] | None) -> dict[str, list[str]]:
     """Scene -> its frames' names without suffix, of those with flow."""
     folder = ground_truth / FLOW
-    if not folder.is_dir():
+    if not is_folder(folder):
         inner = ground_truth / "training"
-        hint = f" Did you mean {inner}?" if inner.is_dir() else ""
+        hint = f" Did you mean {inner}?" if is_folder(inner) else ""
         raise UserError(
             f"--ground-truth: {ground_truth} holds no folder flow (as Sintel's training does).{hint}"
         )

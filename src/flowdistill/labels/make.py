@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowdistill.data.datasets import dataset_class, split_entries
+from flowdistill.data.datasets import dataset_class, entries_to_open
 from flowdistill.data.splits import SplitEntry
 from flowdistill.formats import write_atomically
 from flowdistill.labels.config_file import read_config
@@ -64,7 +64,7 @@ def prepare(
     config = read_config(configs)
     dataset = dataset_class(config.dataset)
     chosen = dataset.chosen_options(config.options)
-    entries = split_entries(dataset, str(root), split, chosen)
+    entries = entries_to_open(dataset, str(root), split, chosen, config.view)
     found = Path(dataset.find_root(str(root), chosen))
     folder = labels_folder(found, output)
     unique = list({(entry.id, entry.camera): entry for entry in entries}.values())
