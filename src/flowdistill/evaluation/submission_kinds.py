@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from flowdistill.check.downloads import DOWNLOADS
 from flowdistill.errors import UserError
 
 Content = Literal["disparity", "flow", "flo"]
@@ -32,9 +33,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "kitti2012": tuple(KITTI2012_MOTIONS),
     "sintel": ("flow",),
 }
-#: The rectified sizes of the five days on which KITTI was recorded.
-KITTI_SIZES = frozenset({(375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241)})
-SINTEL_SIZES = frozenset({(436, 1024)})
+KITTI_SIZES, SINTEL_SIZES = DOWNLOADS["kitti2015"].sizes, DOWNLOADS["sintel"].sizes
 SINTEL_PASSES = ("clean", "final")
 #: Sintel's test scenes and their frames; a scene has one flow less.
 SINTEL_TEST_FRAMES = {
