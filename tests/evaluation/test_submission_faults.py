@@ -222,8 +222,8 @@ NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]
         [("final/wall/frame_0003.flo", FOREIGN)],
     ),
     "a wrong name of a frame": (
-        "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame0002.flo"),
-        [("final/wall/frame0002.flo", "has a wrong name")],
+        "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame_2.flo"),
+        [("final/wall/frame_2.flo", "has a wrong name")],
     ),
     "a training scene": (
         "sintel", "flow", copy_to("clean/alley_1/frame_0001.flo", "clean/wall/frame_0001.flo"),

@@ -65,7 +65,7 @@ def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
             f"{source} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {files[0]} {tree}."
         )
         if (dataset, root) in own:
-            yield f"{number}: in the names of a download, but not of its size. If they are to be its files: {verb} {where}"
+            yield f"{number}: put them there; if this is to be the data set itself: {verb} {where}"
         else:
             yield f"{number}: {verb} {where}"
 

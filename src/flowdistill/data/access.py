@@ -28,13 +28,11 @@ def is_file(path: Place) -> bool:
 
 
 def is_nowhere(path: Place) -> bool:
-    """Whether surely nothing is there: neither a file nor one that may not be seen."""
+    """Whether surely nothing is there: neither a file nor one that may not be seen. A link to nothing is nowhere."""
     try:
         os.stat(path)
-    except NOWHERE:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, NOWHERE) or error.errno == errno.ELOOP
     return False
 
 
