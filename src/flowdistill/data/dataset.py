@@ -221,7 +221,8 @@ class MotionDataset(ABC):
         for name, value in [(name, value) for name, values in cls.option_values.items() for value in values]:
             folder = Path(root or "").expanduser() / cls.markers({**options, name: value})[0]
             if root and options[name] != value and os.path.isdir(folder):
-                return f" ({folder} is there: set --data.init_args.options.{name} {value})"
+                option = f"`options: {{{name}: {value}}}` (--data.init_args.options.{name} {value})"
+                return f". {folder} is there: take it by {option}"
         return ""
 
     @classmethod

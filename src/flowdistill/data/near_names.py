@@ -49,8 +49,10 @@ def _question(place: Path, wanted: str) -> str:
         if name != part:
             differing.append((found / name, found / part))
         found = found / name
-    if len(differing) != 1:  # none: it is there; more: too far away to be meant
+    if not differing:
         return ""
+    if len(differing) > 1:
+        return f" (did you mean {found}? It must be called {place / wanted})"
     (there, right), *_ = differing
     return f" (did you mean {there}? Rename it to {right.name}, or `ln -s {there.name} {right}`)"
 

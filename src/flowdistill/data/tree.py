@@ -123,7 +123,7 @@ def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence
         root: what the user gave.
         title: of the layout ("KITTI 2015").
         markers: folders under the root of which one must be there.
-        hint: what else to say if none is; "" for the folder that is probably meant.
+        hint: what else to say if none is there.
 
     Raises:
         UserError: if no root is given, or it is not a folder, or holds none of the markers.
@@ -137,7 +137,7 @@ def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence
     if any(is_folder(path / marker) for marker in markers):
         return str(path)
     if is_folder(path):
-        found = f"but {path} holds {contents(path)}{hint or meant(path, markers)}"
+        found = f"but {path} holds {contents(path)}{meant(path, markers)}{hint}"
     elif path.exists():
         found = f"but {path} is not a folder"
     else:

@@ -85,13 +85,14 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
 
 
 def prediction_names(frame: str) -> tuple[str, str]:
-    """The names that a frame's prediction may have: Sintel's, and that of the README of Sintel's bundler."""
+    """The names that the prediction of frame_NNNN may have: Sintel's, and that of the README of Sintel's bundler."""
     return f"{frame}.flo", f"{frame.replace('frame_', 'frame')}.flo"
 
 
 def prediction_path(folder: Path, frame: str) -> Path:
     """The file of a frame SCENE/frame_NNNN in the folder of a pass; one of its two names is there."""
-    sintels, readmes = (folder / name for name in prediction_names(frame))
+    scene, _, name = frame.partition("/")
+    sintels, readmes = (folder / scene / file for file in prediction_names(name))
     return readmes if not is_file(sintels) and is_file(readmes) else sintels
 
 

@@ -68,8 +68,10 @@ def open_test_set(
     chosen = dataset.chosen_options({"part": _PART[kind.benchmark], **(options or {})})
     markers = dataset.markers(chosen)
     if not any(is_folder(root / marker) for marker in markers):
+        grey = dataset.markers({**chosen, "images": "image"})[0]
+        hint = f" (for {grey}, which is there, --cameras grey)" if is_folder(root / grey) else ""
         raise UserError(
-            f"--root: {root} holds no folder {markers[0]}; name the folder that {kind.title}'s test images are in"
+            f"--root: {root} holds no folder {markers[0]}{hint}; name the folder that {kind.title}'s test images are in"
         )
     entries = [SplitEntry(name) for name in dict.fromkeys(file.sample for file in kind.files.values())]
     return dataset(str(root), entries, model.view, labels=False, options=chosen)
