@@ -60,9 +60,9 @@ def run(cases: list[Case]) -> list[tuple[int, str, list[str]]]:
     ]
 
 
-def refused(cases: list[Case]) -> None:
-    """Each command ends with one line that names the place and says how to open it."""
-    for (place, _, _), (code, _, errors) in zip(cases, run(cases), strict=True):
+def are_refused(cases: list[Case], results: list[tuple[int, str, list[str]]]) -> None:
+    """Each command ended with one line that names the place and says how to open it."""
+    for (place, _, _), (code, _, errors) in zip(cases, results, strict=True):
         assert code == 2
         (error,) = errors
         assert f"{place} may not be listed and entered by this user (Permission denied)" in error
@@ -97,8 +97,9 @@ def test_the_check_of_closed_folders_and_a_closed_file(tmp_path: Path) -> None:
     )
     labels = tmp_path / "kitti2015/training/flow_occ"
     frames = tmp_path / "things/frames_cleanpass/TRAIN/A/0000/left"
-    refused([(frames, 0, scan), (labels, 0, split), (labels, 0o600, split), (labels.parent, 0, split)])
-    ((code, said, _),) = run([(labels / "000001_00.png", 0, split)])
+    cases = [(frames, 0, scan), (labels, 0, split), (labels, 0o600, split), (labels.parent, 0, split)]
+    *results, (code, said, _) = run([*cases, (labels / "000001_00.png", 0, split)])
+    are_refused(cases, results)
     assert code == 1
     assert "unreadable" in said
     assert "missing" not in said
@@ -124,7 +125,8 @@ def test_closed_predictions_and_submissions(tmp_path: Path) -> None:
         "pred/clean/wall": [sintel], "gt": [sintel], "truth/flow_occ": [kitti], "out/flow": [kitti, submission],
         "out": [submission],
     }  # fmt: skip
-    refused([(tmp_path / place, 0, command) for place, commands in places.items() for command in commands])
+    cases = [(tmp_path / place, 0, command) for place, commands in places.items() for command in commands]
+    are_refused(cases, run(cases))
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
