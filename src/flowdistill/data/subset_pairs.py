@@ -8,10 +8,10 @@ A few pairs that fall out are what scenes' ends are; many are a folder that was 
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Sequence, Set
 
 from flowdistill.data.notes import note
+from flowdistill.data.pictures import Pictures, frames_of
 from flowdistill.data.scan_cache import Scan
 from flowdistill.data.splits import CAMERAS, Camera
 from flowdistill.data.tree import Listings, few, listing
@@ -35,39 +35,42 @@ def pairs_by_flow(part: str, scan: Scan) -> list[str]:
         UserError: one of the two folders is not there as a whole.
     """
     future, past = flow_folders(part, "left")
-    first = _numbers(scan.listing(future), "flo")
-    second = {number - 1 for number in _numbers(scan.listing(past), "flo")}
+    first = _numbers(scan.listing(future), ".flo")
+    second = {number - 1 for number in _numbers(scan.listing(past), ".flo")}
     if first and scan.is_there(past):
         everything = first | second
         without = f"{_ADVICE}, or move it away to do without its labels"
-        scan.remarks += left_out(scan.root, past, first - second, everything, 1, "flo", without)
-        scan.remarks += left_out(scan.root, future, second - first, everything, 0, "flo", _ADVICE)
+        scan.remarks += left_out(scan.root, past, first - second, everything, 1, ".flo", without)
+        scan.remarks += left_out(scan.root, future, second - first, everything, 0, ".flo", _ADVICE)
         first &= second
     return [f"{part}/{number:07d}" for number in sorted(first)]
 
 
-def up_to_the_last_picture(root: str, place: str, ids: Sequence[str]) -> list[str]:
+def up_to_the_last_picture(root: str, part: str, pictures: Pictures, ids: Sequence[str]) -> list[str]:
     """Those of a part's pairs whose second frame does not come after the last picture of all; says how many do.
 
     Args:
         root: the data folder.
-        place: the folder, under the root, of the cameras' pictures.
+        part: train or val.
+        pictures: that are read.
         ids: of the pairs.
 
     Raises:
         UserError: the pictures are not there as a whole.
     """
-    there = set[int]().union(*(_numbers(listing(f"{root}/{place}/{camera}"), "png") for camera in CAMERAS))
+    place = f"{part}/{pictures.folder}"
+    names = (listing(f"{root}/{place}/{camera}") for camera in CAMERAS)
+    there = set[int]().union(*(_numbers(found, pictures.suffix) for found in names))
     last = max(there, default=None)
-    return _kept(root, place, ids, 1, lambda number: last is None or number <= last)
+    return _kept(root, f"{place}/left", pictures, ids, 1, lambda number: last is None or number <= last)
 
 
-def with_pictures(root: str, folder: str, ids: Sequence[str], cameras: Sequence[Camera]) -> list[str]:
+def with_pictures(root: str, pictures: Pictures, ids: Sequence[str], cameras: Sequence[Camera]) -> list[str]:
     """Those of the pairs of all parts whose pictures are there; says how many have not all.
 
     Args:
         root: the data folder.
-        folder: of the pictures under a part.
+        pictures: that are read.
         ids: of the pairs.
         cameras: whose pictures there must be.
 
@@ -78,21 +81,21 @@ def with_pictures(root: str, folder: str, ids: Sequence[str], cameras: Sequence[
     for part in dict.fromkeys(_part(id_) for id_ in ids):
         left = [id_ for id_ in ids if _part(id_) == part]
         for camera in cameras:
-            place = f"{part}/{folder}/{camera}"
-            there = _numbers(listing(f"{root}/{place}"), "png")
+            place = f"{part}/{pictures.folder}/{camera}"
+            there = _numbers(listing(f"{root}/{place}"), pictures.suffix)
             for shift in (0, 1):
-                left = _kept(root, place, left, shift, there.__contains__)
+                left = _kept(root, place, pictures, left, shift, there.__contains__)
         kept += left
     return kept
 
 
 def _kept(
-    root: str, place: str, ids: Sequence[str], shift: int, is_there: Callable[[int], bool]
+    root: str, place: str, pictures: Pictures, ids: Sequence[str], shift: int, is_there: Callable[[int], bool]
 ) -> list[str]:
     """The pairs of which one frame's picture is there: the first frame's with shift 0, the second's with 1."""
     frames = {_frame(id_) for id_ in ids}
     absent = {frame for frame in frames if not is_there(frame + shift)}
-    for remark in left_out(root, place, absent, frames, shift, "png", _ADVICE):
+    for remark in left_out(root, place, absent, frames, shift, pictures.suffix, _ADVICE):
         note(remark)
     return [id_ for id_ in ids if _frame(id_) not in absent]
 
@@ -116,7 +119,7 @@ def left_out(
     if not absent:
         return []
     numbers = sorted(absent)
-    names = few([f"{number + shift:07d}.{suffix}" for number in numbers])
+    names = few([f"{number + shift:07d}{suffix}" for number in numbers])
     row = _longest_row(numbers)
     many = len(absent) >= _LEAST_COUNTED and len(absent) > _MOST_SHARE * len(frames)
     if many or row > _MOST_IN_A_ROW or len(absent) == len(frames):
@@ -124,7 +127,7 @@ def left_out(
             f"{os.path.join(root, folder)} is not complete: {len(absent)} of {len(frames)} pairs have no file there, "
             f"{row} of them in a row: {names}. {advice}."
         )
-    reason = ", as where a scene ends" if suffix == "flo" else ""
+    reason = ", as where a scene ends" if suffix == ".flo" else ""
     ids = few([f"{_part(folder)}/{number:07d}" for number in numbers])
     return [
         f"things_subset: {len(absent)} of {len(frames)} pairs left out ({ids}): {folder} holds no {names}{reason}"
@@ -160,8 +163,7 @@ def _holds(root: str, folder: str, name: str, present: Listings) -> bool | None:
 
 
 def _numbers(names: Collection[str], suffix: str) -> set[int]:
-    """Of the files that are called as the subset calls its own."""
-    return {int(name[:7]) for name in names if re.fullmatch(rf"\d{{7}}\.{suffix}", name)}
+    return {int(number) for number in frames_of(names, suffix, 7)}
 
 
 def _longest_row(numbers: list[int]) -> int:

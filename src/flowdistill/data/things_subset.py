@@ -1,6 +1,7 @@
 """The subset of FlyingThings3D that DispNet and FlowNet 2.0 were trained on.
 
-    <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus
+    <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus;
+                                                                   or 0000000.webp, all of them
     <root>/train/flow/left/into_future/0000000.flo                a pair exists where this file does,
     <root>/train/flow/left/into_past/0000001.flo                  and this one, if the folder is there (optional)
     <root>/train/disparity/left/0000000.pfm                       NEGATIVE for the left camera
@@ -15,11 +16,12 @@ Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset, ViewName
-from flowdistill.data.files import FLO, IMAGE, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
+from flowdistill.data.files import FLO, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
+from flowdistill.data.pictures import PNG, WEBP, Pictures, pictures_in
 from flowdistill.data.scan_cache import cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.subset_pairs import no_pair, pairs_by_flow, up_to_the_last_picture, with_pictures
@@ -42,13 +44,25 @@ class ThingsSubsetDataset(MotionDataset):
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)
-        folder = f"{self.root}/{part}/image_{self.options['render_pass']}"
+        pictures = self._pictures
+        folder = f"{self.root}/{part}/{pictures.folder}"
         cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
         return [
-            SampleFile(f"{side}_t{time}", f"{folder}/{camera}/{frame + time:07d}.png", IMAGE, "image")
+            SampleFile(
+                f"{side}_t{time}",
+                f"{folder}/{camera}/{frame + time:07d}{pictures.suffix}",
+                pictures.kind,
+                "image",
+            )
             for time in (0, 1)
             for side, camera in cameras.items()
         ]
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
+        part, _ = self._parts(self.entries[0])
+        return self.pictures_of(self.root, part, self.options, self.entries[0].camera)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)
@@ -80,6 +94,13 @@ class ThingsSubsetDataset(MotionDataset):
         return match[1], int(match[2])
 
     @classmethod
+    def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
+        """The pictures of a part that are read. Raises UserError where some are PNG and others WebP."""
+        folder = f"image_{options['render_pass']}"
+        place = f"{root}/{part}/{folder}/{camera}"
+        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
+
+    @classmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:
         return [f"{part}/image_{options['render_pass']}" for part in PARTS]
 
@@ -90,8 +111,7 @@ class ThingsSubsetDataset(MotionDataset):
         ids = []
         for name in [part] if part else PARTS:
             found = cached_ids(root, f"{cls.name}-{name}", partial(pairs_by_flow, name))
-            place = f"{name}/image_{options['render_pass']}"
-            ids += up_to_the_last_picture(root, place, found)
+            ids += up_to_the_last_picture(root, name, cls.pictures_of(root, name, options, "left"), found)
         if not ids:
             place = f"{root}/{part or PARTS[0]}/flow/left/into_future"
             raise UserError(
@@ -105,8 +125,9 @@ class ThingsSubsetDataset(MotionDataset):
         cls, entries: list[SplitEntry], root: str, options: Mapping[str, str], view: ViewName
     ) -> list[SplitEntry]:
         """The entries of a scan of which all pictures are there; says how many have none."""
-        cameras = CAMERAS if view == "scene_flow" else CAMERAS[:1]
-        ids = with_pictures(root, f"image_{options['render_pass']}", [entry.id for entry in entries], cameras)
+        ids = [entry.id for entry in entries]
+        pictures = cls.pictures_of(root, ids[0].partition("/")[0], options, "left")
+        ids = with_pictures(root, pictures, ids, CAMERAS if view == "scene_flow" else CAMERAS[:1])
         return [SplitEntry(id_) for id_ in ids]
 
     @classmethod

@@ -1,0 +1,158 @@
+"""Anybody's images: every usual kind, depth and number of channels becomes 8-bit RGB, or is refused with a reason.
+
+`read_image` stays the strict reader of the benchmarks' files, where another depth or a transparent pixel is a mistake.
+"""
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.formats.bmp import BMP_HEADER_LIMIT, BMP_START, decode_bmp, parse_bmp
+from flowdistill.formats.errors import FormatError, format_error, read_bytes, read_start
+from flowdistill.formats.jpeg import JPEG_START, decode_jpeg, inspect_jpeg
+from flowdistill.formats.orientation import asks_to_be_turned
+from flowdistill.formats.png import (
+    GREY,
+    PALETTE,
+    RGB,
+    SIGNATURE,
+    decode_png,
+    inspect_png,
+    look_up,
+    read_png_header,
+)
+from flowdistill.formats.pnm import PNM_HEADER_LIMIT, PNM_STARTS, decode_pnm, parse_pnm
+from flowdistill.formats.tiff import decode_tiff, inspect_tiff
+from flowdistill.formats.tiff_tags import TIFF_STARTS
+from flowdistill.formats.webp import decode_webp, inspect_webp, is_webp
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""The suffixes of images, in lower case; files have them in any case (`path.suffix.lower() in IMAGE_SUFFIXES`)."""
+
+_IMAGE = "an image (PNG, JPEG, WebP, BMP, TIFF, binary PPM or PGM)"
+_HEADER_LIMIT = max(BMP_HEADER_LIMIT, PNM_HEADER_LIMIT)
+
+_Path = str | os.PathLike[str]
+_Samples = npt.NDArray[np.uint8 | np.uint16]
+
+
+def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
+    """Reads an image as (H, W, 3) uint8 RGB.
+
+    The kind is told from the content, not the name. Grey is repeated over the channels; deeper samples v of at most m
+    are scaled to v * 255 / m, rounded (`is_sixteen_bit_image`); an alpha channel goes where it is opaque everywhere.
+    Colours come as stored, without their profile or gamma, and pixels, too: no orientation tag turns them
+    (`is_turned_image`).
+
+    Raises FormatError for a missing, truncated or damaged file, a pixel that is not opaque, several pages or frames,
+    CMYK, floating point or another format.
+    """
+    content = read_bytes(path, _IMAGE)
+    samples, maximum = _samples(path, content)
+    channels = samples.shape[2]
+    if channels in (2, 4):
+        clear = int(np.count_nonzero(samples[..., -1] != maximum))
+        if clear:
+            found = (
+                f"{clear} of {samples[..., -1].size} pixels that are not (alpha under {maximum}); put the picture on a "
+                "background and leave the alpha channel out"
+            )
+            raise format_error(path, "an image whose pixels are all opaque", found)
+        samples = samples[..., : channels - 1]
+    if samples.shape[2] == 1:
+        samples = np.repeat(samples, 3, axis=2)
+    if maximum == 255:
+        return np.ascontiguousarray(samples, dtype=np.uint8)
+    scaled = (np.arange(maximum + 1) * 510 + maximum) // (2 * maximum)
+    return scaled.astype(np.uint8)[samples]
+
+
+def inspect_any_image(path: _Path) -> tuple[int, int]:
+    """Height and width, by the header and the length of the file; no pixel is decoded.
+
+    Raises FormatError for what is no such file and for one that is cut off.
+    """
+    return _header(path)[:2]
+
+
+def is_sixteen_bit_image(path: _Path) -> bool:
+    """Whether `read_any_image` scales the samples, which have more than 8 bits; by the header. Raises FormatError."""
+    return _header(path)[2]
+
+
+def is_turned_image(path: _Path) -> bool:
+    """Whether a JPEG, WebP or TIFF has a tag that asks viewers to turn or mirror it, which `read_any_image` does not.
+
+    Raises FormatError where the file cannot be opened; another kind of file has no such tag.
+    """
+    return asks_to_be_turned(path, read_bytes(path, _IMAGE))
+
+
+def _header(path: _Path) -> tuple[int, int, bool]:
+    """Height, width and whether samples have more than 8 bits."""
+    start, size = read_start(path, _IMAGE, _HEADER_LIMIT)
+    if start.startswith(SIGNATURE):
+        png = read_png_header(path, "an image")
+        return png.height, png.width, png.bit_depth == 16
+    if start.startswith(BMP_START):
+        return *parse_bmp(path, start, size)[:2], False
+    if start.startswith(PNM_STARTS):
+        pnm = parse_pnm(path, start, size)
+        return pnm.height, pnm.width, pnm.maximum > 255
+    if start.startswith(TIFF_STARTS):
+        tiff = inspect_tiff(path, read_bytes(path, _IMAGE))
+        return tiff.height, tiff.width, tiff.bits == 16
+    if start.startswith(JPEG_START):
+        return *inspect_jpeg(path, read_bytes(path, _IMAGE)), False
+    if is_webp(start):
+        return *inspect_webp(path, read_bytes(path, _IMAGE)), False
+    raise _unknown(path, start)
+
+
+def _samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
+    """The samples (H, W, 1 to 4), grey or RGB and then alpha, and the largest value that there can be."""
+    if content.startswith(SIGNATURE):
+        return _png_samples(path, content)
+    if content.startswith(BMP_START):
+        return decode_bmp(path, content), 255
+    if content.startswith(PNM_STARTS):
+        header = parse_pnm(path, content, len(content))
+        return decode_pnm(path, content, header), header.maximum
+    if content.startswith(TIFF_STARTS):
+        samples = decode_tiff(path, content, inspect_tiff(path, content))
+        return samples, int(np.iinfo(samples.dtype).max)
+    if content.startswith(JPEG_START):
+        return decode_jpeg(path, content), 255
+    if is_webp(content):
+        return decode_webp(path, content), 255
+    raise _unknown(path, content)
+
+
+def _unknown(path: _Path, start: bytes) -> FormatError:
+    found = f"a file that starts with {start[:12]!r}; convert other pictures to PNG"
+    return format_error(path, _IMAGE, found)
+
+
+def _png_samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
+    header = inspect_png(path, content)
+    samples = decode_png(path, content, header)
+    alpha = None if header.transparency is None else np.frombuffer(header.transparency, np.uint8)
+    if header.colour_type == PALETTE:
+        colours = look_up(path, header, samples)
+        if alpha is None:
+            return colours, 255
+        opacity = np.full(1 << header.bit_depth, 255, np.uint8)
+        if len(alpha) > len(header.palette) // 3:
+            found = f"{len(alpha)} for {len(header.palette) // 3} colours"
+            raise format_error(path, "at most one alpha of a colour in the PNG chunk tRNS", found)
+        opacity[: len(alpha)] = alpha
+        return np.dstack([colours, opacity[samples]]), 255
+    maximum = (1 << header.bit_depth) - 1
+    samples = samples.reshape(header.height, header.width, -1)
+    if alpha is None:
+        return samples, maximum
+    if len(alpha) != {GREY: 2, RGB: 6}.get(header.colour_type):
+        raise format_error(path, "one colour in the PNG chunk tRNS", f"{len(alpha)} bytes in it for {header}")
+    clear = (samples == alpha.view(">u2")).all(axis=2)  # that colour is transparent, all others are opaque
+    return np.dstack([samples, np.where(clear, 0, maximum).astype(samples.dtype)]), maximum
