@@ -64,8 +64,18 @@ def test_missing_frames_of_ones_own_are_not_downloaded(tree: Path, tmp_path: Pat
 
 
 def test_damaged_labels_beside_pictures_of_another_size(tree: Path) -> None:
-    (tree / "training/flow_occ/000000_00.png").write_bytes(b"")
-    assert "Get" not in advice(tree)
+    """They may be KITTI's, shrunk, or the user's: the download is a question, and comes last."""
+    first = tree / "training/flow_occ/000000_00.png"
+    first.write_bytes(b"")
+    assert "Get" not in advice(tree)  # KITTI has no truth for frame 0
+    first.rename(first.with_name("000000_10.png"))
+    for time in (0, 1):
+        shutil.copy(
+            tree / f"training/image_2/000000_0{time}.png", tree / f"training/image_2/000000_1{time}.png"
+        )
+    said = advice(tree)
+    assert "Replace or re-encode them, or leave the samples out" in said
+    assert "Is it kitti2015 itself, in other sizes? Then: Get again data_scene_flow.zip" in said
 
 
 def test_kittis_own_pictures_are_downloaded(tree: Path) -> None:

@@ -62,19 +62,19 @@ def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
             continue
         verb = "Get again" if problems[0].kind == "unreadable" else "Get"
         where = (
-            f"{source} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {files[0]} {tree}."
+            f"{verb} {source} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {files[0]}"
         )
         if (dataset, root) in own:
-            yield f"{number}: put them there; if this is to be the data set itself: {verb} {where}"
-        else:
-            yield f"{number}: {verb} {where}"
+            mend = _MEND[problems[0].kind]
+            where = f"{mend}, {_LEAVE_OUT}. Is it {dataset} itself, in other sizes? Then: {where}"
+        yield f"{number}: {where} {tree}."
 
 
+_MEND: dict[str, str] = {"missing": "Put them there", "unreadable": "Replace or re-encode them"}
 _WITHOUT_ARCHIVE = {
     "closed": "this user may not read them. Open them by `chmod u+r`, or ask their owner",
     "proxy": f"make them again with `flowdistill labels make`, {_LEAVE_OUT}",
-    "missing": f"in no download. Put them there, {_LEAVE_OUT}",
-    "unreadable": f"in no download. Replace or re-encode them, {_LEAVE_OUT}",
+    **{kind: f"in no download. {mend}, {_LEAVE_OUT}" for kind, mend in _MEND.items()},
 }
 
 
@@ -87,6 +87,5 @@ def _source(problem: Problem, inner: str, own: Own) -> str:
         return "proxy"
     archive = archive_of(problem.dataset, inner)
     tree = problem.dataset, problem.root
-    if archive is None or (tree in own and (problem.kind == "unreadable" or not own[tree])):
-        return problem.kind
-    return archive
+    # Pictures alone are anybody's; labels beside them may be the benchmark's, shrunk.
+    return problem.kind if archive is None or not own.get(tree, True) else archive

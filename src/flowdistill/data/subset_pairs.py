@@ -125,7 +125,7 @@ def left_out(
     if many or row > _MOST_IN_A_ROW or len(absent) == len(frames):
         raise UserError(
             f"{os.path.join(root, folder)} is not complete: {len(absent)} of {len(frames)} pairs have no file there, "
-            f"{row} of them in a row: {names}. {advice}."
+            f"{row} of them in a row; the first would be {folder}/{numbers[0] + shift:07d}{suffix}. {advice}."
         )
     reason = ", as where a scene ends" if suffix == ".flo" else ""
     ids = few([f"{_part(folder)}/{number:07d}" for number in numbers])
