@@ -108,6 +108,34 @@ def test_absent_masks_leave_their_regions_out(tree: Path, capsys: pytest.Capture
     assert clean["all"]["epe"] > 1e6  # the row that is invalid no longer
 
 
+@pytest.mark.parametrize("renamed", [FRAMES, FRAMES[2:], FRAMES[1:2]])
+def test_the_names_of_the_bundlers_readme_give_the_same_file(tree: Path, renamed: tuple[str, ...]) -> None:
+    assert evaluate(tree)[0] == 0
+    before = (tree / "result" / "sintel.json").read_bytes()
+    for name in renamed:
+        for kind in WRONG:
+            path = tree / "pred" / kind / f"{name}.flo"
+            path.rename(path.with_name(path.name.replace("_", "")))
+    for workers in ("1", "2"):
+        code, out = evaluate(tree, "--workers", workers)
+        assert code == 0
+        assert out.read_bytes() == before
+
+
+def test_a_frame_under_both_names_and_other_names(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = tree / "pred" / "final" / f"{FRAMES[0]}.flo"
+    shutil.copy(first, first.with_name("frame0001.flo"))
+    assert evaluate(tree)[0] == 2
+    said = capsys.readouterr().err
+    assert f"{first.parent} holds two predictions of a frame, frame_0001.flo and frame0001.flo" in said
+    first.with_name("frame0001.flo").unlink()
+    first.rename(first.with_name("out_0001.flo"))
+    assert evaluate(tree)[0] == 2
+    said = capsys.readouterr().err
+    assert f"1 of 6 predictions are missing:\n  {first}\n" in said
+    assert "There is final/ambush_2/out_0001.flo: call them frame_0001.flo or frame0001.flo." in said
+
+
 def test_chosen_scenes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(tree / "pred" / "clean" / "ambush_2")
     shutil.rmtree(tree / "pred" / "final" / "ambush_2")

@@ -1,6 +1,8 @@
 """Every fault planted into a correct submission is named, and nothing else is."""
 
+import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from submission_files import SCENES, SIZE, pack, read_png, tiny_kind, write_fold
 
 from flowdistill.evaluation.submission_check import SubmissionReport, check_path
 from flowdistill.evaluation.submission_kinds import TASKS
+from flowdistill.evaluation.submission_members import Fault, open_members
 from flowdistill.formats import read_flo
 
 KINDS = [(benchmark, task) for benchmark, tasks in TASKS.items() for task in tasks]
@@ -190,6 +193,27 @@ NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]
     "a folder in 2012's": (
         "kitti2012", "flow", move_everything("flow"), [("flow/", "holds the files one level too deep")]
     ),
+    "2015's in the root": (
+        "kitti2015", "flow", lambda folder: [path.rename(folder / path.name) for path in (folder / "flow").iterdir()],
+        [("/", "holds files that belong into another folder")],
+    ),
+    "2015's in a folder of another name": (
+        "kitti2015", "flow", move("flow", "my_submission"),
+        [("my_submission/", "holds files that belong into another folder")],
+    ),
+    "one folder of another name": (
+        "kitti2015", "sceneflow", move("flow", "flows"), [("flows/", "holds files that belong into another folder")]
+    ),
+    "all of another name": (
+        "kitti2015", "flow",
+        lambda folder: [path.rename(path.with_stem(path.stem[:6])) for path in (folder / "flow").iterdir()],
+        [("flow/000000.png", "has a wrong name")],
+    ),
+    "other frames, too": (
+        "kitti2015", "flow",
+        lambda folder: [shutil.copy(path, str(path).replace("_10", "_11")) for path in (folder / "flow").iterdir()],
+        [("flow/000000_11.png", "is not of frame 10, which alone is evaluated")],
+    ),
     "missing folder": (
         "kitti2015", "sceneflow", lambda folder: shutil.rmtree(folder / "disp_1"), [("disp_1/", "is missing")]
     ),
@@ -222,8 +246,8 @@ NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]
         [("final/wall/frame_0003.flo", FOREIGN)],
     ),
     "a wrong name of a frame": (
-        "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame0002.flo"),
-        [("final/wall/frame0002.flo", "has a wrong name")],
+        "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame_2.flo"),
+        [("final/wall/frame_2.flo", "has a wrong name")],
     ),
     "a training scene": (
         "sintel", "flow", copy_to("clean/alley_1/frame_0001.flo", "clean/wall/frame_0001.flo"),
@@ -241,6 +265,142 @@ def test_wrong_names_and_places(tmp_path: Path, planted: str) -> None:
     path = pack(folder, tmp_path / "out.zip") if kind.zipped else folder
     report = check_path(path, kind)
     assert named(report) == faults
+
+
+def rename_flows(folder: Path, rename: Callable[[int], str]) -> None:
+    """Every flow of Sintel by another name, from the last one on."""
+    for path in sorted(folder.rglob("*.flo"), reverse=True):
+        path.rename(path.with_name(rename(int(path.stem[-4:]))))
+
+
+@pytest.mark.parametrize("scene", ["", "wall"])
+def test_sintels_names_as_the_bundlers_readme_has_them(tmp_path: Path, scene: str) -> None:
+    """`clean/ambush_1/frame0001.flo`, in every scene or in one only, and one folder too deep."""
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "deep" / "out", kind)
+    for inner in ("clean", "final"):
+        rename_flows(folder / inner / scene, lambda number: f"frame{number:04d}.flo")
+    report = check_path(folder, kind)
+    assert report.faults == []
+    assert report.files == len(kind.files)
+    assert named(check_path(tmp_path / "deep", kind)) == [("out/", "holds the files one level too deep")]
+    # Their content is looked at, and one that is not there is missed by the name that we write.
+    first, second = sorted(folder.rglob("wall/frame0*.flo"))[:2]
+    first.unlink()
+    cut(second)
+    names = [path.relative_to(folder).as_posix() for path in (first, second)]
+    assert named(check_path(folder, kind)) == [
+        (names[0].replace("frame0", "frame_0"), "is missing"),
+        (names[1], "is damaged"),
+    ]
+
+
+def test_both_of_sintels_names_for_one_frame(tmp_path: Path) -> None:
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    shutil.copy(folder / "clean/wall/frame_0002.flo", folder / "clean/wall/frame0002.flo")
+    (fault,) = check_path(folder, kind).faults
+    assert fault.problem == "is there under two names"
+    assert {fault.file, fault.detail.removeprefix("the other is ")} == {
+        "clean/wall/frame_0002.flo",
+        "clean/wall/frame0002.flo",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "problem", "detail"),
+    [
+        (
+            "frame_{}.flo",
+            "has a wrong name",
+            "must be clean/wall/frame_0001.flo, and 9 more in the same way",
+        ),
+        (
+            "{:04d}.flo",
+            "has a wrong name",
+            "must be clean/wall/frame_0001.flo, and 9 more in the same way",
+        ),
+        ("market_3_{:05d}.flo", "has a wrong name", "and 9 more in the same way"),
+    ],
+)
+def test_other_names_of_sintels_frames_are_one_fault(
+    tmp_path: Path, form: str, problem: str, detail: str
+) -> None:
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    rename_flows(folder, form.format)
+    (fault,) = check_path(folder, kind).faults
+    assert fault.problem == problem
+    assert detail in fault.detail
+    assert check_path(folder, kind).files == len(kind.files)
+
+
+@pytest.mark.parametrize("form", ["frame_{:04d}.flo", "frame{:04d}.flo", "out_{:05d}.flo"])
+def test_sintels_frames_numbered_from_0_are_one_fault(tmp_path: Path, form: str) -> None:
+    """Frame 1 of the names is frame 2 of the film there: nothing else would tell."""
+    kind = tiny_kind("sintel")
+    folder = write_folder(tmp_path / "out", kind)
+    for path in sorted(folder.rglob("*.flo")):
+        path.rename(path.with_name(form.format(int(path.stem[-4:]) - 1)))
+    (fault,) = check_path(folder, kind).faults
+    assert fault.problem == "is numbered from 0, and the benchmark from 1"
+    assert fault.detail.endswith("all files of 4 folders")
+
+
+class TestLinks:
+    @pytest.fixture
+    def aside(self, tmp_path: Path) -> Path:
+        return write_folder(tmp_path / "aside", tiny_kind("kitti2015"))
+
+    def test_a_linked_folder_and_linked_files(self, tmp_path: Path, aside: Path) -> None:
+        for name, target in (("folder", aside / "flow"), ("files", None)):
+            (tmp_path / name).mkdir()
+            if target is not None:
+                (tmp_path / name / "flow").symlink_to(target)
+                continue
+            (tmp_path / name / "flow").mkdir()
+            for path in (aside / "flow").iterdir():
+                (tmp_path / name / "flow" / path.name).symlink_to(path)
+        for name in ("folder", "files"):
+            report = check_path(tmp_path / name, tiny_kind("kitti2015"))
+            assert report.faults == []
+            assert report.files == SCENES
+            members = open_members(tmp_path / name)
+            assert not isinstance(members, Fault)
+            assert members.total_bytes() == sum(path.stat().st_size for path in aside.rglob("*.png"))
+
+    def test_links_to_nothing_are_named_once(self, tmp_path: Path, aside: Path) -> None:
+        (aside / "flow" / "000001_10.png").unlink()
+        (aside / "flow" / "000001_10.png").symlink_to("gone.png")
+        (aside / "self").symlink_to("self")
+        assert named(check_path(aside, tiny_kind("kitti2015"))) == [
+            ("flow/000001_10.png", "is a link to nothing"),
+            ("self", "is a link to nothing"),
+        ]
+        (aside / "flow").rename(tmp_path / "moved")
+        (aside / "flow").symlink_to(tmp_path / "nowhere")
+        assert ("flow", "is a link to nothing") in named(check_path(aside, tiny_kind("kitti2015")))
+
+    def test_a_link_that_leads_back_ends(self, aside: Path) -> None:
+        (aside / "flow" / "again").symlink_to(aside)
+        assert named(check_path(aside, tiny_kind("kitti2015"))) == [
+            ("flow/again/", "is a link to a folder that it lies in")
+        ]
+
+    def test_a_pipe_is_not_read(self, aside: Path) -> None:
+        (aside / "flow" / "000001_10.png").unlink()
+        os.mkfifo(aside / "flow" / "000001_10.png")
+        assert named(check_path(aside, tiny_kind("kitti2015"))) == [("flow/000001_10.png", "is not a file")]
+
+    def test_links_that_were_packed_as_links(self, tmp_path: Path, aside: Path) -> None:
+        archive = pack(aside, tmp_path / "out.zip")
+        link = zipfile.ZipInfo("flow/link.png")
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        with zipfile.ZipFile(archive, "a") as stream:
+            stream.writestr(link, "/data/link.png")
+        assert named(check_path(archive, tiny_kind("kitti2015"))) == [
+            ("flow/link.png", "is a link, not what it leads to")
+        ]
 
 
 def test_what_lies_beside_sintels_passes_does_not_matter(tmp_path: Path) -> None:

@@ -84,6 +84,25 @@ def test_told_in_spite_of_faults(tmp_path: Path) -> None:
     assert guess_task(members, "kitti2015") == "stereo"
 
 
+@pytest.mark.parametrize(
+    ("folders", "last", "expected"),
+    [
+        (["flow"], 194, "kitti2012"),
+        (["disp_0"], 194, "kitti2012"),
+        (["out/flow"], 194, "kitti2012"),
+        (["flow"], 193, "kitti2015"),
+        (["flow"], 199, "kitti2015"),
+        (["disp_0", "disp_1", "flow"], 194, "kitti2015"),
+    ],
+)
+def test_2012_in_a_folder_of_2015(tmp_path: Path, folders: list[str], last: int, expected: str) -> None:
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(last + 1):
+            (tmp_path / folder / f"{number:06d}_10.png").touch()
+    assert guess_benchmark(opened(tmp_path)) == expected
+
+
 def test_nothing_tells_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(UserError, match="--kind kitti2015"):

@@ -3,38 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flowdistill.data.dataset import MotionDataset
+if TYPE_CHECKING:  # what needs the sizes alone does not wait for torch
+    from flowdistill.data.dataset import MotionDataset
 
 
 @dataclass(frozen=True)
 class Download:
-    """A data set's page, and its archives: (pattern of a path under the root, name there); the first that fits."""
+    """A data set's page, its archives and its pictures.
+
+    Attributes:
+        page: its address.
+        archives: (pattern of a path under the root, name on the page); the first that fits.
+        sizes: height and width of its pictures; a tree with none of them holds somebody's own data in that layout.
+    """
 
     page: str
     archives: tuple[tuple[str, str], ...]
+    sizes: frozenset[tuple[int, int]]
 
 
+# The rectified sizes of the five days on which KITTI was recorded.
+_KITTI_SIZES = frozenset({(375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241)})
+_THINGS_SIZES = frozenset({(540, 960)})
 _FREIBURG = "https://lmb.informatik.uni-freiburg.de/resources/datasets"
 DOWNLOADS: dict[str, Download] = {
     "kitti2015": Download(
         "https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php",
         (
             (r"(training|testing)/calib_cam_to_cam/", "data_scene_flow_calib.zip"),
-            (r"(training|testing)/image_[23]/\d{6}_1[01]\.", "data_scene_flow.zip"),
-            (r"(training|testing)/image_[23]/", "data_scene_flow_multiview.zip"),
-            (r"training/\w+/\d{6}_10\.", "data_scene_flow.zip"),
+            (r"(training|testing)/image_[23]/000[01]\d\d_1[01]\.", "data_scene_flow.zip"),
+            (r"(training|testing)/image_[23]/000[01]\d\d_([01]\d|20)\.", "data_scene_flow_multiview.zip"),
+            (r"training/(flow|disp|obj)_\w+/000[01]\d\d_10\.", "data_scene_flow.zip"),
         ),
+        _KITTI_SIZES,
     ),
     "kitti2012": Download(
         "https://www.cvlibs.net/datasets/kitti/eval_stereo_flow.php",
         (
-            (r"(training|testing)/(colored|image)_[01]/\d{6}_1[01]\.", "data_stereo_flow.zip"),
-            (r"(training|testing)/(colored|image)_[01]/", "data_stereo_flow_multiview.zip"),
+            (r"(training|testing)/(colored|image)_[01]/000[01]\d\d_1[01]\.", "data_stereo_flow.zip"),
+            (
+                r"(training|testing)/(colored|image)_[01]/000[01]\d\d_([01]\d|20)\.",
+                "data_stereo_flow_multiview.zip",
+            ),
             (r"(training|testing)/calib/", "data_stereo_flow.zip"),
-            (r"training/\w+/\d{6}_10\.", "data_stereo_flow.zip"),
+            (r"training/(flow|disp)_\w+/000[01]\d\d_10\.", "data_stereo_flow.zip"),
         ),
+        _KITTI_SIZES,
     ),
     "things": Download(
         f"{_FREIBURG}/SceneFlowDatasets.en.html",
@@ -47,6 +65,7 @@ DOWNLOADS: dict[str, Download] = {
             (r"disparity_change/", "FlyingThings3D, disparity change"),
             (r"disparity/", "FlyingThings3D, disparity"),
         ),
+        _THINGS_SIZES,
     ),
     "things_subset": Download(
         f"{_FREIBURG}/SceneFlowDatasets.en.html",
@@ -59,27 +78,43 @@ DOWNLOADS: dict[str, Download] = {
             (r"(train|val)/disparity_change/", "FlyingThings3D subset, disparity change"),
             (r"(train|val)/disparity/", "FlyingThings3D subset, disparity"),
         ),
+        _THINGS_SIZES,
     ),
     "chairs": Download(
-        f"{_FREIBURG}/FlyingChairs.en.html", ((r"(FlyingChairs_release/)?data/", "FlyingChairs.zip"),)
+        f"{_FREIBURG}/FlyingChairs.en.html",
+        ((r"(FlyingChairs_release/)?data/", "FlyingChairs.zip"),),
+        frozenset({(384, 512)}),
     ),
     "sintel": Download(
-        "http://sintel.is.tue.mpg.de/downloads", ((r"(training|test)/", "MPI-Sintel-complete.zip"),)
+        "http://sintel.is.tue.mpg.de/downloads",
+        ((r"(training|test)/(clean|final|flow|occlusions|invalid)/", "MPI-Sintel-complete.zip"),),
+        frozenset({(436, 1024)}),
     ),
 }
 
 
 def archive_of(dataset: str, path: str) -> str | None:
     """The name of the archive that a path under the root belongs to; None for what no archive holds."""
-    for pattern, name in DOWNLOADS[dataset].archives:
-        if re.match(pattern, path):
-            return name
-    return None
+    archives = DOWNLOADS[dataset].archives if dataset in DOWNLOADS else ()
+    return next((name for pattern, name in archives if re.match(pattern, path)), None)
+
+
+def is_own(dataset: str, sizes: Set[tuple[int, int]]) -> bool:
+    """Whether a tree holds data of the user's own, not those of the benchmark whose layout it has.
+
+    Args:
+        dataset: the layout's name.
+        sizes: height and width of the tree's pictures, as far as they are known.
+    """
+    return dataset not in DOWNLOADS or (bool(sizes) and not sizes & DOWNLOADS[dataset].sizes)
 
 
 def describe_tree(dataset: type[MotionDataset], text: str | None) -> str:
     """The layout of a data set, as the docstring `text` of its module says it, and where it comes from."""
+    layout = (text or "").strip()
+    if dataset.name not in DOWNLOADS:
+        return layout
     download = DOWNLOADS[dataset.name]
     names = list(dict.fromkeys(name for _, name in download.archives))
     archives = "".join(f"\n  {name}" for name in names)
-    return f"{(text or '').strip()}\n\nDownload: {download.page}{archives}"
+    return f"{layout}\n\nDownload: {download.page}{archives}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +11,7 @@ from flowdistill.check.change_sign import change_votes, speaks_against
 from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
 from flowdistill.check.problems import Finding, Kind, Severity
 from flowdistill.check.votes import Votes
+from flowdistill.data.access import is_nowhere
 from flowdistill.data.calibration import SwappedCamerasError
 from flowdistill.data.files import FLO, Content, FileKind, SampleFile
 from flowdistill.errors import UserError
@@ -137,7 +137,7 @@ def _add(reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey
 
 def inspect_file(file: SampleFile) -> FileReport:
     """Whether a file is there, is what it should be by its header, and how large the picture is."""
-    if not os.path.exists(file.path):
+    if is_nowhere(file.path):
         return FileReport(findings=(Finding("missing", file.kind.title),))
     try:
         return FileReport(file.kind.inspect(file.path))
@@ -147,7 +147,7 @@ def inspect_file(file: SampleFile) -> FileReport:
 
 def examine_file(file: SampleFile, contents: dict[FileKey, Content] | None = None) -> FileReport:
     """Everything that can be said about one file on its own; what it holds is put into `contents`."""
-    if not os.path.exists(file.path):
+    if is_nowhere(file.path):
         return inspect_file(file)
     try:
         content = file.kind.read(file.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,9 +10,10 @@ from typing import Literal, cast
 
 from flowdistill.check.examine import FileKey, Job
 from flowdistill.check.problems import Problem
+from flowdistill.data.access import check_open
 from flowdistill.data.datamodule import MotionDataModule
 from flowdistill.data.dataset import MotionDataset, ViewName
-from flowdistill.data.datasets import dataset_class, examine_entries
+from flowdistill.data.datasets import dataset_class, examine_entries, no_pairs
 from flowdistill.data.exclusion import leave_out
 from flowdistill.data.files import SampleFile
 from flowdistill.data.splits import SplitEntry
@@ -73,7 +75,8 @@ def plan_check(module: MotionDataModule) -> Plan:
     """What to look at.
 
     Raises:
-        UserError: the config names no split, or what only the user can mend: a root, a split file, an option.
+        UserError: the config names no split, or what only the user can mend: a root, a split file, an option, a
+            folder that may not be looked into.
     """
     plan = Plan()
     seen: set[FileKey] = set()
@@ -96,6 +99,8 @@ def plan_check(module: MotionDataModule) -> Plan:
             job = _job(samples[start : start + _SAMPLES_PER_JOB], seen)
             if job.files:
                 plan.jobs.append(job)
+    for folder in dict.fromkeys(os.path.dirname(file.path) for job in plan.jobs for file in job.files):
+        check_open(folder)
     return plan
 
 
@@ -147,6 +152,13 @@ def _open(named: NamedSplit) -> tuple[list[PlannedSample], list[Problem]]:
         for line in bad
     ]
     entries = leave_out(entries, named.exclude, dataset, named.split)
+    if named.split not in dataset.split_words:
+        reasons = no_pairs(dataset, root, named.split, entries)
+        problems += [
+            Problem(named.dataset, root, entry, entry.name, named.split, "bad_split_line", reason)
+            for entry, reason in reasons.items()
+        ]
+        entries = [entry for entry in entries if entry not in reasons]
     samples = dataset(root, entries, named.view, read, options, require_files=False)
     spare = _spare_labels(samples) if named.labels == "if_there" else {}
     planned = [

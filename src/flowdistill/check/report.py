@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from flowdistill.check.downloads import DOWNLOADS, archive_of
 from flowdistill.check.problems import KINDS, Kind, Problem
+from flowdistill.check.sources import Own, how_to_get
 
 _SHOWN = 4
 
@@ -23,8 +22,15 @@ _ADVICE: dict[Kind, str] = {
 }
 
 
-def table(problems: Sequence[Problem], samples: int, files: int, fast: bool) -> str:
-    """Counts by kind, the first problems of each, and what to download or move where."""
+def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own: Own) -> str:
+    """Counts by kind, the first problems of each, and what to do.
+
+    Args:
+        problems: all that was found.
+        samples, files: how many were looked at.
+        fast: whether at headers only.
+        own: the trees of the user's own, which no archive is to be unpacked into.
+    """
     looked = f"{_many(files, 'file')} of {_many(samples, 'sample')}{', headers only' if fast else ''}"
     if not problems:
         return f"{looked}: no problems"
@@ -43,7 +49,7 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool) -> 
             lines += [_line(problem) for problem in of_kind[:_SHOWN]]
             if len(of_kind) > _SHOWN:
                 lines.append(f"  and {len(of_kind) - _SHOWN} more")
-            lines += [f"  -> {advice}" for advice in _advice(kind, of_kind)]
+            lines += [f"  -> {advice}" for advice in _advice(kind, of_kind, own)]
     return "\n".join(lines)
 
 
@@ -58,28 +64,8 @@ def _line(problem: Problem) -> str:
     return f"  {mark}{problem.sample}  {problem.file}: {problem.detail}"
 
 
-def _advice(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:
-    if kind not in ("missing", "unreadable"):
+def _advice(kind: Kind, problems: Sequence[Problem], own: Own) -> Iterator[str]:
+    if kind in ("missing", "unreadable"):
+        yield from how_to_get(problems, own)
+    else:
         yield _ADVICE[kind]
-        return
-    # One line for each archive, not for each file.
-    first: dict[tuple[str, str, str | None], str] = {}
-    count: Counter[tuple[str, str, str | None]] = Counter()
-    for problem in {problem.file: problem for problem in problems}.values():
-        inner = os.path.relpath(problem.file, problem.root)
-        key = (problem.dataset, problem.root, archive_of(problem.dataset, inner))
-        first.setdefault(key, inner)
-        count[key] += 1
-    verb = "Get" if kind == "missing" else "Get again"
-    for (dataset, root, archive), inner in first.items():
-        files = _many(count[dataset, root, archive], "file")
-        if archive is None:
-            yield (
-                f"{files} such as {inner}: in no download of {dataset} (`flowdistill data tree {dataset}`). Make them "
-                "again, as proxy labels with `flowdistill labels make`, or leave the samples out."
-            )
-            continue
-        yield (
-            f"{files}: {verb} {archive} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {inner} "
-            f"(`flowdistill data tree {dataset}`)."
-        )

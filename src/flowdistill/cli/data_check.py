@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from flowdistill.check.plan import plan_check
     from flowdistill.check.problems import to_json
     from flowdistill.check.report import table
+    from flowdistill.check.sources import own_trees
     from flowdistill.cli.data_config import read_data_config
     from flowdistill.cli.evaluate import check_output, write_json
     from flowdistill.evaluation.parallel import in_order
@@ -74,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     reports = in_order(Examiner(args.fast), plan.jobs, args.workers, "job", "check")
     problems = collect(plan, reports)
     samples = {(sample.root, sample.entry) for split in plan.splits for sample in split}
-    print(f"\n{table(problems, len(samples), plan.files, args.fast)}\n")
+    own = own_trees(plan, reports)
+    print(f"\n{table(problems, len(samples), plan.files, args.fast, own)}\n")
     if args.json is not None:
         write_json(args.json, to_json(problems))
         print(f"problems: {args.json}")

@@ -59,7 +59,7 @@ def _add_sintel(commands: "Subparsers") -> None:
         metavar="DIR",
         type=Path,
         required=True,
-        help="folder with clean/SCENE/frame_NNNN.flo, final/...",
+        help="folder with clean/SCENE/frame_NNNN.flo (or frameNNNN.flo), final/...",
     )
     parser.add_argument(
         "--ground-truth",

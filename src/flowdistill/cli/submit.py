@@ -120,7 +120,7 @@ def run_check(options: argparse.Namespace) -> int:
         return _print(options.file, SubmissionReport("a submission", [members], [], 0, 0.0))
     if not members.names and options.kind is None:  # nothing to tell what it is for
         empty = Fault(str(options.file), "holds no file", "pack the predictions again")
-        return _print(options.file, SubmissionReport("a submission", [empty], [], 0, 0.0))
+        return _print(options.file, SubmissionReport("a submission", [*members.faults, empty], [], 0, 0.0))
     benchmark = options.kind or guess_benchmark(members)
     kind = submission_kind(benchmark, options.task or guess_task(members, benchmark))
     if options.kind is None or options.task is None:

@@ -9,9 +9,9 @@ Source: Dosovitskiy et al., FlowNet, ICCV 2015, and the data set's web page.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.chairs_split import official_ids
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.files import FLO, IMAGE, SampleFile
@@ -56,7 +56,7 @@ class ChairsDataset(MotionDataset):
         if word != "scan":
             return [SplitEntry(id_) for id_ in official_ids(root, word.partition(":")[2])]
         inner = f"{root}/{RELEASE}/data"
-        folder = inner if Path(inner).is_dir() else f"{root}/data"
+        folder = inner if is_folder(inner) else f"{root}/data"
         names = listing(folder)
         ids = sorted(name[:5] for name in names if re.fullmatch(r"\d{5}_img1\.ppm", name))
         entries = [SplitEntry(id_) for id_ in ids if f"{id_}_img2.ppm" in names]

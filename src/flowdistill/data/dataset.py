@@ -3,6 +3,7 @@
 A dataset's own file states its layout, units, signs and masks, and what the ids of its split files mean.
 """
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from tqdm import tqdm
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of
 from flowdistill.data.files import Content, Group, SampleFile
 from flowdistill.data.index import SplitIndex
@@ -28,7 +30,7 @@ ViewName = Literal["flow", "scene_flow"]
 _MISSING: dict[Group, tuple[str, str]] = {
     "image": (
         "images that the {view} view needs",
-        "Complete the data, choose a split that fits what is there, or `scan` for every pair of frames.",
+        "Complete the data, or choose a split that fits what is there{scan}.",
     ),
     "label": (
         "label files that the {view} view needs",
@@ -44,6 +46,13 @@ _MISSING: dict[Group, tuple[str, str]] = {
         "They are read because their folder is there: complete it, or move it away.",
     ),
 }
+
+
+_SCAN = ": `scan` takes every pair of frames"
+_EXCLUDE = (
+    " Or leave the samples out: `flowdistill data check --config YAML --exclude-to FILE` lists them for "
+    "--data.init_args.exclude FILE."
+)
 
 
 class MotionDataset(ABC):
@@ -63,6 +72,7 @@ class MotionDataset(ABC):
             some. (In the flow view proxy labels are the teacher's, and read in any case.)
         options: name -> value, of those in `option_values`; the first value is the default.
         require_files: whether the constructor raises where files are missing (else see `missing`).
+        split: what the entries come from, for messages: a file's path or a word such as scan.
 
     Raises:
         UserError: from the constructor if anything that the entries need is missing, or cannot be had for them;
@@ -92,6 +102,7 @@ class MotionDataset(ABC):
         labels: bool,
         options: Mapping[str, str] | None = None,
         require_files: bool = True,
+        split: str | None = None,
     ) -> None:
         if view not in self.views:
             raise UserError(
@@ -102,6 +113,7 @@ class MotionDataset(ABC):
         self.entries = SplitIndex(entries)
         self.view = view
         self.labels = labels
+        self.split = split
         self._folders: dict[str, bool] = {}
         if labels and (reason := self.without_truth()) is not None:
             raise UserError(
@@ -164,7 +176,7 @@ class MotionDataset(ABC):
     def has_folder(self, folder: str) -> bool:
         """Whether there is such a folder under the root; looked for once."""
         if folder not in self._folders:
-            self._folders[folder] = Path(self.root, folder).is_dir()
+            self._folders[folder] = is_folder(Path(self.root, folder))
         return self._folders[folder]
 
     def without_truth(self) -> str | None:
@@ -182,6 +194,18 @@ class MotionDataset(ABC):
         """The entries that one of `split_words` stands for. Raises UserError if there are none."""
 
     @classmethod
+    def with_images(
+        cls, entries: list[SplitEntry], root: str, options: Mapping[str, str], view: ViewName
+    ) -> list[SplitEntry]:
+        """The entries of a scan that a view can use, where a layout lets pictures decide which pairs there are."""
+        return entries
+
+    @classmethod
+    def no_pair(cls, entry: SplitEntry, root: str, present: Listings) -> str | None:
+        """Why, by what the tree holds, the frames of an entry of a split file do not follow each other."""
+        return None
+
+    @classmethod
     def select(cls, entries: list[SplitEntry], options: Mapping[str, str]) -> list[SplitEntry]:
         """The entries of a split that the options leave."""
         return entries
@@ -189,7 +213,17 @@ class MotionDataset(ABC):
     @classmethod
     def find_root(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
         """The data folder, checked. Raises UserError where it does not hold this layout."""
-        return find_root(root, cls.title, cls.markers(options))
+        return find_root(root, cls.title, cls.markers(options), cls._with_other_options(root, options))
+
+    @classmethod
+    def _with_other_options(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
+        """The hint that the root holds this layout, but with another value of an option; or nothing."""
+        for name, value in [(name, value) for name, values in cls.option_values.items() for value in values]:
+            folder = Path(root or "").expanduser() / cls.markers({**options, name: value})[0]
+            if root and options[name] != value and os.path.isdir(folder):
+                option = f"`options: {{{name}: {value}}}` (--data.init_args.options.{name} {value})"
+                return f". {folder} is there: take it by {option}"
+        return ""
 
     @classmethod
     def chosen_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
@@ -285,6 +319,9 @@ class MotionDataset(ABC):
                     if file.group == group
                 }
                 paths = list(missing[group])
+                advice = advice.format(scan="" if self.split in self.split_words else _SCAN)
+                # Where most files are missing, it is the data that are to be mended, not the split.
+                advice += _EXCLUDE if 2 * len(paths) < len(wanted) else ""
                 report_missing(paths, len(wanted), what.format(view=self.view), advice)
 
 

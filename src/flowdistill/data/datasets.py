@@ -1,7 +1,7 @@
 """The datasets by name, and what stands for a split: a file, or a word of the dataset."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from flowdistill.data.chairs import ChairsDataset
@@ -10,9 +10,10 @@ from flowdistill.data.exclusion import leave_out
 from flowdistill.data.kitti import KittiDataset
 from flowdistill.data.kitti2012 import Kitti2012Dataset
 from flowdistill.data.sintel import SintelDataset
-from flowdistill.data.splits import BadLine, SplitEntry, examine_split
+from flowdistill.data.splits import BadLine, SplitEntry, examine_split, line_numbers
 from flowdistill.data.things import ThingsDataset
 from flowdistill.data.things_subset import ThingsSubsetDataset
+from flowdistill.data.tree import Listings
 from flowdistill.errors import UserError
 
 DATASETS: dict[str, type[MotionDataset]] = {
@@ -63,8 +64,46 @@ def open_dataset(
     """
     dataset = dataset_class(name)
     chosen = dataset.chosen_options(options)
-    entries = leave_out(split_entries(dataset, root, split, chosen), exclude, dataset, split)
-    return dataset(root, entries, view, labels, chosen, require_files)
+    entries = entries_to_open(dataset, root, split, chosen, view, exclude)
+    return dataset(root, entries, view, labels, chosen, require_files, split)
+
+
+def entries_to_open(
+    dataset: type[MotionDataset],
+    root: str | None,
+    split: str,
+    options: Mapping[str, str],
+    view: ViewName,
+    exclude: str | None = None,
+) -> list[SplitEntry]:
+    """The entries of a split that are left to be opened in a view; arguments as for `open_dataset`.
+
+    Raises:
+        UserError: as `split_entries`; or a line of a split file joins frames that do not follow each other.
+    """
+    entries = leave_out(split_entries(dataset, root, split, options), exclude, dataset, split)
+    found = dataset.find_root(root, options)
+    if split in dataset.split_words:
+        return dataset.with_images(entries, found, options, view)
+    if bad := no_pairs(dataset, found, split, entries):
+        more = f" {len(bad)} of {len(entries)} lines are so." if len(bad) > 1 else ""
+        raise UserError(next(iter(bad.values())) + more)
+    return entries
+
+
+def no_pairs(
+    dataset: type[MotionDataset], root: str, split: str, entries: Iterable[SplitEntry]
+) -> dict[SplitEntry, str]:
+    """The entries of a split file whose frames do not follow each other: why, with the file and the line."""
+    present = Listings()
+    reasons = {
+        entry: reason for entry in entries if (reason := dataset.no_pair(entry, root, present)) is not None
+    }
+    lines = line_numbers(split) if reasons else {}
+    return {
+        entry: f"{split}, line {lines[entry]}: {entry.id} is not a pair of frames: {reason}"
+        for entry, reason in reasons.items()
+    }
 
 
 def split_entries(

@@ -1,6 +1,7 @@
 """Scans of large trees, kept until the tree changes.
 
-A cache is a JSON file: the ids that the scan found, and the time of change of every folder and file that it looked at.
+A cache is a JSON file: the ids that the scan found, what it has to say about them, and the time of change of every
+folder and file that it looked at.
 Adding, removing or renaming a file changes its folder's time, so comparing these times (one `stat` a folder) tells
 whether the scan would find the same.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from flowdistill.data.access import NOWHERE, closed, is_file
 from flowdistill.data.notes import note
 from flowdistill.data.tree import listing
 from flowdistill.formats import FormatError, write_atomically
@@ -21,22 +23,35 @@ _VERSION = 3
 
 
 class Scan:
-    """Lists folders and reads files under a root, and remembers when each was last changed."""
+    """Lists folders and reads files under a root, and remembers when each was last changed.
+
+    `remarks` are for the user; they are kept and said again with the ids.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
         self.stamps: dict[str, int | None] = {}
+        self.remarks: list[str] = []
 
     def listing(self, folder: str) -> list[str]:
         """The names in a folder of the root, sorted; none if there is no such folder."""
         self.stamps[folder] = _stamp(self.root, folder)
         return sorted(listing(os.path.join(self.root, folder)))
 
+    def is_there(self, folder: str) -> bool:
+        """Whether there is a folder that was listed."""
+        return self.stamps[folder] is not None
+
     def lines(self, file: str) -> list[str]:
         """The lines of a text file of the root; none if there is no such file."""
         self.stamps[file] = _stamp(self.root, file)
         path = Path(self.root, file)
-        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        if not is_file(path):
+            return []
+        try:
+            return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError as error:
+            raise closed(path, error) from error
 
 
 def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[str]:
@@ -47,22 +62,32 @@ def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[s
     """
     places = _places(root, key)
     for path in places:
-        ids = _read(root, path)
-        if ids is not None:
+        stored = _read(root, path)
+        if stored is not None:
+            ids, remarks = stored
             note(
                 f"{key}: {len(ids)} pairs in {root}, as scanned before ({path}); the tree has not changed since"
             )
+            _say(remarks)
             return ids
     scan = Scan(root)
     ids = find(scan)
     if not ids:
         return ids
-    written = _write(places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids})
+    written = _write(
+        places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids, "remarks": scan.remarks}
+    )
     kept = (
         f"kept in {written}" if written else "which could not be kept: no folder for the cache can be written"
     )
     note(f"{key}: {len(ids)} pairs in {root}, scanned now, {kept}")
+    _say(scan.remarks)
     return ids
+
+
+def _say(remarks: list[str]) -> None:
+    for remark in remarks:
+        note(remark)
 
 
 def _places(root: str, key: str) -> list[Path]:
@@ -71,18 +96,18 @@ def _places(root: str, key: str) -> list[Path]:
     return [Path(root, ".flowdistill", f"{key}.json"), cache / "flowdistill" / f"{digest}-{key}.json"]
 
 
-def _read(root: str, path: Path) -> list[str] | None:
-    """The ids of a cache that is there, whole and up to date."""
+def _read(root: str, path: Path) -> tuple[list[str], list[str]] | None:
+    """The ids and remarks of a cache that is there, whole and up to date."""
     try:
         stored = json.loads(path.read_bytes())
         if stored["version"] != _VERSION:
             return None
-        stamps, ids = stored["stamps"], stored["ids"]
+        stamps, ids, remarks = stored["stamps"], stored["ids"], stored["remarks"]
         # Thousands of folders: a network disk takes a while.
         for place, stamp in tqdm(stamps.items(), desc="folders unchanged", unit="folder", delay=2):
             if _stamp(root, place) != stamp:
                 return None
-        return [str(id_) for id_ in ids]
+        return [str(id_) for id_ in ids], [str(remark) for remark in remarks]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not ours: scan again
 
@@ -102,7 +127,10 @@ def _write(places: list[Path], content: dict[str, object]) -> Path | None:
 
 def _stamp(root: str, place: str) -> int | None:
     """When a folder or file was last changed, ns; None if it does not exist."""
+    path = os.path.join(root, place)
     try:
-        return os.stat(os.path.join(root, place)).st_mtime_ns
-    except FileNotFoundError:
+        return os.stat(path).st_mtime_ns
+    except NOWHERE:
         return None
+    except OSError as error:
+        raise closed(path, error) from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from flowdistill.data.access import is_file
 from flowdistill.errors import UserError
 
 Camera = Literal["left", "right"]
@@ -75,13 +76,7 @@ def examine_split(
         UserError: if the file is missing, or holds no line and `may_be_empty` is not set.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(_missing(path))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The split file {path} cannot be read as text: {error}") from error
-
+    lines = _lines(path)
     line_of: dict[SplitEntry, int] = {}
     bad: list[BadLine] = []
     for number, line in enumerate(lines, start=1):
@@ -104,6 +99,21 @@ def examine_split(
             "or write the standard splits with `flowdistill data splits --output data_splits`."
         )
     return list(line_of), bad
+
+
+def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
+    """Entry -> its line in a split file that can be read."""
+    words = (line.partition("#")[0].split() for line in _lines(Path(path)))
+    return {_parse(found): number for number, found in enumerate(words, start=1) if found}
+
+
+def _lines(path: Path) -> list[str]:
+    if not is_file(path):
+        raise UserError(_missing(path))
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The split file {path} cannot be read as text: {error}") from error
 
 
 def _parse(words: list[str]) -> SplitEntry:

@@ -1,29 +1,31 @@
 """The subset of FlyingThings3D that DispNet and FlowNet 2.0 were trained on.
 
     <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus;
-                                                                  or 0000000.webp, all of them
-    <root>/train/flow/left/into_future/0000000.flo                a pair exists where this file does
-    <root>/train/flow/left/into_past/0000001.flo                  (optional)
+                                                                   or 0000000.webp, all of them
+    <root>/train/flow/left/into_future/0000000.flo                a pair exists where this file does,
+    <root>/train/flow/left/into_past/0000001.flo                  and this one, if the folder is there (optional)
     <root>/train/disparity/left/0000000.pfm                       NEGATIVE for the left camera
     <root>/train/disparity_change/left/into_future/0000000.pfm    added to it, both as stored
     <root>/train/flow_occlusions/left/into_future/0000000.png     255 = occluded in the other frame   (optional)
     <root>/train/disparity_occlusions/left/0000000.png            255 = not seen by the right camera  (optional)
 
-An id is `train/0000000`: t0 is that frame, t1 the next number. Flow and its occlusion have truth for both cameras.
+An id is `train/0000000`: t0 is that frame, t1 the next number (`subset_pairs.py`). Flow and its
+occlusion have truth for both cameras.
 Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
 """
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
-from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.files import FLO, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
 from flowdistill.data.pictures import PNG, WEBP, Pictures, pictures_in
-from flowdistill.data.scan_cache import Scan, cached_ids
-from flowdistill.data.splits import Camera, SplitEntry
-from flowdistill.data.tree import contents
+from flowdistill.data.scan_cache import cached_ids
+from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
+from flowdistill.data.subset_pairs import no_pair, pairs_by_flow, up_to_the_last_picture, with_pictures
+from flowdistill.data.tree import Listings, contents
 from flowdistill.errors import UserError
 
 PARTS = ("train", "val")
@@ -59,11 +61,8 @@ class ThingsSubsetDataset(MotionDataset):
     @cached_property
     def _pictures(self) -> Pictures:
         """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
-        entry = self.entries[0]
-        part, _ = self._parts(entry)
-        folder = f"image_{self.options['render_pass']}"
-        place = f"{self.root}/{part}/{folder}/{entry.camera}"
-        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
+        part, _ = self._parts(self.entries[0])
+        return self.pictures_of(self.root, part, self.options, self.entries[0].camera)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)
@@ -95,28 +94,43 @@ class ThingsSubsetDataset(MotionDataset):
         return match[1], int(match[2])
 
     @classmethod
+    def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
+        """The pictures of a part that are read. Raises UserError where some are PNG and others WebP."""
+        folder = f"image_{options['render_pass']}"
+        place = f"{root}/{part}/{folder}/{camera}"
+        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
+
+    @classmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:
         return [f"{part}/image_{options['render_pass']}" for part in PARTS]
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`scan:train`, `scan:val`, or both by `scan`: every frame with a flow into the future; cached."""
+        """`scan:train`, `scan:val`, or both by `scan`: every pair by its flow, with pictures or without; cached."""
         part = word.partition(":")[2]
-        ids = cached_ids(root, cls.name, _find_pairs)
-        entries = [SplitEntry(id_) for id_ in ids if id_.startswith(part)]
-        if not entries:
+        ids = []
+        for name in [part] if part else PARTS:
+            found = cached_ids(root, f"{cls.name}-{name}", partial(pairs_by_flow, name))
+            ids += up_to_the_last_picture(root, name, cls.pictures_of(root, name, options, "left"), found)
+        if not ids:
             place = f"{root}/{part or PARTS[0]}/flow/left/into_future"
             raise UserError(
                 f"{place} holds no flow files (0000000.flo), but {contents(place)}. They tell which frames follow each "
                 "other, so they are needed even for training without labels."
             )
-        return entries
+        return [SplitEntry(id_) for id_ in ids]
 
+    @classmethod
+    def with_images(
+        cls, entries: list[SplitEntry], root: str, options: Mapping[str, str], view: ViewName
+    ) -> list[SplitEntry]:
+        """The entries of a scan of which all pictures are there; says how many have none."""
+        ids = [entry.id for entry in entries]
+        pictures = cls.pictures_of(root, ids[0].partition("/")[0], options, "left")
+        ids = with_pictures(root, pictures, ids, CAMERAS if view == "scene_flow" else CAMERAS[:1])
+        return [SplitEntry(id_) for id_ in ids]
 
-def _find_pairs(scan: Scan) -> list[str]:
-    return [
-        f"{part}/{name[:-4]}"
-        for part in PARTS
-        for name in scan.listing(f"{part}/flow/left/into_future")
-        if re.fullmatch(r"\d{7}\.flo", name)
-    ]
+    @classmethod
+    def no_pair(cls, entry: SplitEntry, root: str, present: Listings) -> str | None:
+        match = cls.match_id(entry)
+        return no_pair(root, match[1], int(match[2]), entry.camera, present)

@@ -1,24 +1,63 @@
 """Folders of data: whether files are there (by one listing a folder), and the words for what is not."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from flowdistill.data.access import NOWHERE, Place, closed, is_folder
+from flowdistill.data.near_names import meant, meant_folder
 from flowdistill.errors import UserError
 
 _SHOWN = 4
 
 
-def listing(folder: str | os.PathLike[str]) -> set[str]:
-    """The names in a folder; none if there is no such folder."""
-    if not os.path.isdir(folder):
+def listing(folder: Place) -> set[str]:
+    """The names in a folder; none if there is no such folder. Raises UserError where it may not be listed."""
+    try:
+        with os.scandir(folder) as items:
+            return {item.name for item in items}
+    except NOWHERE:
         return set()
-    with os.scandir(folder) as items:
-        return {item.name for item in items}
+    except OSError as error:
+        raise closed(folder, error) from error
+
+
+def files_below(folder: Path, on_loop: Callable[[str], object]) -> Iterator[str]:
+    """The paths, with / and relative to a folder, of everything below it that is no folder; links are followed.
+
+    Args:
+        folder: where to look.
+        on_loop: called with the path of a link that leads back to a folder that holds it; it is not followed.
+
+    Raises:
+        UserError: a folder may not be listed.
+    """
+
+    def walk(inner: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+        for name in sorted(listing(folder / inner)):
+            path = f"{inner}/{name}" if inner else name
+            if not is_folder(folder / path):
+                yield path
+                continue
+            identity = _identity(folder / path)
+            if identity in above:
+                on_loop(path)
+            else:
+                yield from walk(path, above | {identity})
+
+    yield from walk("", frozenset({_identity(folder)}))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 class Listings:
-    """Answers whether files exist; each folder is listed once, however many of its files are asked for."""
+    """Answers whether files exist; each folder is listed once, however many of its files are asked for.
+
+    Raises UserError for a folder that may not be listed.
+    """
 
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
@@ -72,18 +111,19 @@ def report_missing(missing: Sequence[str], total: int, what: str, advice: str) -
         return
     shown = "".join(f"\n  {path}" for path in missing[:_SHOWN])
     more = f"\n  and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-    absent = [folder for folder in dict.fromkeys(map(os.path.dirname, missing)) if not os.path.isdir(folder)]
-    folders = f"\nThere is no folder {few(absent)}." if absent else ""
+    absent = [folder for folder in dict.fromkeys(map(os.path.dirname, missing)) if not is_folder(folder)]
+    folders = f"\nThere is no folder {few(absent)}{meant_folder(absent[0])}." if absent else ""
     raise UserError(f"{len(missing)} of {total} {what} are missing:{shown}{more}{folders}\n{advice}")
 
 
-def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence[str]) -> str:
+def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence[str], hint: str = "") -> str:
     """The data folder, after a look whether it holds what every view needs.
 
     Args:
         root: what the user gave.
         title: of the layout ("KITTI 2015").
         markers: folders under the root of which one must be there.
+        hint: what else to say if none is there.
 
     Raises:
         UserError: if no root is given, or it is not a folder, or holds none of the markers.
@@ -94,14 +134,14 @@ def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence
             f"where DIR holds {markers[0]} ({title}'s layout)."
         )
     path = Path(root).expanduser()
-    if any((path / marker).is_dir() for marker in markers):
+    if any(is_folder(path / marker) for marker in markers):
         return str(path)
-    if not path.exists():
-        found = f"but {path} does not exist (looked from {Path.cwd()})"
-    elif not path.is_dir():
+    if is_folder(path):
+        found = f"but {path} holds {contents(path)}{meant(path, markers)}{hint}"
+    elif path.exists():
         found = f"but {path} is not a folder"
     else:
-        found = f"but {path} holds {contents(path)}{_meant(path, markers)}"
+        found = f"but {path} does not exist (looked from {Path.cwd()})"
     raise UserError(
         f"Looked for {title} in {path / markers[0]}, {found}.\n"
         "Set the data folder with --data.init_args.root DIR or DATA_ROOT=DIR."
@@ -112,18 +152,8 @@ def contents(folder: str | os.PathLike[str]) -> str:
     """The first names in a folder, for a message."""
     names = sorted(listing(folder))
     if not names:
-        return "nothing" if os.path.isdir(folder) else "nothing, there is no such folder"
+        return "nothing" if is_folder(folder) else "nothing, there is no such folder"
     return few(names)
-
-
-def _meant(path: Path, markers: Sequence[str]) -> str:
-    """The folder one level up or down that holds the layout, as a question."""
-    path = path.resolve()
-    candidates = [*path.parents[:2], *(path / name for name in sorted(listing(path)))]
-    for candidate in candidates:
-        if any((candidate / marker).is_dir() for marker in markers):
-            return f" (did you mean {candidate}?)"
-    return ""
 
 
 def few(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.tree import check_files, listing, report_missing
 from flowdistill.errors import UserError
 from flowdistill.evaluation.kitti_split import read_images
@@ -56,7 +57,7 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
             that cannot be scored (file and line are named).
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise UserError(
                 f"{option}: there is no folder {folder}; name the folder that holds disp_0, flow, ..."
             )
@@ -83,13 +84,13 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
         raise UserError("nothing to evaluate:\n" + "\n".join(f"  {note}" for note in notes))
     truths = {motion: truths[motion] for motion in found}
     objects = ground_truth / OBJECT_MAP
-    if not objects.is_dir():
+    if not is_folder(objects):
         notes.append(f"no folder {objects}: every pixel counts as background")
     folders = [folder for motion in truths.values() for folder in motion.values()]
     images = _images(folders, ground_truth, split)
-    _check_truths(ground_truth, folders + [objects] * objects.is_dir(), images)
+    _check_truths(ground_truth, folders + [objects] * is_folder(objects), images)
     files = _find_predictions(found, images, split or ground_truth)
-    return KittiFiles(files, truths, objects if objects.is_dir() else None, images, notes)
+    return KittiFiles(files, truths, objects if is_folder(objects) else None, images, notes)
 
 
 def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str, Path]]]:
@@ -98,7 +99,7 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
         truths: dict[str, dict[str, Path]] = {}
         for motion in layout:
             folders = {o: ground_truth / _folder(layout, motion, o) for o in OCCLUSIONS}
-            folders = {o: folder for o, folder in folders.items() if folder.is_dir()}
+            folders = {o: folder for o, folder in folders.items() if is_folder(folder)}
             if folders:
                 truths[motion] = folders
         # Flow lies in the same folders in both years.
@@ -107,7 +108,7 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
     if truths:
         return _TRUTH_2015, truths
     inner = ground_truth / "training"
-    hint = f" Did you mean {inner}?" if inner.is_dir() else ""
+    hint = f" Did you mean {inner}?" if is_folder(inner) else ""
     raise UserError(
         f"--ground-truth: {ground_truth} holds none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
         f"flow_occ (KITTI 2015), disp_noc, disp_occ (2012).{hint}"
@@ -116,7 +117,7 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
 
 def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) -> list[Path]:
     names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
-    return [predictions / name for name in names if (predictions / name).is_dir()]
+    return [predictions / name for name in names if is_folder(predictions / name)]
 
 
 def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:

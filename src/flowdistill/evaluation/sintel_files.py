@@ -1,7 +1,7 @@
 """Which files of a Sintel evaluation belong together: the ground truth decides, predictions follow.
 
 GROUND_TRUTH/flow/SCENE/frame_NNNN.flo   occlusions/SCENE/frame_NNNN.png   invalid/SCENE/frame_NNNN.png
-PREDICTIONS/clean/SCENE/frame_NNNN.flo   final/SCENE/frame_NNNN.flo
+PREDICTIONS/clean/SCENE/frame_NNNN.flo   final/SCENE/frame_NNNN.flo   (frameNNNN.flo is taken as well)
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowdistill.data.tree import check_files, listing
+from flowdistill.data.access import is_file, is_folder
+from flowdistill.data.tree import check_files, few, listing, report_missing
 from flowdistill.errors import UserError
 
 PASSES = ("clean", "final")
@@ -46,11 +47,11 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
             file is missing.
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
-        if not folder.is_dir():
+        if not is_folder(folder):
             wanted = "clean and final" if option == "--predictions" else "flow, occlusions and invalid"
             raise UserError(f"{option}: there is no folder {folder}; name the folder that holds {wanted}")
     names = _truth_names(ground_truth, scenes)
-    found = {name: predictions / name for name in PASSES if (predictions / name).is_dir()}
+    found = {name: predictions / name for name in PASSES if is_folder(predictions / name)}
     if not found:
         raise UserError(
             f"--predictions: {predictions} holds neither clean nor final; flow belongs into clean/SCENE/frame_0001.flo "
@@ -59,7 +60,7 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
     notes = [
         f"{name}: no folder {predictions / name}; it is left out" for name in PASSES if name not in found
     ]
-    masks = tuple(mask for mask in _MASK_NOTES if (ground_truth / mask).is_dir())
+    masks = tuple(mask for mask in _MASK_NOTES if is_folder(ground_truth / mask))
     notes += [
         f"no folder {ground_truth / mask}: {note}" for mask, note in _MASK_NOTES.items() if mask not in masks
     ]
@@ -73,17 +74,7 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
         "ground truth files",
         "Every flow of the ground truth needs its masks; a folder that is absent as a whole is left out.",
     )
-    check_files(
-        predictions,
-        {
-            f"{pass_}/{scene}": [f"{frame}.flo" for frame in frames]
-            for pass_ in found
-            for scene, frames in names.items()
-        },
-        "predictions",
-        f"Every flow of {ground_truth / FLOW} needs its prediction. To evaluate some scenes only, name them: "
-        "--scenes ambush_2 ambush_6",
-    )
+    _check_predictions(predictions, list(found), names, ground_truth)
     return SintelFiles(
         ground_truth,
         found,
@@ -93,12 +84,56 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
     )
 
 
+def prediction_names(frame: str) -> tuple[str, str]:
+    """The names that the prediction of frame_NNNN may have: Sintel's, and that of the README of Sintel's bundler."""
+    return f"{frame}.flo", f"{frame.replace('frame_', 'frame')}.flo"
+
+
+def prediction_path(folder: Path, frame: str) -> Path:
+    """The file of a frame SCENE/frame_NNNN in the folder of a pass; one of its two names is there."""
+    scene, _, name = frame.partition("/")
+    sintels, readmes = (folder / scene / file for file in prediction_names(name))
+    return readmes if not is_file(sintels) and is_file(readmes) else sintels
+
+
+def _check_predictions(
+    predictions: Path, passes: Sequence[str], names: dict[str, list[str]], ground_truth: Path
+) -> None:
+    """Whether each frame has its prediction in each pass, under one name."""
+    missing: list[str] = []
+    others: list[str] = []
+    for folder in [f"{pass_}/{scene}" for pass_ in passes for scene in names]:
+        there = listing(predictions / folder)
+        wanted = [prediction_names(frame) for frame in names[folder.partition("/")[2]]]
+        for sintels, readmes in wanted:
+            if sintels != readmes and {sintels, readmes} <= there:
+                raise UserError(
+                    f"{predictions / folder} holds two predictions of a frame, {sintels} and {readmes}; remove one of "
+                    "the two"
+                )
+        absent = [str(predictions / folder / pair[0]) for pair in wanted if not there & set(pair)]
+        missing += absent
+        if absent:
+            spare = there.difference(*wanted)
+            others += [
+                f"{folder}/{name}" for name in sorted(spare) if name.endswith(".flo") and name[0] != "."
+            ]
+    called = f" There is {few(others)}: call them frame_0001.flo or frame0001.flo." if others else ""
+    report_missing(
+        missing,
+        len(passes) * sum(map(len, names.values())),
+        "predictions",
+        f"Every flow of {ground_truth / FLOW} needs its prediction.{called} To evaluate some scenes only, name them: "
+        "--scenes ambush_2 ambush_6",
+    )
+
+
 def _truth_names(ground_truth: Path, wanted: Sequence[str] | None) -> dict[str, list[str]]:
     """Scene -> its frames' names without suffix, of those with flow."""
     folder = ground_truth / FLOW
-    if not folder.is_dir():
+    if not is_folder(folder):
         inner = ground_truth / "training"
-        hint = f" Did you mean {inner}?" if inner.is_dir() else ""
+        hint = f" Did you mean {inner}?" if is_folder(inner) else ""
         raise UserError(
             f"--ground-truth: {ground_truth} holds no folder flow (as Sintel's training does).{hint}"
         )

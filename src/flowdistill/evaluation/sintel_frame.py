@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from flowdistill.errors import UserError
 from flowdistill.evaluation.kitti_counts import vector_length
-from flowdistill.evaluation.sintel_files import FLOW, INVALID, OCCLUSIONS, SintelFiles
+from flowdistill.evaluation.sintel_files import FLOW, INVALID, OCCLUSIONS, SintelFiles, prediction_path
 from flowdistill.evaluation.sintel_regions import Mask, regions
 from flowdistill.formats import FormatError, read_flo, read_mask
 from flowdistill.formats.motion import UNKNOWN, known
@@ -60,7 +60,7 @@ def evaluate_frame(files: SintelFiles, frame: str) -> FrameErrors:
     parts = regions(valid, occluded, vector_length(truth))
     errors: FrameErrors = {}
     for name, folder in files.predictions.items():
-        prediction = _read_prediction(folder / f"{frame}.flo", path, truth)
+        prediction = _read_prediction(prediction_path(folder, frame), path, truth)
         steps = np.rint(vector_length(prediction - truth) * np.float32(1 / SUM_STEP)).astype(np.int64)
         errors[name] = {region: sum_over(steps, mask) for region, mask in parts.items()}
     return errors

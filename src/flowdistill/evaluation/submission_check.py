@@ -18,7 +18,7 @@ from flowdistill.evaluation.submission_members import (
     UnreadableMemberError,
     open_members,
 )
-from flowdistill.evaluation.submission_names import match_names
+from flowdistill.evaluation.submission_names import MISSING, match_names
 from flowdistill.formats.errors import read_bytes
 from flowdistill.formats.png import inspect_png
 
@@ -52,7 +52,9 @@ def check_submission(
         UserError: the members are an archive and the kind is none that is uploaded as zip.
     """
     found, faults = match_names(members.names, kind)
-    faults = [*members.faults, *faults]
+    broken = {fault.file for fault in members.faults}  # a link to nothing is named, and not missed, too
+    missed = [fault for fault in faults if fault.problem != MISSING or fault.file not in broken]
+    faults = [*members.faults, *missed]
     if kind.zipped and members.total_bytes() > KITTI_BYTES:
         detail = f"{members.total_bytes() / 1e6:.0f} MB unpacked"
         faults.append(

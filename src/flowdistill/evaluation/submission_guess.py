@@ -19,7 +19,7 @@ _LOOKED_AT = 8
 
 
 def guess_benchmark(members: Members) -> str:
-    """One of `BENCHMARKS`: by the folders' names, and without those by the pictures' numbers.
+    """One of `BENCHMARKS`: by the folders' names and the pictures' numbers.
 
     Raises UserError where nothing tells it.
     """
@@ -27,15 +27,17 @@ def guess_benchmark(members: Members) -> str:
     folders = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
     if folders & set(SINTEL_PASSES):
         return "sintel"
-    if folders & set(KITTI2015_FOLDERS["sceneflow"]):
-        return "kitti2015"
     numbers = [int(match[1]) for name in names if (match := _KITTI_NAME.fullmatch(PurePosixPath(name).name))]
-    if not numbers:
+    last = max(numbers, default=None)
+    if folders & set(KITTI2015_FOLDERS["sceneflow"]):
+        # Of 2015's 200 scenes just the last five would be missing: these are 2012's, in a folder of 2015's.
+        return "kitti2012" if last == _LAST_OF_2012 and "disp_1" not in folders else "kitti2015"
+    if last is None:
         raise UserError(
             "nothing in the submission tells what it is for: there is no folder disp_0, disp_1, flow, clean or final, "
             "and no 000000_10.png. Say it by --kind kitti2015, kitti2012 or sintel"
         )
-    return "kitti2012" if max(numbers) <= _LAST_OF_2012 else "kitti2015"
+    return "kitti2012" if last <= _LAST_OF_2012 else "kitti2015"
 
 
 def guess_task(members: Members, benchmark: str) -> str:

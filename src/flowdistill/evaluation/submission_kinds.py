@@ -3,16 +3,18 @@
 KITTI 2015: zip with disp_0/ (stereo), flow/ (flow) or disp_0/ disp_1/ flow/ (scene flow), each 000000_10.png to
             000199_10.png
 KITTI 2012: zip with 000000_10.png to 000194_10.png in its root, disparity or flow
-MPI Sintel: folder with clean/SCENE/frame_0001.flo ... and final/..., which Sintel's own `bundler` turns into one file
+MPI Sintel: folder with clean/SCENE/frame_0001.flo ... and final/..., which Sintel's own `bundler` turns into one file;
+            frame0001.flo is taken, too, which is how the bundler's README has it
 Sources: readme.txt of both KITTI development kits and the upload pages' instructions; README of Sintel's bundler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from flowdistill.check.downloads import DOWNLOADS
 from flowdistill.errors import UserError
 
 Content = Literal["disparity", "flow", "flo"]
@@ -32,9 +34,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "kitti2012": tuple(KITTI2012_MOTIONS),
     "sintel": ("flow",),
 }
-#: The rectified sizes of the five days on which KITTI was recorded.
-KITTI_SIZES = frozenset({(375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241)})
-SINTEL_SIZES = frozenset({(436, 1024)})
+KITTI_SIZES, SINTEL_SIZES = DOWNLOADS["kitti2015"].sizes, DOWNLOADS["sintel"].sizes
 SINTEL_PASSES = ("clean", "final")
 #: Sintel's test scenes and their frames; a scene has one flow less.
 SINTEL_TEST_FRAMES = {
@@ -73,6 +73,7 @@ class SubmissionKind:
     files: Mapping[str, SubmissionFile]  # path in the submission -> file, in order
     sizes: frozenset[Size]  # of the benchmark's test images
     zipped: bool
+    other_names: Mapping[str, str] = field(default_factory=dict)  # path that is taken as well -> path
 
     @property
     def images(self) -> list[str]:
@@ -109,7 +110,8 @@ def sintel(frames: Mapping[str, int] | None = None) -> SubmissionKind:
         for pass_ in SINTEL_PASSES
         for name in names
     }
-    return SubmissionKind("sintel", "MPI Sintel flow", files, SINTEL_SIZES, zipped=False)
+    others = {path.replace("/frame_", "/frame"): path for path in files}
+    return SubmissionKind("sintel", "MPI Sintel flow", files, SINTEL_SIZES, zipped=False, other_names=others)
 
 
 def submission_kind(benchmark: str, task: str) -> SubmissionKind:

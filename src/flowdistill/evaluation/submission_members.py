@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 import zlib
 from collections import Counter
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from flowdistill.data.access import is_folder, is_nowhere
+from flowdistill.data.tree import files_below
 from flowdistill.errors import UserError
 
 #: More than any picture of a benchmark takes; what says to be larger is not read.
 LARGEST_MEMBER = 1 << 26
 _ENCRYPTED = 1
+_UNIX = 3  # the system whose modes an archive holds
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Members(Protocol):
     """Paths with / between folders, and their bytes."""
 
     names: list[str]  # files only, sorted
-    faults: list[Fault]  # of the container itself
+    faults: list[Fault]  # of the container itself, and of what is in it but not among the names
 
     def read(self, name: str) -> bytes:
         """Raises UnreadableMemberError."""
@@ -51,13 +55,21 @@ class Members(Protocol):
 
 
 class FolderMembers:
-    """A folder before zipping or bundling."""
+    """A folder before zipping or bundling; links are followed, as zip does.
+
+    Raises UserError if a folder may not be listed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        found = [Path(top) / name for top, _, names in os.walk(folder) for name in names]
-        self.names = sorted(path.relative_to(folder).as_posix() for path in found)
         self.faults: list[Fault] = []
+        found = list(files_below(folder, self._loop))
+        self.names = [name for name in found if not is_nowhere(folder / name)]
+        self.faults += [
+            Fault(name, "is a link to nothing", "copy the file here", f"to {os.readlink(folder / name)}")
+            for name in found
+            if name not in set(self.names)
+        ]
 
     def read(self, name: str) -> bytes:
         path = self.folder / name
@@ -65,6 +77,8 @@ class FolderMembers:
             size = path.stat().st_size
             if size > LARGEST_MEMBER:
                 raise UnreadableMemberError(_too_large(name, size))
+            if not path.is_file():  # reading from a pipe would wait for its writer
+                raise UnreadableMemberError(Fault(name, "is not a file", "remove it"))
             return path.read_bytes()
         except OSError as error:
             advice = "look at its permissions"
@@ -73,7 +87,10 @@ class FolderMembers:
             ) from error
 
     def total_bytes(self) -> int:
-        return sum((self.folder / name).lstat().st_size for name in self.names)
+        return sum((self.folder / name).stat().st_size for name in self.names)
+
+    def _loop(self, name: str) -> None:
+        self.faults.append(Fault(f"{name}/", "is a link to a folder that it lies in", "remove the link"))
 
 
 class ZipMembers:
@@ -81,12 +98,18 @@ class ZipMembers:
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
-        infos = [info for info in self._archive.infolist() if not info.is_dir()]
+        everything = [info for info in self._archive.infolist() if not info.is_dir()]
+        infos = [info for info in everything if not _is_link(info)]
         self._infos = {info.filename: info for info in infos}
         self.names = sorted(self._infos)
         repeated = [name for name, count in Counter(info.filename for info in infos).items() if count > 1]
         self.faults = [
             Fault(name, "is in the archive more than once", "zip into a new archive") for name in repeated
+        ]
+        self.faults += [
+            Fault(info.filename, "is a link, not what it leads to", "zip again, without -y")
+            for info in everything
+            if _is_link(info)
         ]
 
     def read(self, name: str) -> bytes:
@@ -114,7 +137,7 @@ def open_members(path: Path) -> Members | Fault:
 
     Raises UserError where there is nothing at `path`, or a file made by Sintel's bundler.
     """
-    if path.is_dir():
+    if is_folder(path):
         return FolderMembers(path)
     if not path.is_file():
         raise UserError(f"there is no file or folder {path}; name the submission to check")
@@ -130,6 +153,10 @@ def open_members(path: Path) -> Members | Fault:
         return Fault(path.name, "is no zip archive, or only a part of one", advice, str(error))
     except OSError as error:
         raise UserError(f"{path}: cannot be opened ({error.strerror or error})") from error
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return info.create_system == _UNIX and stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _too_large(name: str, size: int) -> Fault:

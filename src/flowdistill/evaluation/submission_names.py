@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from flowdistill.evaluation.submission_kinds import SubmissionKind
 from flowdistill.evaluation.submission_members import Fault
+from flowdistill.evaluation.submission_pairs import counted_from_zero, other_frames, pair, pair_faults
 
 _JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _JUNK_FOLDER = "__MACOSX"
-_NUMBER = re.compile(r"\d+")
+MISSING = "is missing"
 
 
 def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, str], list[Fault]]:
     """Expected path -> the file that is there for it, perhaps at a wrong place; and the faults of names.
 
-    A misplaced or misnamed file is one fault, not a missing file and an unexpected one.
+    A misplaced or misnamed file is one fault, not a missing file and an unexpected one, and many that are so in the
+    same way are one fault, too.
     """
     faults: list[Fault] = []
     plain: dict[str, str] = {}  # path with / and without wrapping folder -> path as it is
@@ -35,28 +36,53 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
     wrapper = find_wrapper(plain, kind)
     if wrapper:
         root = "the archive's root" if kind.zipped else "the folder that you name"
-        faults.append(
-            Fault(f"{wrapper}/", "holds the files one level too deep", f"put what it holds into {root}")
-        )
+        flat = "" if any("/" in path for path in kind.files) else f": {kind.title} wants no folder"
+        advice = f"put what it holds into {root}{flat}"
+        faults.append(Fault(f"{wrapper}/", "holds the files one level too deep", advice))
         plain = {path.removeprefix(f"{wrapper}/"): name for path, name in plain.items()}
+    plain, renamed = _under_one_name(plain, kind)
+    faults += renamed
     found = {path: plain[path] for path in kind.files if path in plain}
     missing = [path for path in kind.files if path not in plain]
     extra = [path for path in plain if path not in kind.files]
-    for path, wrong in _pair(missing, extra).items():
-        same_name = PurePosixPath(path).name == PurePosixPath(wrong).name
-        problem = "lies in a wrong place" if same_name else "has a wrong name"
+    pairs = pair(missing, extra, kind)
+    faults += pair_faults(pairs, plain)
+    found |= {path: plain[wrong] for path, wrong in pairs.items()}
+    missing = [path for path in missing if path not in pairs]
+    meant = set(pairs.values())
+    extra = [path for path in extra if path not in meant]
+    if others := other_frames(extra, kind):
+        more = f"and {len(others) - 1} more" if len(others) > 1 else ""
         faults.append(
-            Fault(plain[wrong], problem, "move it" if same_name else "rename it", f"must be {path}")
+            Fault(plain[others[0]], "is not of frame 10, which alone is evaluated", "remove it", more)
         )
-        found[path] = plain[wrong]
-        missing.remove(path)
-        extra.remove(wrong)
+        extra = [path for path in extra if path not in set(others)]
     if not kind.zipped:  # a bundler takes the folders it is given, whatever lies beside them
         given = {path.partition("/")[0] for path in kind.files}
         extra = [path for path in extra if path.partition("/")[0] in given]
     faults += _missing_faults(missing, kind)
     faults += _extra_faults([plain[path] for path in extra], [plain.get(path, path) for path in found])
     return {path: found[path] for path in kind.files if path in found}, faults
+
+
+def _under_one_name(plain: dict[str, str], kind: SubmissionKind) -> tuple[dict[str, str], list[Fault]]:
+    """The files under the names that we write, where they have others that serve as well or are numbered from 0."""
+    faults = []
+    if shifted := counted_from_zero(plain, kind):
+        first = next(iter(shifted))
+        folders = {PurePosixPath(path).parent for path in shifted}
+        detail = f"must be {shifted[first]}; so are all files of {len(folders)} folders"
+        advice = "rename each to one number more, the last one first"
+        faults.append(Fault(plain[first], "is numbered from 0, and the benchmark from 1", advice, detail))
+    renamed: dict[str, str] = {}
+    for path, name in plain.items():
+        known = shifted.get(path) or kind.other_names.get(path, path)
+        if known in renamed:
+            detail = f"the other is {renamed[known]}"
+            faults.append(Fault(name, "is there under two names", "remove one of the two", detail))
+        else:
+            renamed[known] = name
+    return renamed, faults
 
 
 def is_junk(name: str) -> bool:
@@ -71,39 +97,12 @@ def find_wrapper(paths: Iterable[str], kind: SubmissionKind) -> str:
     for path in paths:
         parts = path.split("/")
         for depth in range(len(parts)):
-            if "/".join(parts[depth:]) in kind.files:
+            path = "/".join(parts[depth:])
+            if path in kind.files or path in kind.other_names:
                 prefixes["/".join(parts[:depth])] += 1
     most = max(prefixes.values(), default=0)
     # On a tie the root is right, and otherwise the shallowest.
     return min((prefix for prefix, count in prefixes.items() if count == most), key=len, default="")
-
-
-def _pair(missing: Sequence[str], extra: Sequence[str]) -> dict[str, str]:
-    """Missing path -> the unexpected one that is surely meant: of its name, or of its number in its folder."""
-
-    def same_name(path: str) -> str:
-        return PurePosixPath(path).name
-
-    def same_number(path: str) -> str:
-        pure = PurePosixPath(path)
-        number = _NUMBER.search(pure.name)
-        return f"{pure.parent}/{int(number[0])}" if number else path
-
-    pairs: dict[str, str] = {}
-    for key in (same_number, same_name):
-        left = [path for path in missing if path not in pairs]
-        free = [path for path in extra if path not in pairs.values()]
-        pairs |= _unique(left, free, key)
-    return pairs
-
-
-def _unique(left: Sequence[str], free: Sequence[str], key: Callable[[str], str]) -> dict[str, str]:
-    by_key: dict[str, tuple[list[str], list[str]]] = {}
-    for path in left:
-        by_key.setdefault(key(path), ([], []))[0].append(path)
-    for path in free:
-        by_key.setdefault(key(path), ([], []))[1].append(path)
-    return {wanted[0]: there[0] for wanted, there in by_key.values() if len(wanted) == len(there) == 1}
 
 
 def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]:
@@ -116,10 +115,11 @@ def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]
         if not any(str(parent) in gone for parent in PurePosixPath(folder).parents):
             if folder == ".":
                 return [Fault("/", "holds none of the expected files", advice, f"the first is {missing[0]}")]
-            faults.append(Fault(f"{folder}/", "is missing", advice, f"{absent[folder]} files"))
+            apart = "; stereo and flow alone are archives of their own" if folder == "disp_1" else ""
+            faults.append(Fault(f"{folder}/", MISSING, f"{advice}{apart}", f"{absent[folder]} files"))
     for path in missing:
         if not any(str(parent) in gone for parent in PurePosixPath(path).parents):
-            faults.append(Fault(path, "is missing", advice))
+            faults.append(Fault(path, MISSING, advice))
     return faults
 
 

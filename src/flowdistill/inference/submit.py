@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.datasets import DATASETS
 from flowdistill.data.sample import Sample
@@ -66,9 +67,11 @@ def open_test_set(
     dataset = DATASETS[kind.benchmark]
     chosen = dataset.chosen_options({"part": _PART[kind.benchmark], **(options or {})})
     markers = dataset.markers(chosen)
-    if not any((root / marker).is_dir() for marker in markers):
+    if not any(is_folder(root / marker) for marker in markers):
+        grey = dataset.markers({**chosen, "images": "image"})[0]
+        hint = f" (for {grey}, which is there, --cameras grey)" if is_folder(root / grey) else ""
         raise UserError(
-            f"--root: {root} holds no folder {markers[0]}; name the folder that {kind.title}'s test images are in"
+            f"--root: {root} holds no folder {markers[0]}{hint}; name the folder that {kind.title}'s test images are in"
         )
     entries = [SplitEntry(name) for name in dict.fromkeys(file.sample for file in kind.files.values())]
     return dataset(str(root), entries, model.view, labels=False, options=chosen)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowdistill.data.access import is_folder
 from flowdistill.data.files import (
     FLO,
     KITTI_DISPARITY,
@@ -31,7 +32,7 @@ class FilesTeacher:
     def __init__(self, part: FilesPart) -> None:
         self.part = part
         self.folder = Path(part.folder)
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             raise UserError(f"files.folder: there is no folder {self.folder} (looked from {Path.cwd()}).")
 
     def __call__(self, sample: Sample) -> dict[str, Estimate]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from flowdistill.data.splits import SplitEntry
+from flowdistill.data.access import is_file, is_folder, is_nowhere
+from flowdistill.data.splits import CAMERAS, SplitEntry
+from flowdistill.data.tree import files_below, listing
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.labels.statistics import Tally
 from flowdistill.labels.writer import label_path
 
 CONFIG = "labels.yaml"
-_COUNTS = "counts"
+_COUNTS, _TEMPORARY = "counts", ".flowdistill-"  # the latter is left by a run that was killed
 _ADVICE = "Take another --output, or move the folder away"
 
 
@@ -33,42 +38,97 @@ def labels_folder(root: Path, output: str) -> Path:
     return root / output
 
 
-def settle_config(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings into a new folder, or see that the folder was made with the same.
+def check_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """See that labels may be made in a folder; nothing is written yet.
+
+    A folder of other settings in which no sample was ever completed is emptied: its run was refused or broken off.
 
     Raises:
-        UserError: it was made with others, or it holds files of somebody else.
+        UserError: it holds labels of other settings, or files of somebody else.
     """
     path = folder / CONFIG
-    try:
-        if not path.is_file():
-            # A killed run may have left the temporary file of its config.
-            if folder.exists() and any(
-                not file.name.startswith(".flowdistill-") for file in folder.iterdir()
-            ):
-                raise UserError(
-                    f"{folder} holds files but no {CONFIG}, so it is not ours to fill. {_ADVICE}."
-                )
-            folder.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(settings, sort_keys=False)
-            write_atomically(
-                path, f"# What made these labels. Written by `flowdistill labels make`.\n{text}".encode()
-            )
-            return
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read or written ({error}). {_ADVICE}.") from error
-    differing = _differences(stored, settings)
-    if differing:
+    place = next(place for place in (folder, *folder.parents) if not is_nowhere(place))
+    if not is_folder(place) or not os.access(place, os.W_OK | os.X_OK):
         raise UserError(
-            f"The labels in {folder} were made with other settings: {'; '.join(differing)}. {_ADVICE}."
+            f"{folder} cannot be made: {place} is not a folder that this user may write to. {_ADVICE}."
         )
+    # Looked for after the listing: labels never lie there before their config does.
+    if any(not name.startswith(_TEMPORARY) for name in listing(folder)) and not is_file(path):
+        raise UserError(f"{folder} holds files but no {CONFIG}, so it is not ours to fill. {_ADVICE}.")
+    differing = _differing(path, settings)
+    if differing and any(f"/{_COUNTS}/" in name for name in files_below(folder, _pass_over)):
+        raise _other_settings(folder, differing)
+    if differing:
+        _empty(folder)
+
+
+@contextmanager
+def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iterator[None]:
+    """Around the writing of a sample's labels and counts: the folder is claimed for the settings before the first one.
+
+    So whatever is refused before a first sample is at hand leaves nothing behind.
+
+    Raises:
+        UserError: another run has claimed the folder for other settings, or it cannot be written.
+    """
+    _claim(folder, settings)
+    yield
+    try:
+        # Two runs may have claimed it at the same moment; the settings that stayed count.
+        _claim(folder, settings)
+    except UserError:
+        counts_path(folder, entry).unlink(missing_ok=True)
+        raise
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    path = folder / CONFIG
+    if not is_file(path):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror or error}). {_ADVICE}.") from error
+        text = yaml.safe_dump(settings, sort_keys=False)
+        write_atomically(
+            path, f"# What made these labels. Written by `flowdistill labels make`.\n{text}".encode()
+        )
+    if differing := _differing(path, settings):
+        raise _other_settings(folder, differing)
+
+
+def _differing(path: Path, settings: dict[str, Any]) -> list[str]:
+    """What differs between a labels' config and the settings; nothing if there is no config."""
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8")) if is_file(path) else settings
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). {_ADVICE}.") from error
+    return _differences(stored, settings)
+
+
+def _other_settings(folder: Path, differing: list[str]) -> UserError:
+    return UserError(
+        f"The labels in {folder} were made with other settings: {'; '.join(differing)}. {_ADVICE}."
+    )
+
+
+def _empty(folder: Path) -> None:
+    """Remove the config and what labels there are of samples that were never completed."""
+    try:
+        for name in list(files_below(folder, _pass_over)):
+            if name == CONFIG or name.split("/")[0] in CAMERAS:
+                (folder / name).unlink()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be emptied ({error.strerror or error}). {_ADVICE}.") from error
+
+
+def _pass_over(path: str) -> None:
+    """Links that lead back are not ours."""
 
 
 def read_counts(folder: Path, entry: SplitEntry, keys: list[str]) -> dict[str, Tally] | None:
     """What was counted of a sample whose labels are all there; None where any file is missing or damaged."""
     path = counts_path(folder, entry)
-    if not path.is_file() or not all(label_path(folder, entry, key).is_file() for key in keys):
+    if not is_file(path) or not all(is_file(label_path(folder, entry, key)) for key in keys):
         return None
     try:
         return {key: Tally(**values) for key, values in json.loads(path.read_text()).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,7 +22,7 @@ from flowdistill.labels.combine import make_labels
 from flowdistill.labels.config import CheckpointPart, LabelConfig, TeacherPart, plain
 from flowdistill.labels.estimate import Teacher
 from flowdistill.labels.files_teacher import FilesTeacher
-from flowdistill.labels.folder import read_counts, write_counts
+from flowdistill.labels.folder import labelling, read_counts, write_counts
 from flowdistill.labels.opencv_teacher import OpenCVTeacher
 from flowdistill.labels.statistics import Tally, tally
 from flowdistill.labels.writer import keys_to_write, write_labels
@@ -36,7 +37,7 @@ class LabelJob:
 
     Attributes:
         config: what to do.
-        fingerprint: of the config and its checkpoints: jobs that share it share their teachers.
+        fingerprint: the settings (config and checkpoints) as JSON: jobs that share it share their teachers.
         root: the data folder.
         folder: of the labels.
         open_checkpoint: see `OpenCheckpoint`.
@@ -59,9 +60,10 @@ class LabelJob:
             return done
         sample = _read(self.config, self.root, entry)
         labels = make_labels(sample, _teachers(self), self.config)
-        write_labels(self.folder, entry, labels)
         counts = {key: tally(label, *_truth(sample, key)) for key, label in labels.motions.items()}
-        write_counts(self.folder, entry, counts)
+        with labelling(self.folder, json.loads(self.fingerprint), entry):
+            write_labels(self.folder, entry, labels)
+            write_counts(self.folder, entry, counts)
         return counts
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowdistill.data.datasets import dataset_class, split_entries
+from flowdistill.data.datasets import dataset_class, entries_to_open
 from flowdistill.data.splits import SplitEntry
 from flowdistill.formats import write_atomically
 from flowdistill.labels.config_file import read_config
-from flowdistill.labels.folder import labels_folder, read_counts, settle_config
+from flowdistill.labels.folder import check_folder, labels_folder, read_counts
 from flowdistill.labels.job import LabelJob, OpenCheckpoint, open_images, settings_of
 from flowdistill.labels.report import pool, table, to_json
 from flowdistill.labels.report_picture import draw_report
@@ -49,7 +49,7 @@ class LabelRun:
 def prepare(
     configs: Sequence[Path], root: Path, split: str, output: str, open_checkpoint: OpenCheckpoint
 ) -> LabelRun:
-    """Check the config, the data and the labels' folder, and write the config into the latter.
+    """Check the config, the data and the labels' folder; nothing is written before the first sample is at hand.
 
     Args:
         configs: YAML files; later ones win.
@@ -64,13 +64,13 @@ def prepare(
     config = read_config(configs)
     dataset = dataset_class(config.dataset)
     chosen = dataset.chosen_options(config.options)
-    entries = split_entries(dataset, str(root), split, chosen)
+    entries = entries_to_open(dataset, str(root), split, chosen, config.view)
     found = Path(dataset.find_root(str(root), chosen))
     folder = labels_folder(found, output)
     unique = list({(entry.id, entry.camera): entry for entry in entries}.values())
     open_images(config, found, unique)
     settings = settings_of(config)
-    settle_config(folder, settings)
+    check_folder(folder, settings)
     job = LabelJob(config, json.dumps(settings), found, folder, open_checkpoint)
     return LabelRun(job, unique, settings, keys_to_write(config))
 

@@ -1,0 +1,91 @@
+"""Where files that are missing or damaged are to be had: from an archive, a teacher, or the user alone."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from flowdistill.check.downloads import DOWNLOADS, archive_of, is_own
+from flowdistill.check.examine import FileReport
+from flowdistill.check.plan import Plan
+from flowdistill.check.problems import Problem
+from flowdistill.data.access import is_locked
+
+Tree = tuple[str, str]
+"""Name of a dataset and its data folder."""
+Own = Mapping[Tree, bool]
+"""The trees of the user's own, and whether they hold labels."""
+
+_LEAVE_OUT = "or leave the samples out (--exclude-to FILE, then --data.init_args.exclude FILE)"
+
+
+def own_trees(plan: Plan, reports: Sequence[Sequence[FileReport]]) -> dict[Tree, bool]:
+    """The trees that hold the user's own data in the layout of a benchmark, told by the sizes of their pictures.
+
+    Args:
+        plan: what was looked at.
+        reports: of `plan.jobs`, in order: a report for each file.
+    """
+    size_of = {
+        file.path: report.size
+        for job, found in zip(plan.jobs, reports, strict=True)
+        for file, report in zip(job.files, found, strict=True)
+        if report.size is not None
+    }
+    sizes: dict[Tree, set[tuple[int, int]]] = {}
+    labelled: set[Tree] = set()
+    for sample in itertools.chain.from_iterable(plan.splits):
+        tree = sample.dataset, sample.root
+        for file in (*sample.files, *sample.spare):
+            if file.path not in size_of:
+                continue
+            if file.group == "image":
+                sizes.setdefault(tree, set()).add(size_of[file.path])
+            elif file.group != "proxy":
+                labelled.add(tree)
+        sizes.setdefault(tree, set())
+    return {tree: tree in labelled for tree, found in sizes.items() if is_own(tree[0], found)}
+
+
+def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
+    """What to do about files that are all missing, or all unreadable; one line for each source."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for problem in {problem.file: problem for problem in problems}.values():
+        inner = os.path.relpath(problem.file, problem.root)
+        groups.setdefault((problem.dataset, problem.root, _source(problem, inner, own)), []).append(inner)
+    for (dataset, root, source), files in groups.items():
+        number = "1 file" if len(files) == 1 else f"{len(files)} files"
+        tree = f"(`flowdistill data tree {dataset}`)"
+        if source in _WITHOUT_ARCHIVE:
+            yield f"{number} such as {files[0]}: {_WITHOUT_ARCHIVE[source]} {tree}."
+            continue
+        verb = "Get again" if problems[0].kind == "unreadable" else "Get"
+        where = (
+            f"{verb} {source} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {files[0]}"
+        )
+        if (dataset, root) in own:
+            mend = _MEND[problems[0].kind]
+            where = f"{mend}, {_LEAVE_OUT}. Is it {dataset} itself, in other sizes? Then: {where}"
+        yield f"{number}: {where} {tree}."
+
+
+_MEND: dict[str, str] = {"missing": "Put them there", "unreadable": "Replace or re-encode them"}
+_WITHOUT_ARCHIVE = {
+    "closed": "this user may not read them. Open them by `chmod u+r`, or ask their owner",
+    "proxy": f"make them again with `flowdistill labels make`, {_LEAVE_OUT}",
+    **{kind: f"in no download. {mend}, {_LEAVE_OUT}" for kind, mend in _MEND.items()},
+}
+
+
+def _source(problem: Problem, inner: str, own: Own) -> str:
+    """Where a file comes from: a key of `_WITHOUT_ARCHIVE`, or the name of an archive."""
+    labels = problem.entry.labels if problem.entry is not None else None
+    if is_locked(problem.file):
+        return "closed"
+    if labels is not None and inner.startswith(f"{labels}/"):
+        return "proxy"
+    archive = archive_of(problem.dataset, inner)
+    tree = problem.dataset, problem.root
+    # Pictures alone are anybody's; labels beside them may be the benchmark's, shrunk.
+    return problem.kind if archive is None or not own.get(tree, True) else archive
