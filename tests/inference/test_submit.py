@@ -358,3 +358,14 @@ def test_no_gpu(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match="--device cuda: no GPU"):
         load_model(checkpoints["ddflow"], "--checkpoint", "cuda")
     assert load_model(checkpoints["ddflow"], "--checkpoint").device.type == "cpu"
+
+
+def test_grey_cameras_alone_are_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "testing" / "image_0").mkdir(parents=True)
+    model = cast(MotionModule, None)  # looked at later
+    with pytest.raises(
+        UserError, match=r"no folder testing/colored_0 \(for testing/image_0, .* --cameras grey\)"
+    ):
+        open_test_set(kitti2012("flow"), tmp_path, model)
+    with pytest.raises(UserError, match=r"no folder testing/image_2; name the folder"):
+        open_test_set(kitti2015("flow"), tmp_path, model)

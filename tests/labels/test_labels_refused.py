@@ -104,9 +104,8 @@ def test_a_run_that_died_between_two_files_is_forgotten(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         die()
     check_folder(folder, {"keep": 0.5})  # the same settings go on
-    assert label.exists()
     check_folder(folder, {"keep": 0.7})
-    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert label.exists()  # whoever made it, looking removes nothing
     with labelling(folder, {"keep": 0.7}, ENTRY):
         write_counts(folder, ENTRY, {})
     with pytest.raises(UserError, match=r"keep is 0\.5, was 0\.7"):

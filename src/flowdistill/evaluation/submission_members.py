@@ -63,13 +63,13 @@ class FolderMembers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.faults: list[Fault] = []
-        found = list(files_below(folder, self._loop))
-        self.names = [name for name in found if not is_nowhere(folder / name)]
-        self.faults += [
-            Fault(name, "is a link to nothing", "copy the file here", f"to {os.readlink(folder / name)}")
-            for name in found
-            if name not in set(self.names)
-        ]
+        self.names: list[str] = []
+        for name in sorted(files_below(folder, self._loop)):
+            if is_nowhere(folder / name):
+                target = f"to {os.readlink(folder / name)}"
+                self.faults.append(Fault(name, "is a link to nothing", "copy the file here", target))
+            else:
+                self.names.append(name)
 
     def read(self, name: str) -> bytes:
         path = self.folder / name

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from flowdistill.data.access import is_file, is_folder, is_nowhere
-from flowdistill.data.splits import CAMERAS, SplitEntry
+from flowdistill.data.splits import SplitEntry
 from flowdistill.data.tree import files_below, listing
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
@@ -41,7 +41,7 @@ def labels_folder(root: Path, output: str) -> Path:
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
     """See that labels may be made in a folder; nothing is written yet.
 
-    A folder of other settings in which no sample was ever completed is emptied: its run was refused or broken off.
+    A config of other settings beside which no sample was ever completed is in nobody's way: its run was broken off.
 
     Raises:
         UserError: it holds labels of other settings, or files of somebody else.
@@ -55,11 +55,8 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
     # Looked for after the listing: labels never lie there before their config does.
     if any(not name.startswith(_TEMPORARY) for name in listing(folder)) and not is_file(path):
         raise UserError(f"{folder} holds files but no {CONFIG}, so it is not ours to fill. {_ADVICE}.")
-    differing = _differing(path, settings)
-    if differing and any(f"/{_COUNTS}/" in name for name in files_below(folder, _pass_over)):
+    if (differing := _differing(path, settings)) and _has_samples(folder):
         raise _other_settings(folder, differing)
-    if differing:
-        _empty(folder)
 
 
 @contextmanager
@@ -82,8 +79,12 @@ def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iter
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Have the settings stand in the folder, in place of others if no sample was completed with these."""
     path = folder / CONFIG
-    if not is_file(path):
+    differing = _differing(path, settings)
+    if differing and _has_samples(folder):
+        raise _other_settings(folder, differing)
+    if differing or not is_file(path):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,8 +93,11 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         write_atomically(
             path, f"# What made these labels. Written by `flowdistill labels make`.\n{text}".encode()
         )
-    if differing := _differing(path, settings):
-        raise _other_settings(folder, differing)
+
+
+def _has_samples(folder: Path) -> bool:
+    """Whether any sample is complete."""
+    return any(f"/{_COUNTS}/" in name for name in files_below(folder, lambda _: None))
 
 
 def _differing(path: Path, settings: dict[str, Any]) -> list[str]:
@@ -109,20 +113,6 @@ def _other_settings(folder: Path, differing: list[str]) -> UserError:
     return UserError(
         f"The labels in {folder} were made with other settings: {'; '.join(differing)}. {_ADVICE}."
     )
-
-
-def _empty(folder: Path) -> None:
-    """Remove the config and what labels there are of samples that were never completed."""
-    try:
-        for name in list(files_below(folder, _pass_over)):
-            if name == CONFIG or name.split("/")[0] in CAMERAS:
-                (folder / name).unlink()
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be emptied ({error.strerror or error}). {_ADVICE}.") from error
-
-
-def _pass_over(path: str) -> None:
-    """Links that lead back are not ours."""
 
 
 def read_counts(folder: Path, entry: SplitEntry, keys: list[str]) -> dict[str, Tally] | None:
