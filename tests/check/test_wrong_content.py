@@ -232,3 +232,26 @@ def test_zero_motion_and_still_pictures_say_nothing(originals: Path, tmp_path: P
             write_image(path, read_image(path.with_name("frame_0001.png")))
             write_image(path.with_name("frame_0003.png"), read_image(path.with_name("frame_0001.png")))
     assert check(module) == []
+
+
+@pytest.mark.parametrize("world", ["rooms", "street"])
+def test_a_pair_across_a_scenes_end_is_a_warning(originals: Path, tmp_path: Path, world: str) -> None:
+    """Without backward flow nothing but the pictures can tell that the next number is another scene."""
+    tree(originals, tmp_path, "things_subset", world)
+    train = tmp_path / "things_subset" / "train"
+    for folder, ending in (
+        ("flow/left/into_future", "flo"),
+        ("flow_occlusions/left/into_future", "png"),
+        ("disparity_change/left/into_future", "pfm"),
+    ):
+        shutil.copy(train / folder / f"0000001.{ending}", train / folder / f"0000002.{ending}")
+    for folder, ending in (("disparity/left", "pfm"), ("disparity_occlusions/left", "png")):
+        if not (train / folder / f"0000002.{ending}").exists():
+            shutil.copy(train / folder / f"0000001.{ending}", train / folder / f"0000002.{ending}")
+    shutil.rmtree(train / "flow/left/into_past")
+    shutil.rmtree(train / "flow_occlusions/left/into_past")
+    module = data_module("things_subset", tmp_path / "things_subset")
+    problems = [problem for problem in wrong(module) if Path(problem.file).suffix == ".flo"]
+    assert {problem.sample for problem in problems} == {"train/0000002"}
+    assert all(problem.detail.startswith("of other pictures: ") for problem in problems)
+    assert all(problem.severity == "warning" for problem in problems)

@@ -19,6 +19,7 @@ from flowdistill.check.votes import (
     Points,
     Votes,
     apart,
+    count_unexplained,
     count_votes,
     sample_points,
 )
@@ -56,6 +57,8 @@ class Reading:
 
 STORED = "as stored"
 SWAPPED_CAMERAS = "left and right camera swapped"
+UNEXPLAINED = "of other pictures"
+"""Not a reading: what the label leads to looks different, as where the next picture is of another scene."""
 
 
 def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
@@ -63,6 +66,7 @@ def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
     votes: dict[str, Votes] = {}
     everywhere = sample_points([stored.valid], _POINTS)
     as_stored = stored.pair.difference(everywhere, stored.motion(everywhere))
+    votes[UNEXPLAINED] = count_unexplained(as_stored)
     for other in others:
         points, difference = everywhere, as_stored
         if other.valid is not stored.valid:

@@ -126,6 +126,13 @@ def count_votes(
     )
 
 
+def count_unexplained(stored: npt.NDArray[np.float32]) -> Votes:
+    """Pixels that what is stored does not explain, as votes against it, from its differences (N,)."""
+    seen = stored[np.isfinite(stored)]
+    unlike = int(np.count_nonzero(seen > _MATCH))
+    return Votes(unlike, seen.size - unlike)
+
+
 def apart(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """(N,) whether two motions differ so much that the pictures can tell them apart."""
     return np.hypot(*(first - second).T) >= _LEAST_DIFFERENCE
