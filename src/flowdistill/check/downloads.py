@@ -69,15 +69,18 @@ DOWNLOADS: dict[str, Download] = {
 
 def archive_of(dataset: str, path: str) -> str | None:
     """The name of the archive that a path under the root belongs to; None for what no archive holds."""
-    for pattern, name in DOWNLOADS[dataset].archives:
+    archives = DOWNLOADS[dataset].archives if dataset in DOWNLOADS else ()
+    for pattern, name in archives:
         if re.match(pattern, path):
             return name
     return None
 
 
 def describe_tree(dataset: type[MotionDataset], text: str | None) -> str:
-    """The layout of a data set, as the docstring `text` of its module says it, and where it comes from."""
-    download = DOWNLOADS[dataset.name]
+    """The layout of a data set, as the docstring `text` of its module says it, and where it comes from, if it does."""
+    download = DOWNLOADS.get(dataset.name)
+    if download is None:
+        return (text or "").strip()
     names = list(dict.fromkeys(name for _, name in download.archives))
     archives = "".join(f"\n  {name}" for name in names)
     return f"{(text or '').strip()}\n\nDownload: {download.page}{archives}"

@@ -67,6 +67,12 @@ def _advice(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:
     verb = "Get" if kind == "missing" else "Get again"
     for (dataset, root, archive), inner in first.items():
         files = _many(count[dataset, root, archive], "file")
+        if dataset not in DOWNLOADS:
+            yield (
+                f"{files} such as {inner}: copy or export again from where your frames come from, or leave the samples "
+                "out (--exclude-to). Frames of a video: remove their folder, and it is decoded again."
+            )
+            continue
         if archive is None:
             yield (
                 f"{files} such as {inner}: in no download of {dataset} (`flowdistill data tree {dataset}`). Make them "

@@ -51,7 +51,7 @@ class MotionDataModule(pl.LightningDataModule):
         self,
         dataset: str,
         root: str | None = None,
-        options: dict[str, str] | None = None,
+        options: dict[str, str | int] | None = None,
         flow: View | None = None,
         scene_flow: View | None = None,
         batch_size: int = 4,

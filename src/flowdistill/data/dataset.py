@@ -6,7 +6,7 @@ A dataset's own file states its layout, units, signs and masks, and what the ids
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -16,9 +16,10 @@ from tqdm import tqdm
 from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of
 from flowdistill.data.files import Content, Group, SampleFile
 from flowdistill.data.index import SplitIndex
+from flowdistill.data.options import Option, choose_options
 from flowdistill.data.proxies import proxy_files
 from flowdistill.data.sample import Sample
-from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
+from flowdistill.data.splits import CAMERAS, BadLine, Camera, SplitEntry, examine_split
 from flowdistill.data.tree import Listings, find_root, report_missing
 from flowdistill.errors import UserError
 
@@ -61,7 +62,7 @@ class MotionDataset(ABC):
         view: see above.
         labels: whether to read labels: ground truth, or in the scene-flow view the proxy labels of an entry that names
             some. (In the flow view proxy labels are the teacher's, and read in any case.)
-        options: name -> value, of those in `option_values`; the first value is the default.
+        options: name -> value, of those in `option_values`.
         require_files: whether the constructor raises where files are missing (else see `missing`).
 
     Raises:
@@ -80,7 +81,7 @@ class MotionDataset(ABC):
     views: ClassVar[tuple[ViewName, ...]] = ("flow", "scene_flow")
     cameras: ClassVar[tuple[Camera, ...]] = CAMERAS
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left",)
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    option_values: ClassVar[Mapping[str, Option]] = {}
     split_words: ClassVar[tuple[str, ...]] = ("scan",)
     """Words that may stand in place of a split file."""
 
@@ -90,7 +91,7 @@ class MotionDataset(ABC):
         entries: Iterable[SplitEntry],
         view: ViewName,
         labels: bool,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, str | int] | None = None,
         require_files: bool = True,
     ) -> None:
         if view not in self.views:
@@ -192,18 +193,24 @@ class MotionDataset(ABC):
         return find_root(root, cls.title, cls.markers(options))
 
     @classmethod
-    def chosen_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
+    def read_split(
+        cls,
+        path: str,
+        root: str | None,
+        options: Mapping[str, str],
+        check: Callable[[SplitEntry], object],
+    ) -> tuple[list[SplitEntry], list[BadLine]]:
+        """The entries of a split file, and its wrong lines, among which are those that `check` refuses.
+
+        Raises:
+            UserError: the file cannot be read, or is empty.
+        """
+        return examine_split(path, check)
+
+    @classmethod
+    def chosen_options(cls, options: Mapping[str, str | int] | None) -> dict[str, str]:
         """All options with a value each. Raises UserError for an unknown name or value."""
-        chosen = {name: values[0] for name, values in cls.option_values.items()}
-        for name, value in (options or {}).items():
-            if name not in chosen:
-                known = ", ".join(cls.option_values) or "none"
-                raise UserError(f"options: {cls.name} has no option {name!r}; its options: {known}.")
-            if value not in cls.option_values[name]:
-                known = ", ".join(cls.option_values[name])
-                raise UserError(f"options.{name} of {cls.name} is one of {known}, not {value!r}.")
-            chosen[name] = value
-        return chosen
+        return choose_options(cls.name, cls.option_values, options)
 
     @classmethod
     def match_id(cls, entry: SplitEntry) -> re.Match[str]:

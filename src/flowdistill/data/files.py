@@ -15,6 +15,7 @@ import numpy.typing as npt
 from flowdistill.data.calibration import Calibration, read_calibration
 from flowdistill.formats import (
     FormatError,
+    inspect_any_image,
     inspect_flo,
     inspect_image,
     inspect_kitti_disparity,
@@ -22,6 +23,7 @@ from flowdistill.formats import (
     inspect_mask,
     inspect_object_map,
     inspect_pfm,
+    read_any_image,
     read_flo,
     read_image,
     read_kitti_disparity,
@@ -101,6 +103,10 @@ def _image(path: str) -> Content:
     return Content(read_image(path))
 
 
+def _any_image(path: str) -> Content:
+    return Content(read_any_image(path))
+
+
 def _kitti_flow(path: str) -> Content:
     return Content(*read_kitti_flow(path))
 
@@ -160,6 +166,7 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
 _FLOW_WIDTHS, _DISPARITY_WIDTHS = 4.0, 1.5
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
+ANY_IMAGE = FileKind("image", "image", _any_image, inspect_any_image)
 KITTI_FLOW = FileKind("16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_FLOW_WIDTHS)
 KITTI_DISPARITY = FileKind(
     "16-bit KITTI disparity",

@@ -22,6 +22,7 @@ from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import IMAGE, PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
+from flowdistill.data.options import Option
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.tree import contents, without_gaps
@@ -40,7 +41,7 @@ class ThingsDataset(MotionDataset):
     id_form = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(\d{4})")
     id_words = "part, letter, sequence and frame, for example TRAIN/A/0000/0006"
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    option_values: ClassVar[Mapping[str, Option]] = {"render_pass": ("clean", "final")}
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:

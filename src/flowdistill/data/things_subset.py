@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import FLO, IMAGE, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
+from flowdistill.data.options import Option
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents
@@ -34,7 +35,7 @@ class ThingsSubsetDataset(MotionDataset):
     id_form = re.compile(r"(train|val)/(\d{7})")
     id_words = "part and frame, for example train/0000000"
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    option_values: ClassVar[Mapping[str, Option]] = {"render_pass": ("clean", "final")}
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:

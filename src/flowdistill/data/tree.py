@@ -73,7 +73,7 @@ def report_missing(missing: Sequence[str], total: int, what: str, advice: str) -
     shown = "".join(f"\n  {path}" for path in missing[:_SHOWN])
     more = f"\n  and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     absent = [folder for folder in dict.fromkeys(map(os.path.dirname, missing)) if not os.path.isdir(folder)]
-    folders = f"\nThere is no folder {_few(absent)}." if absent else ""
+    folders = f"\nThere is no folder {few(absent)}." if absent else ""
     raise UserError(f"{len(missing)} of {total} {what} are missing:{shown}{more}{folders}\n{advice}")
 
 
@@ -113,7 +113,7 @@ def contents(folder: str | os.PathLike[str]) -> str:
     names = sorted(listing(folder))
     if not names:
         return "nothing" if os.path.isdir(folder) else "nothing, there is no such folder"
-    return _few(names)
+    return few(names)
 
 
 def _meant(path: Path, markers: Sequence[str]) -> str:
@@ -126,5 +126,6 @@ def _meant(path: Path, markers: Sequence[str]) -> str:
     return ""
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -23,7 +23,7 @@ class Source:
     weight: int = 1
     dataset: str | None = None
     root: str | None = None
-    options: dict[str, str] | None = None
+    options: dict[str, str | int] | None = None
     exclude: str | None = None
 
 

@@ -252,7 +252,7 @@ class LabelConfig:
     confidence: Confidence = field(default_factory=Confidence)
     dataset: str = "kitti2015"
     view: Literal["flow", "scene_flow"] = "scene_flow"
-    options: dict[str, str] | None = None
+    options: dict[str, str | int] | None = None
 
     def __post_init__(self) -> None:
         asked = [*self.motions.flow, *self.motions.disparity]
