@@ -41,6 +41,8 @@ DOWNLOADS: dict[str, Download] = {
         (
             (r"frames_cleanpass/", "FlyingThings3D, RGB images (cleanpass)"),
             (r"frames_finalpass/", "FlyingThings3D, RGB images (finalpass)"),
+            (r"frames_cleanpass_webp/", "FlyingThings3D, RGB images (cleanpass), WebP"),
+            (r"frames_finalpass_webp/", "FlyingThings3D, RGB images (finalpass), WebP"),
             (r"optical_flow/", "FlyingThings3D, optical flow"),
             (r"disparity_change/", "FlyingThings3D, disparity change"),
             (r"disparity/", "FlyingThings3D, disparity"),

@@ -24,6 +24,7 @@ from flowdistill.formats import (
     inspect_object_map,
     inspect_pfm,
     read_any_image,
+    inspect_webp_image,
     read_flo,
     read_image,
     read_kitti_disparity,
@@ -31,6 +32,7 @@ from flowdistill.formats import (
     read_mask,
     read_object_map,
     read_pfm,
+    read_webp_image,
 )
 
 Quantity = Literal["image", "flow", "disparity", "disparity_change", "mask", "object_map", "calibration"]
@@ -107,6 +109,10 @@ def _any_image(path: str) -> Content:
     return Content(read_any_image(path))
 
 
+def _webp_image(path: str) -> Content:
+    return Content(read_webp_image(path))
+
+
 def _kitti_flow(path: str) -> Content:
     return Content(*read_kitti_flow(path))
 
@@ -167,6 +173,7 @@ _FLOW_WIDTHS, _DISPARITY_WIDTHS = 4.0, 1.5
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
 ANY_IMAGE = FileKind("image", "image", _any_image, inspect_any_image)
+WEBP_IMAGE = FileKind("WebP image", "image", _webp_image, inspect_webp_image)
 KITTI_FLOW = FileKind("16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_FLOW_WIDTHS)
 KITTI_DISPARITY = FileKind(
     "16-bit KITTI disparity",

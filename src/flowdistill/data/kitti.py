@@ -25,7 +25,6 @@ from flowdistill.data.files import (
     SampleFile,
     calibration_kind,
 )
-from flowdistill.data.options import Option
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents, listing
 from flowdistill.errors import UserError
@@ -38,7 +37,7 @@ class KittiDataset(MotionDataset):
     title = "KITTI 2015"
     id_form = re.compile(r"(\d{6})_(\d{2})")
     id_words = "sequence and frame as SSSSSS_FF, for example 000000_10"
-    option_values: ClassVar[Mapping[str, Option]] = {"part": ("training", "testing")}
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"part": ("training", "testing")}
 
     disparity_folders: ClassVar[Mapping[str, tuple[str, str]]] = {
         "disparity_t0": ("disp_occ_0", "disp_noc_0"),

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from flowdistill.data.kitti import KittiDataset
-from flowdistill.data.options import Option
 from flowdistill.data.splits import Camera
 
 
@@ -25,7 +24,7 @@ class Kitti2012Dataset(KittiDataset):
 
     name = "kitti2012"
     title = "KITTI 2012"
-    option_values: ClassVar[Mapping[str, Option]] = {
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "part": ("training", "testing"),
         "images": ("colored", "image"),
     }

@@ -17,7 +17,7 @@ from flowdistill.data.notes import note
 from flowdistill.data.tree import listing
 from flowdistill.formats import FormatError, write_atomically
 
-_VERSION = 2
+_VERSION = 3
 
 
 class Scan:

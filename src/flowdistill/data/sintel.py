@@ -16,7 +16,6 @@ from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.files import FLO, IMAGE, MASK, SampleFile
-from flowdistill.data.options import Option
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents, listing, without_gaps
 from flowdistill.errors import UserError
@@ -36,7 +35,7 @@ class SintelDataset(MotionDataset):
     id_words = "pass, scene and frame, for example clean/alley_1/frame_0001"
     views: ClassVar[tuple[ViewName, ...]] = ("flow",)
     cameras: ClassVar[tuple[Camera, ...]] = ("left",)
-    option_values: ClassVar[Mapping[str, Option]] = {
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "part": ("training", "test"),
         "render_pass": ("both", *PASSES),
     }

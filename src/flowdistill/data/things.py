@@ -2,27 +2,30 @@
 
     <root>/frames_cleanpass/TRAIN/A/0000/left/0006.png   TRAIN or TEST / A, B, C / sequence / left, right / frame
     <root>/frames_finalpass/...                          the same pictures with motion blur and defocus
+    <root>/frames_cleanpass_webp/TRAIN/A/0000/left/0006.webp, frames_finalpass_webp/...  in place of the PNG files
     <root>/optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm   3 channels, the third unused
     <root>/optical_flow/TRAIN/A/0000/into_past/left/OpticalFlowIntoPast_0007_L.pfm       (optional)
     <root>/disparity/TRAIN/A/0000/left/0006.pfm                                          positive
     <root>/disparity_change/TRAIN/A/0000/into_future/left/0006.pfm                       added to the disparity
     <root>/all_unused_files.txt                          frames to leave out (optional), as TRAIN/A/0000/left/0006.png
 
-An id is `TRAIN/A/0000/0006`: t0 is frame 0006, t1 frame 0007. Flow has truth for both cameras, all else is used for the
-left one. A scan takes no pair that touches a frame of `all_unused_files.txt`, as if it were not there; in the subset
-(`things_subset.py`) such frames are indeed not there.
+An id is `TRAIN/A/0000/0006`: t0 is frame 0006, t1 frame 0007. Where pictures are there as PNG and WebP, PNG is read.
+Flow has truth for both cameras, all else is used for the left one. A scan takes no pair that touches a frame of
+`all_unused_files.txt`, as if it were not there; in the subset (`things_subset.py`) such frames are indeed not there.
 Source: Mayer et al., A Large Dataset to Train Convolutional Networks ..., CVPR 2016, and the data set's web page.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
 from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
-from flowdistill.data.files import IMAGE, PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
-from flowdistill.data.options import Option
+from flowdistill.data.files import PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
+from flowdistill.data.notes import note
+from flowdistill.data.pictures import PNG, WEBP, Pictures, frames_of, one_kind, pictures_in
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.tree import contents, without_gaps
@@ -41,18 +44,34 @@ class ThingsDataset(MotionDataset):
     id_form = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(\d{4})")
     id_words = "part, letter, sequence and frame, for example TRAIN/A/0000/0006"
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, Option]] = {"render_pass": ("clean", "final")}
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:
         sequence, frame = self._parts(entry)
-        folder = f"{self.root}/{frames_folder(self.options)}/{sequence}"
+        pictures = self._pictures
+        folder = f"{self.root}/{pictures.folder}/{sequence}"
         cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
         return [
-            SampleFile(f"{side}_t{time}", f"{folder}/{camera}/{frame + time:04d}.png", IMAGE, "image")
+            SampleFile(
+                f"{side}_t{time}",
+                f"{folder}/{camera}/{frame + time:04d}{pictures.suffix}",
+                pictures.kind,
+                "image",
+            )
             for time in (0, 1)
             for side, camera in cameras.items()
         ]
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
+        entry = self.entries[0]
+        sequence, _ = self._parts(entry)
+        known = picture_kinds(self.options)
+        return pictures_in(
+            {kind: f"{self.root}/{kind.folder}/{sequence}/{entry.camera}" for kind in known}, 4
+        )
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         sequence, frame = self._parts(entry)
@@ -81,41 +100,79 @@ class ThingsDataset(MotionDataset):
 
     @classmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:
-        return [f"{frames_folder(options)}/{part}" for part in PARTS]
+        folders = dict.fromkeys(kind.folder for kind in picture_kinds(options))
+        return [f"{folder}/{part}" for folder in folders for part in PARTS]
+
+    @classmethod
+    def find_root(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
+        try:
+            return super().find_root(root, options)
+        except UserError as error:
+            webp = f"{frames_folder(options)}_webp"
+            raise UserError(f"{error}\nIn place of PNG files it may hold the WebP files, {webp}.") from error
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
         """`scan:TRAIN`, `scan:TEST`, or both by `scan`: every frame with a successor, less the unused ones; cached."""
         part = word.partition(":")[2]
-        folder = frames_folder(options)
-        ids = cached_ids(root, f"things-{options['render_pass']}", partial(_find_pairs, folder))
+        kinds = picture_kinds(options)
+        ids = cached_ids(root, f"things-{options['render_pass']}", partial(_find_pairs, kinds))
         entries = [SplitEntry(id_) for id_ in ids if id_.startswith(part)]
         if not entries:
-            place = f"{root}/{folder}/{part}".rstrip("/")
+            places = [f"{root}/{marker}" for marker in cls.markers(options) if marker.endswith(part)]
+            place = next((place for place in places if Path(place).is_dir()), places[0])
             raise UserError(
-                f"{place} holds no pair of frames, but {contents(place)}. Frames lie in A/0000/left/0006.png "
-                "(letter, sequence, camera, frame); a pair is two that follow each other."
+                f"{place} holds no pair of frames, but {contents(place)}. Frames lie in A/0000/left/0006.png (letter, "
+                f"sequence, camera, frame), or in {frames_folder(options)}_webp/{part or PARTS[0]} as WebP; a pair is "
+                "two that follow each other."
             )
         return entries
 
 
 def frames_folder(options: Mapping[str, str]) -> str:
-    """The folder of the chosen pictures."""
+    """The folder of the chosen pictures, as PNG."""
     return f"frames_{options['render_pass']}pass"
 
 
-def _find_pairs(folder: str, scan: Scan) -> list[str]:
+def picture_kinds(options: Mapping[str, str]) -> list[Pictures]:
+    """The forms in which the chosen pictures may be there, the preferred one first."""
+    folder = frames_folder(options)
+    return [Pictures(folder, PNG), Pictures(f"{folder}_webp", WEBP), Pictures(folder, WEBP)]
+
+
+def _find_pairs(kinds: list[Pictures], scan: Scan) -> list[str]:
     unused = _unused_frames(scan)
-    found = []
+    frames: dict[Pictures, set[str]] = {kind: set() for kind in kinds}
+    for folder in dict.fromkeys(kind.folder for kind in kinds):
+        for place in _camera_folders(folder, scan):
+            names = scan.listing(f"{folder}/{place}")
+            for kind in kinds:
+                if kind.folder == folder:
+                    frames[kind].update(f"{place}/{number}" for number in frames_of(names, kind.suffix, 4))
+    chosen = one_kind(frames, scan.root)
+    if chosen is None:
+        return []
+    if others := [kind.folder for kind, found in frames.items() if found and kind != chosen]:
+        note(
+            f"{scan.root}: {chosen.folder} is read; {', '.join(others)} holds the same frames as {WEBP} files"
+        )
+    sequences: dict[str, set[int]] = defaultdict(set)
+    for frame in frames[chosen]:
+        sequence, _, number = frame.rsplit("/", 2)
+        sequences[sequence].add(int(number))
+    ids = []
+    for sequence in sorted(sequences, key=lambda name: (PARTS.index(name.split("/")[0]), name)):
+        left = without_gaps(sequences[sequence]) - unused.get(sequence, set())
+        ids += [f"{sequence}/{frame:04d}" for frame in sorted(left) if frame + 1 in left]
+    return [id_ for id_ in ids if ThingsDataset.id_form.fullmatch(id_)]
+
+
+def _camera_folders(folder: str, scan: Scan) -> Iterator[str]:
+    """TRAIN/A/0000/left and all others below a folder of pictures."""
     for part in PARTS:
         for letter in scan.listing(f"{folder}/{part}"):
             for sequence in scan.listing(f"{folder}/{part}/{letter}"):
-                place = f"{part}/{letter}/{sequence}"
-                names = [name for camera in CAMERAS for name in scan.listing(f"{folder}/{place}/{camera}")]
-                frames = without_gaps(int(name[:4]) for name in names if re.fullmatch(r"\d{4}\.png", name))
-                frames -= unused.get(place, set())
-                found += [f"{place}/{frame:04d}" for frame in sorted(frames) if frame + 1 in frames]
-    return [id_ for id_ in found if ThingsDataset.id_form.fullmatch(id_)]
+                yield from (f"{part}/{letter}/{sequence}/{camera}" for camera in CAMERAS)
 
 
 def _unused_frames(scan: Scan) -> dict[str, set[int]]:

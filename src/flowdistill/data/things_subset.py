@@ -1,6 +1,7 @@
 """The subset of FlyingThings3D that DispNet and FlowNet 2.0 were trained on.
 
-    <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus
+    <root>/train/image_clean/left/0000000.png                     train or val; image_final: with blur and defocus;
+                                                                  or 0000000.webp, all of them
     <root>/train/flow/left/into_future/0000000.flo                a pair exists where this file does
     <root>/train/flow/left/into_past/0000001.flo                  (optional)
     <root>/train/disparity/left/0000000.pfm                       NEGATIVE for the left camera
@@ -14,11 +15,12 @@ Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
-from flowdistill.data.files import FLO, IMAGE, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
-from flowdistill.data.options import Option
+from flowdistill.data.files import FLO, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
+from flowdistill.data.pictures import PNG, WEBP, Pictures, pictures_in
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents
@@ -35,18 +37,33 @@ class ThingsSubsetDataset(MotionDataset):
     id_form = re.compile(r"(train|val)/(\d{7})")
     id_words = "part and frame, for example train/0000000"
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, Option]] = {"render_pass": ("clean", "final")}
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)
-        folder = f"{self.root}/{part}/image_{self.options['render_pass']}"
+        pictures = self._pictures
+        folder = f"{self.root}/{part}/{pictures.folder}"
         cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
         return [
-            SampleFile(f"{side}_t{time}", f"{folder}/{camera}/{frame + time:07d}.png", IMAGE, "image")
+            SampleFile(
+                f"{side}_t{time}",
+                f"{folder}/{camera}/{frame + time:07d}{pictures.suffix}",
+                pictures.kind,
+                "image",
+            )
             for time in (0, 1)
             for side, camera in cameras.items()
         ]
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
+        entry = self.entries[0]
+        part, _ = self._parts(entry)
+        folder = f"image_{self.options['render_pass']}"
+        place = f"{self.root}/{part}/{folder}/{entry.camera}"
+        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)

@@ -25,6 +25,7 @@ from flowdistill.formats.kitti import (
 )
 from flowdistill.formats.masks import inspect_mask, inspect_object_map, read_mask, read_object_map, write_mask
 from flowdistill.formats.pfm import inspect_pfm, read_pfm, write_pfm
+from flowdistill.formats.webp import inspect_webp_image, read_webp_image
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -37,6 +38,7 @@ __all__ = [
     "inspect_mask",
     "inspect_object_map",
     "inspect_pfm",
+    "inspect_webp_image",
     "is_sixteen_bit_image",
     "is_turned_image",
     "read_any_image",
@@ -47,6 +49,7 @@ __all__ = [
     "read_mask",
     "read_object_map",
     "read_pfm",
+    "read_webp_image",
     "write_atomically",
     "write_flo",
     "write_image",

@@ -1,7 +1,6 @@
 """8-bit pictures: PNG, JPEG and binary PPM/PGM in; PNG, JPEG and PPM out."""
 
 import os
-import re
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,6 @@ from flowdistill.formats.atomic import write_atomically
 from flowdistill.formats.errors import (
     MAX_SIDE,
     FormatError,
-    check_sides,
     format_error,
     read_bytes,
     read_start,
@@ -26,24 +24,15 @@ from flowdistill.formats.png import (
     PngHeader,
     decode_png,
     inspect_png,
+    look_up,
     read_png_header,
 )
+from flowdistill.formats.pnm import PNM_HEADER_LIMIT, PNM_STARTS, PnmHeader, decode_pnm, parse_pnm
 
 Pixels = npt.NDArray[np.uint8]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm")
 _JPEG_QUALITY = 95
-_PNM_SEPARATOR = rb"(?:\s|#[^\n]*\n)+"
-_PNM_HEADER = re.compile(
-    rb"P[56]"
-    + _PNM_SEPARATOR
-    + rb"(\d{1,10})"
-    + _PNM_SEPARATOR
-    + rb"(\d{1,10})"
-    + _PNM_SEPARATOR
-    + rb"(\d{1,10})\s"
-)
-_PNM_HEADER_LIMIT = 4096
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -57,8 +46,11 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
         return _read_png(path, content)
     if content.startswith(JPEG_START):
         return decode_jpeg(path, content)
-    if content[:2] in (b"P5", b"P6"):
-        return _read_pnm(path, content)
+    if content.startswith(PNM_STARTS):
+        pnm = parse_pnm(path, content, len(content))
+        _check_pnm_kind(path, pnm)
+        samples = decode_pnm(path, content, pnm).astype(np.uint8, copy=False)
+        return np.repeat(samples, 3, axis=2) if pnm.channels == 1 else samples
     raise _unknown_format(path, content)
 
 
@@ -67,16 +59,17 @@ def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
 
     Raises FormatError for what is no such file, and for one that is cut off.
     """
-    start, size = read_start(path, "an image (PNG, JPEG or PPM)", _PNM_HEADER_LIMIT)
+    start, size = read_start(path, "an image (PNG, JPEG or PPM)", PNM_HEADER_LIMIT)
     if start.startswith(SIGNATURE):
         header = read_png_header(path, "an image")
         _check_png_kind(path, header)
         return header.height, header.width
     if start.startswith(JPEG_START):
         return inspect_jpeg(path, read_bytes(path, "an image"))
-    if start[:2] in (b"P5", b"P6"):
-        height, width, _, _ = _parse_pnm(path, start, size)
-        return height, width
+    if start.startswith(PNM_STARTS):
+        pnm = parse_pnm(path, start, size)
+        _check_pnm_kind(path, pnm)
+        return pnm.height, pnm.width
     raise _unknown_format(path, start)
 
 
@@ -114,33 +107,14 @@ def _read_png(path: str | os.PathLike[str], content: bytes) -> Pixels:
         return np.repeat(pixels[..., None], 3, axis=2)
     if header.colour_type == RGB:
         return pixels
-    colours = len(header.palette) // 3
-    if len(header.palette) != 3 * colours or not int(pixels.max()) < colours <= 1 << header.bit_depth:
-        found = f"{len(header.palette)} bytes of colours for indices up to {pixels.max()}"
-        raise format_error(path, "a palette PNG with a colour of 3 bytes for each index", found)
-    return np.frombuffer(header.palette, np.uint8).reshape(-1, 3)[pixels]
+    return look_up(path, header, pixels)
 
 
-def _read_pnm(path: str | os.PathLike[str], content: bytes) -> Pixels:
-    height, width, channels, offset = _parse_pnm(path, content[:_PNM_HEADER_LIMIT], len(content))
-    stored = np.frombuffer(content, dtype=np.uint8, offset=offset).reshape(height, width, channels)
-    return np.repeat(stored, 3, axis=2) if channels == 1 else stored.copy()
-
-
-def _parse_pnm(path: str | os.PathLike[str], start: bytes, length: int) -> tuple[int, int, int, int]:
-    """Height, width and channels of a PPM or PGM, and where its pixels begin."""
-    header = _PNM_HEADER.match(start)
-    if header is None:
-        raise format_error(path, "a PPM header (width, height, maximum)", repr(start[:32]))
-    width, height, maximum = (int(number) for number in header.groups())
-    check_sides(path, height, width, "a PPM")
-    if maximum != 255:
-        raise format_error(path, "an image: an 8-bit PPM with the maximum 255", f"the maximum {maximum}")
-    channels = 3 if start[:2] == b"P6" else 1
-    size = header.end() + height * width * channels
-    if length != size:
-        raise format_error(path, f"{size} bytes for {height} x {width} x {channels}", f"{length} bytes")
-    return height, width, channels, header.end()
+def _check_pnm_kind(path: str | os.PathLike[str], header: PnmHeader) -> None:
+    if header.maximum != 255:
+        raise format_error(
+            path, "an image: an 8-bit PPM with the maximum 255", f"the maximum {header.maximum}"
+        )
 
 
 def _check_png_kind(path: str | os.PathLike[str], header: PngHeader) -> None:

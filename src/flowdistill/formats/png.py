@@ -45,15 +45,20 @@ _DEFLATE_LIMIT = 1032
 
 
 class PngHeader(NamedTuple):
-    """What IHDR says, whether a tRNS chunk makes some colour transparent, and the palette's bytes."""
+    """What IHDR says, and the bytes of the palette and of tRNS, which makes some colours transparent."""
 
     height: int
     width: int
     bit_depth: int
     colour_type: int
     interlaced: bool
-    transparent: bool = False
     palette: bytes = b""
+    transparency: bytes | None = None
+
+    @property
+    def transparent(self) -> bool:
+        """Whether there is a tRNS chunk."""
+        return self.transparency is not None
 
     def __str__(self) -> str:
         kind = COLOUR_TYPES[self.colour_type]
@@ -69,19 +74,20 @@ def inspect_png(path: str | os.PathLike[str], content: bytes) -> PngHeader:
         raise format_error(path, f"the signature {SIGNATURE!r} of a PNG file", repr(content[:8]))
     kind, body, position = _next_chunk(path, content, len(SIGNATURE))
     header = _parse_header(path, kind, body)
-    palette, packed, before, seen = b"", 0, kind, {kind}
+    packed, before, seen = 0, kind, {kind}
     while kind != b"IEND":
         kind, body, position = _next_chunk(path, content, position)
         if _misplaced(kind, before, seen):
             found = f"the chunk {kind!r} after {before!r}"
             raise format_error(path, "the chunks IHDR, PLTE, IDAT and IEND in this order", found)
         if kind == b"PLTE":
-            palette = bytes(body)
+            header = header._replace(palette=bytes(body))
+        elif kind == b"tRNS":
+            header = header._replace(transparency=bytes(body))
         elif kind == b"IDAT":
             packed += len(body)
         before = kind
         seen.add(kind)
-    header = header._replace(transparent=b"tRNS" in seen, palette=palette)
     samples = _SAMPLES[header.colour_type]
     unpacked = header.height * (header.width * samples * header.bit_depth // 8 + 1)
     if unpacked > packed * _DEFLATE_LIMIT:
@@ -143,35 +149,62 @@ def _check_kind(
 def decode_png(
     path: str | os.PathLike[str], content: bytes, header: PngHeader
 ) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Samples as stored: (H, W) of grey or of palette indices at any depth, (H, W, 3) of RGB; 16 bit as uint16.
+    """Samples as stored: (H, W) of grey or of palette indices at any depth, else (H, W, C); 16 bit as uint16.
 
     A tRNS chunk is not applied. Raises FormatError where the decoder gives up.
     """
-    grey = header.colour_type in (GREY, PALETTE)
-    if header.colour_type == PALETTE or header.bit_depth < 8:
-        content, columns = _as_grey_bytes(path, content, header)
-    else:
-        columns = header.width
-    decoder = decoders.decode_image_png_u16 if header.bit_depth == 16 else decoders.decode_image_png_u8
+    twin = _twin(path, header)
+    if twin != header:
+        content = _relabelled(path, content, twin)
+    mode = {GREY: "mono", RGB: "rgb", RGB_ALPHA: "rgba"}[twin.colour_type]
+    decoder = decoders.decode_image_png_u16 if twin.bit_depth == 16 else decoders.decode_image_png_u8
     try:
-        pixels = decoder(content, (header.height, columns), "mono" if grey else "rgb")
+        samples = decoder(content, (twin.height, twin.width), mode)
     except Exception as error:  # the decoder has no narrower class
         expected = f"an image of {header.height} x {header.width}"
         raise format_error(path, expected, f"pixels that cannot be decoded ({error})") from error
-    if not grey:
-        return pixels
-    return pixels[..., 0] if header.bit_depth >= 8 else _unpack(pixels[..., 0], header)
+    if header.colour_type == GREY_ALPHA:
+        step = header.bit_depth // 8
+        stored = samples.astype(samples.dtype.newbyteorder(">")).view(f">u{step}")
+        return stored.astype(f"u{step}")
+    if twin.colour_type != GREY:
+        return samples
+    return samples[..., 0] if header.bit_depth >= 8 else _unpack(samples[..., 0], header)
 
 
-def _as_grey_bytes(path: str | os.PathLike[str], content: bytes, header: PngHeader) -> tuple[bytes, int]:
-    """A file whose 8-bit grey pixels are the bytes of this one's scanlines, and how many there are in a row.
+def look_up(
+    path: str | os.PathLike[str], header: PngHeader, indices: npt.NDArray[np.uint8 | np.uint16]
+) -> npt.NDArray[np.uint8]:
+    """The palette's colours (H, W, 3) of indices (H, W). Raises FormatError for an index without a colour."""
+    colours = len(header.palette) // 3
+    if len(header.palette) != 3 * colours or not int(indices.max()) < colours <= 1 << header.bit_depth:
+        found = f"{len(header.palette)} bytes of colours for indices up to {indices.max()}"
+        raise format_error(path, "a palette PNG with a colour of 3 bytes for each index", found)
+    return np.frombuffer(header.palette, np.uint8).reshape(-1, 3)[indices]
 
-    Scanlines are filtered byte by byte where a pixel has eight bits or fewer, so the same compressed data serve.
+
+def _twin(path: str | os.PathLike[str], header: PngHeader) -> PngHeader:
+    """A header that the decoder knows, of as many bytes in a row and in a pixel.
+
+    Scanlines are filtered byte by byte, or pixel by pixel where these have several bytes, so the same compressed data
+    serve: palette indices and samples below 8 bit become the bytes that hold them, grey with alpha one longer number
+    or four bytes.
     """
-    if header.interlaced and header.bit_depth < 8:
-        raise format_error(path, "a PNG of 8 bit or one without interlacing", f"an interlaced {header}")
-    columns = (header.width * header.bit_depth + 7) // 8
-    fields = struct.pack(">IIBBBBB", columns, header.height, 8, GREY, 0, 0, header.interlaced)
+    if header.colour_type == PALETTE or header.bit_depth < 8:
+        if header.interlaced and header.bit_depth < 8:
+            raise format_error(path, "a PNG of 8 bit or one without interlacing", f"an interlaced {header}")
+        columns = (header.width * header.bit_depth + 7) // 8
+        return header._replace(width=columns, bit_depth=8, colour_type=GREY)
+    if header.colour_type == GREY_ALPHA:
+        depth, colour_type = (16, GREY) if header.bit_depth == 8 else (8, RGB_ALPHA)
+        return header._replace(bit_depth=depth, colour_type=colour_type)
+    return header
+
+
+def _relabelled(path: str | os.PathLike[str], content: bytes, header: PngHeader) -> bytes:
+    """The compressed data of a file under another header, and nothing else."""
+    kinds = header.bit_depth, header.colour_type
+    fields = struct.pack(">IIBBBBB", header.width, header.height, *kinds, 0, 0, header.interlaced)
     parts = [SIGNATURE, _chunk(b"IHDR", fields)]
     position, kind = len(SIGNATURE), b""
     while kind != b"IEND":
@@ -179,7 +212,7 @@ def _as_grey_bytes(path: str | os.PathLike[str], content: bytes, header: PngHead
         kind, _, position = _next_chunk(path, content, position)
         if kind in (b"IDAT", b"IEND"):
             parts.append(content[start:position])
-    return b"".join(parts), columns
+    return b"".join(parts)
 
 
 def _unpack(scanlines: npt.NDArray[np.uint8], header: PngHeader) -> npt.NDArray[np.uint8]:

@@ -37,6 +37,16 @@ def test_without_things_what_needs_no_pretraining_can_run(settings: Settings) ->
     assert 'STAGES="check labels ddflow_photometric ddflow_census ddflow_student evaluate submit"' in text
 
 
+def test_things_may_have_their_pictures_as_webp(settings: Settings) -> None:
+    folder = settings.things / "frames_cleanpass"
+    folder.rename(settings.things / "frames_cleanpass_webp")
+    assert screen(settings, ["pretrain"]) is None
+    shutil.rmtree(settings.things / "frames_cleanpass_webp/TEST")
+    text = screen(settings, ["pretrain"])
+    assert text is not None
+    assert "RGB images (cleanpass): gives frames_cleanpass/TEST" in text
+
+
 def test_the_subset_will_do(settings: Settings) -> None:
     shutil.rmtree(settings.things)
     (settings.data_root / "FlyingThings3D_subset").mkdir()

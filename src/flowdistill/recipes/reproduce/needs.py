@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def missing(settings: Settings, stages: Sequence[str]) -> dict[str, list[tuple[P
             if root.name.endswith("_subset"):
                 dataset, names = "things_subset", _SUBSET
         for name in names:
-            if not (root / name).exists():
+            # FlyingThings3D's pictures may be the WebP files.
+            forms = (name, re.sub(r"^frames_\w+", r"\g<0>_webp", name))
+            if not any((root / form).exists() for form in forms):
                 archive = archive_of(dataset, name if "." in name else f"{name}/") or ""
                 found.setdefault(dataset, {})[root / name] = archive
     return {dataset: list(paths.items()) for dataset, paths in found.items()}
