@@ -74,6 +74,8 @@ def video_frames(root: str, video: str, every: int = 1) -> VideoFrames:
         UserError: the video cannot be decoded or ends early, or its frames cannot be kept (no space, no folder).
     """
     path = f"{root}/{video}"
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: this video cannot be read. Make the file readable, or move it away.")
     places = [str(place / video) for place in cache_places(root, "video")]
     for place in places:
         if (frames := _kept(place, path, every)) is not None:

@@ -57,8 +57,6 @@ def decode_video(path: str, every: int, keep: Keep) -> Decoded:
     Raises:
         UserError: it cannot be decoded, or frames are missing (their numbers are said); and what `keep` raises.
     """
-    if not os.access(path, os.R_OK):
-        raise UserError(f"{path}: this video cannot be read. Make the file readable, or move it away.")
     with _caught_stderr() as caught:
         # By name, or OpenCV tries its readers of numbered images, too.
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
