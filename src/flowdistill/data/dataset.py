@@ -104,7 +104,10 @@ class MotionDataset(ABC):
         self.view = view
         self.labels = labels
         self._folders: dict[str, bool] = {}
-        if labels and (reason := self.without_truth()) is not None:
+        by_proxies = view == "scene_flow" and all(
+            entry.labels is not None for entry in self.entries.one_of_each()
+        )
+        if labels and not by_proxies and (reason := self.without_truth()) is not None:
             raise UserError(
                 f"{self.title}: {reason}. Set --data.init_args.val_labels and --data.init_args.predict_labels false."
             )
