@@ -114,7 +114,7 @@ class FolderDataset(MotionDataset):
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
         """`scan`: every pair of frames, sequence by sequence."""
-        entries = list(scan_folder(root, options).pairs(int(options["stride"])))
+        entries = list(scan_folder(root, options))
         if options["limit"] != _ALL and int(options["limit"]) < len(entries):
             note(f"folder: {options['limit']} of the {len(entries)} pairs are taken (limit), spread evenly")
         return entries
@@ -143,9 +143,7 @@ class FolderDataset(MotionDataset):
                 return _listed(words, found, options)
             entry = parse_line(words)
             if not known:
-                known.update(
-                    (other.id, other) for other in scan_folder(found, options).pairs(int(options["stride"]))
-                )
+                known.update((other.id, other) for other in scan_folder(found, options))
             if entry.id not in known:
                 raise UserError(
                     f"no pair of frames in {found} starts with {entry.id!r}. An id is {cls.id_words}; a pair needs a "

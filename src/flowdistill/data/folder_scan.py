@@ -6,13 +6,14 @@ of the images changes, since the frames of a pair are equally large.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tqdm import tqdm
 
 from flowdistill.data.folder_names import gaps, same_stem, sequences
 from flowdistill.data.folder_walk import join, unchanged, walk
 from flowdistill.data.frame_ids import frame_id
+from flowdistill.data.index import SplitIndex
 from flowdistill.data.notes import note
 from flowdistill.data.splits import SplitEntry
 from flowdistill.data.stereo_names import StereoNames
@@ -31,20 +32,6 @@ class Frame:
     right: str | None = None
 
 
-@dataclass
-class Scan:
-    """What was found. `sequences` hold the frames that `every` leaves; one without pairs has too few of them."""
-
-    sequences: list[list[Frame]]
-    stamps: dict[str, int]
-
-    def pairs(self, stride: int) -> Iterator[SplitEntry]:
-        """Every frame that has another `stride` frames later, as a sample."""
-        for frames in self.sequences:
-            for first, second in zip(frames, frames[stride:], strict=False):
-                yield pair(first, second)
-
-
 def pair(first: Frame, second: Frame) -> SplitEntry:
     """The sample of two frames; its id is the first one's."""
     paths = (first.path, second.path)
@@ -52,11 +39,12 @@ def pair(first: Frame, second: Frame) -> SplitEntry:
     return SplitEntry(first.id, frames=(*paths, *right))
 
 
-_last: dict[tuple[str, ...], Scan] = {}
+# As arrays: what is kept here is part of every forked worker (index.py).
+_kept: dict[tuple[str, ...], tuple[dict[str, int], SplitIndex]] = {}
 
 
-def scan_folder(root: str, options: Mapping[str, str]) -> Scan:
-    """The sequences below a root; notes say how many they are, and what is odd about them.
+def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
+    """Every pair of frames below a root, sequence by sequence; notes say how many, and what is odd about them.
 
     A process that asks again gets what it got, unless a folder has changed.
 
@@ -68,37 +56,40 @@ def scan_folder(root: str, options: Mapping[str, str]) -> Scan:
         UserError: no pair of frames, names that cannot be told apart, a folder or a video that cannot be read.
     """
     key = (root, os.getcwd(), *(options[name] for name in ("every", "stride", "left", "right")))
-    kept = _last.get(key)
-    if kept is None or not unchanged(root, kept.stamps):
-        kept = _last[key] = _Scanner(root, options).scan()
-    return kept
+    if key not in _kept or not unchanged(root, _kept[key][0]):
+        scanner = _Scanner(root, options)
+        _kept[key] = scanner.tree.stamps, SplitIndex(scanner.pairs())
+    return _kept[key][1]
 
 
-@dataclass
 class _Scanner:
     """One scan; the lists collect what the notes will say, as paths below the root."""
 
-    root: str
-    options: Mapping[str, str]
-    sixteen_bit: list[str] = field(default_factory=list)
-    turned: list[str] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
-    resized: list[str] = field(default_factory=list)
-    without_partner: list[str] = field(default_factory=list)
-
-    def scan(self) -> Scan:
-        self.tree = walk(self.root, self.options["left"])
+    def __init__(self, root: str, options: Mapping[str, str]) -> None:
+        self.root, self.options = root, options
+        self.every, self.stride = int(options["every"]), int(options["stride"])
+        self.tree = walk(root, options["left"])
         self.files = [join(folder, name) for folder, names in self.tree.images.items() for name in names]
-        every_file = [*self.files, *self.tree.videos]
-        self.cameras = StereoNames(every_file, self.options["left"], self.options["right"])
-        self.every = int(self.options["every"])
+        self.cameras = StereoNames([*self.files, *self.tree.videos], options["left"], options["right"])
+        self.sixteen_bit: list[str] = []
+        self.turned: list[str] = []
+        self.gaps: list[str] = []
+        self.resized: list[str] = []
+        self.without_partner: list[str] = []
+
+    def pairs(self) -> list[SplitEntry]:
+        """Every frame that has another `stride` frames later, as a sample."""
         found = [*self._of_images(), *self._of_videos()]
-        stride = int(self.options["stride"])
-        if all(len(frames) <= stride for frames in found):
+        entries = [
+            pair(first, second)
+            for frames in found
+            for first, second in zip(frames, frames[self.stride :], strict=False)
+        ]
+        if not entries:
             raise UserError(self._nothing(found))
-        for text in self._remarks(found, stride):
+        for text in self._remarks(found, len(entries)):
             note(f"folder: {text}")
-        return Scan(found, self.tree.stamps)
+        return entries
 
     def _of_images(self) -> Iterator[list[Frame]]:
         with tqdm(desc=f"frames of {self.root}", total=len(self.files), unit="frame", delay=2) as progress:
@@ -169,14 +160,13 @@ class _Scanner:
             if number < both
         ]
 
-    def _remarks(self, found: list[list[Frame]], stride: int) -> Iterator[str]:
-        used = [frames for frames in found if len(frames) > stride]
-        pairs = sum(len(frames) - stride for frames in used)
+    def _remarks(self, found: list[list[Frame]], pairs: int) -> Iterator[str]:
+        used = [frames for frames in found if len(frames) > self.stride]
         values = [f"{name} {self.options[name]}" for name in ("every", "stride") if self.options[name] != "1"]
         chosen = f" ({', '.join(values)})" if values else ""
         frames = _many(sum(map(len, used)), "frame")
         yield f"{_many(pairs, 'pair')} in {_many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
-        if unused := [frame.path for frames in found for frame in _unused(frames, stride)]:
+        if unused := [frame.path for frames in found for frame in _unused(frames, self.stride)]:
             yield f"{_many(len(unused), 'frame')} in no pair: {few(unused)}"
         if self.gaps:
             yield (
@@ -214,8 +204,8 @@ class _Scanner:
                 f"{self.root} holds {_many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
                 "video, or the images of one folder that share all but the frame's number (frame_0001.png, "
                 "frame_0002.png) "
-                f"and their size; with every {self.options['every']} and stride {self.options['stride']} (options) the "
-                f"shortest that has a pair holds {int(self.options['every']) * int(self.options['stride']) + 1} frames."
+                f"and their size; with every {self.every} and stride {self.stride} (options) the "
+                f"shortest that has a pair holds {self.every * self.stride + 1} frames."
             )
         other = self._other_cameras()
         if other:

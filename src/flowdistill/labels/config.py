@@ -239,7 +239,7 @@ class LabelConfig:
     """Everything that decides what the labels are.
 
     Attributes:
-        dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs or sintel.
+        dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder.
         view: scene_flow (stereo pairs) or flow (one camera).
         options: of the dataset.
         teachers: name -> teacher; the names are yours.
