@@ -93,6 +93,7 @@ def test_what_is_odd_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     write_names(tmp_path / "size", ["1.png", "2.png"])
     write_names(tmp_path / "size", ["3.png", "4.png"], (96, 64))
     write_names(tmp_path / "flow_occ", ["000000_10.png", "000000_11.png"])
+    (tmp_path / "size" / "5.HEIC").write_bytes(b"of a phone")
     opened(tmp_path)
     opened(tmp_path)
     text = capsys.readouterr().err
@@ -104,6 +105,7 @@ def test_what_is_odd_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[
         "folder: the size changes, and no pair is made across: size/3.png is 96x64, size/2.png is 64x96",
         "folder: 16 bits a channel are scaled to 8: deep/000.png, and those that follow them",
         "folder: passed over, labels or predictions by their names: flow_occ",
+        "folder: not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: size/5.HEIC",
     ]
     write_names(tmp_path / "new", ["1.png", "2.png"])
     opened(tmp_path)
@@ -255,6 +257,8 @@ def test_split_files_of_ids(tmp_path: Path) -> None:
     assert text.startswith(
         f"{split}, line 1: no pair of frames in {tmp_path} starts with 'My%20Videos/IMG%2003'"
     )
+    split.write_text("IMG%2001\n")
+    assert error(tmp_path, str(split)).endswith("Did you mean My%20Videos/IMG%2001?")
 
 
 def test_exclusions_name_ids(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from flowdistill.data.notes import note
 from flowdistill.data.options import Number, Option, Text
 from flowdistill.data.splits import BadLine, SplitEntry, examine_split, parse_line
 from flowdistill.data.stereo_names import StereoNames
+from flowdistill.data.tree import few
 from flowdistill.errors import UserError
 
 _ALL = "all"
@@ -145,9 +146,11 @@ class FolderDataset(MotionDataset):
             if not known:
                 known.update((other.id, other) for other in scan_folder(found, options))
             if entry.id not in known:
+                longer = [id_ for id_ in known if id_.endswith(f"/{entry.id}")]
+                meant = f" Did you mean {few(longer)}?" if longer else ""
                 raise UserError(
                     f"no pair of frames in {found} starts with {entry.id!r}. An id is {cls.id_words}; a pair needs a "
-                    f"frame {options['stride']} after it."
+                    f"frame {options['stride']} after it.{meant}"
                 )
             return replace(entry, frames=known[entry.id].frames)
 

@@ -185,6 +185,8 @@ class _Scanner:
             yield f"frames without their right camera's are left out: {few(self.without_partner)}"
         if self.tree.passed_over:
             yield f"passed over, labels or predictions by their names: {few(self.tree.passed_over)}"
+        if self.tree.not_read:
+            yield f"not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
         if other := self._other_cameras():
             yield f"{_many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
 

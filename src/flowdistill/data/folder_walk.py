@@ -17,6 +17,13 @@ VIDEO_SUFFIXES = frozenset(
 )
 """The suffixes of videos, in lower case; files have them in any case."""
 
+_NOT_READ = frozenset(
+    {
+        *(".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".exr", ".hdr", ".tga", ".dng", ".raw", ".cr2"),
+        *(".cr3", ".nef", ".arw", ".vob", ".ts"),
+    }
+)  # pictures and videos, too
+
 LABELS_CONFIG = "labels.yaml"  # `flowdistill labels make` leaves it in the folder that it fills
 # Labels, predictions and their pictures: of KITTI, Sintel, FlyingThings3D, the prediction writer and proxies.py.
 _LABEL_FOLDER = re.compile(
@@ -33,12 +40,14 @@ class Tree:
         images: folder ("" is the root) -> names of images.
         videos: paths.
         passed_over: folders that hold labels or predictions by their names.
+        not_read: pictures and videos of kinds that are not read.
         stamps: folder -> when its content last changed, ns.
     """
 
     images: dict[str, list[str]] = field(default_factory=dict)
     videos: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
     stamps: dict[str, int] = field(default_factory=dict)
 
 
@@ -75,6 +84,7 @@ def walk(root: str, wanted: str = "") -> Tree:
         if images := [name for name in names if suffix_of(name) in IMAGE_SUFFIXES]:
             tree.images[folder] = images
         tree.videos += [join(folder, name) for name in names if suffix_of(name) in VIDEO_SUFFIXES]
+        tree.not_read += [join(folder, name) for name in names if suffix_of(name) in _NOT_READ]
         waiting += [join(folder, name) for name in reversed(folders)]
     return tree
 
