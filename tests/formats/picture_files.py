@@ -68,7 +68,7 @@ def tiff(pixels: np.ndarray, order: str = "<", rows: int = 7, **tags: int | tupl
         if len(packed) > 4:
             place, extra = struct.pack(f"{order}I", beyond + len(extra)), extra + packed
         else:
-            place = packed
+            place = packed.ljust(4, b"\0")
         entries += struct.pack(f"{order}HHI", tag, 4, len(numbers)) + place
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", directory)
     count = struct.pack(f"{order}H", len(fields))
@@ -108,6 +108,7 @@ def _tiffs() -> dict[str, Case]:
     found["tiff white is 0"] = tiff(255 - grey, t262=0), three(grey)
     found["tiff16 white is 0"] = tiff(65535 - grey16, t262=0), three(scaled(grey16))
     found["tiff grey + alpha"] = tiff(with_alpha(grey), t338=2), three(grey)
+    found["tiff with empty tags"] = tiff(COLOUR, t254=(), t274=(), t317=()), COLOUR
     found["tiff of one strip"] = tiff(COLOUR, rows=2**32 - 1), COLOUR
     return found
 
@@ -161,6 +162,21 @@ def _others() -> dict[str, Case]:
         "bmp grey": (opencv(".bmp", grey), three(grey)),
         "bmp rgba": (opencv(".bmp", with_alpha(COLOUR)), COLOUR),
         "bmp rgba by Pillow": (pillow(with_alpha(COLOUR), "BMP"), COLOUR),
+        "bmp from the top": (
+            b"BM" + struct.pack("<IIIIiiHHIIIIII", 0, 0, 54, 40, 3, -2, 1, 24, 0, 0, 0, 0, 0, 0)
+            + bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 11, 12, 13, 14, 15, 16, 17, 18, 19, 0, 0, 0]),
+            np.array([[[3, 2, 1], [6, 5, 4], [9, 8, 7]], [[13, 12, 11], [16, 15, 14], [19, 18, 17]]]),
+        ),
+        "bmp of OS/2 with 4 bit": (
+            b"BM" + struct.pack("<IIIIHHHH", 0, 0, 26 + 48, 12, 3, 2, 1, 4) + bytes(range(48))
+            + b"\x12\x30\0\0" + b"\xfe\xd0\0\0",
+            np.array([15, 14, 13, 1, 2, 3]).reshape(2, 3, 1) * 3 + [2, 1, 0],
+        ),
+        "bmp with channels in another order": (
+            b"BM" + struct.pack("<IIIIiiHHIIIIII", 0, 0, 66, 40, 1, 1, 1, 32, 3, 0, 0, 0, 0, 0)
+            + struct.pack("<III", 0xFF, 0xFF00, 0xFF0000) + bytes([1, 2, 3, 0]),
+            np.array([[[1, 2, 3]]]),
+        ),
         "bmp palette": (pillow(INDEXED, "BMP"), indexed),
         "bmp of 1 bit": (pillow(few, "BMP"), np.array(few.convert("RGB"))),
         "ppm": (opencv(".ppm", COLOUR), COLOUR),

@@ -105,6 +105,13 @@ _FLOAT = Image.fromarray(COLOUR[..., 0].astype(np.float32))
 _TWO = {"save_all": True, "append_images": [Image.fromarray(COLOUR[::-1].copy())]}
 
 
+def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) -> bytes:
+    """Two headers, two colours or two masks, and a pixel."""
+    fields = offset, 40, 1, 1, 1, bits, compression, 0, 0, 0, colours, 0
+    end = struct.pack("<II", 0xFF000000, 0x7E0) if compression == 3 else bytes(8)
+    return b"BM" + bytes(8) + struct.pack("<IIiiHHIIIIII", *fields) + end + b"\xff" * 4
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -121,6 +128,11 @@ _TWO = {"save_all": True, "append_images": [Image.fromarray(COLOUR[::-1].copy())
         (tiff(COLOUR, rows=8, t278=13), "2 strips of 13 rows for 26 rows of a TIFF, found 4"),
         (tiff(COLOUR, t278=0), "strips of 0 rows"),
         (tiff(COLOUR[..., 0], t262=3), "a TIFF's palette of 768 numbers, found 0"),
+        (_bmp(16), "an uncompressed BMP of 1, 4, 8, 24 or 32 bits a pixel, found 16 bits"),
+        (_bmp(8, compression=1), "found 8 bits, compression 1"),
+        (_bmp(24, offset=50), "behind byte 54, found byte 50"),
+        (_bmp(32, compression=3), "whose channels have a byte each, found the mask 000007e0"),
+        (_bmp(8, colours=2) + bytes([0, 0, 0, 0, 255, 255, 255, 0]), "indices of its 2 colours, found the index 255"),
         (pillow(COLOUR, "GIF"), "found a file that starts with b'GIF87a"),
         (b"P3\n1 1\n255\n1 2 3\n", "binary PPM"),
         (b"P5\n1 1\n9\n\x0a", "samples of at most 9, found one of 10"),

@@ -15,6 +15,7 @@ Flow has truth for both cameras, all else is used for the left one. A scan takes
 Source: Mayer et al., A Large Dataset to Train Convolutional Networks ..., CVPR 2016, and the data set's web page.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -120,7 +121,7 @@ class ThingsDataset(MotionDataset):
         entries = [SplitEntry(id_) for id_ in ids if id_.startswith(part)]
         if not entries:
             places = [f"{root}/{marker}" for marker in cls.markers(options) if marker.endswith(part)]
-            place = next((place for place in places if Path(place).is_dir()), places[0])
+            place = next((place for place in places if os.path.isdir(place)), places[0])
             raise UserError(
                 f"{place} holds no pair of frames, but {contents(place)}. Frames lie in A/0000/left/0006.png (letter, "
                 f"sequence, camera, frame), or in {frames_folder(options)}_webp/{part or PARTS[0]} as WebP; a pair is "

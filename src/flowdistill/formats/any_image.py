@@ -4,13 +4,12 @@
 """
 
 import os
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.bmp import BMP_HEADER_LIMIT, BMP_START, decode_bmp, parse_bmp
-from flowdistill.formats.errors import format_error, read_bytes, read_start
+from flowdistill.formats.errors import FormatError, format_error, read_bytes, read_start
 from flowdistill.formats.jpeg import JPEG_START, decode_jpeg, inspect_jpeg
 from flowdistill.formats.orientation import asks_to_be_turned
 from flowdistill.formats.png import (
@@ -35,7 +34,7 @@ _IMAGE = "an image (PNG, JPEG, WebP, BMP, TIFF, binary PPM or PGM)"
 _HEADER_LIMIT = max(BMP_HEADER_LIMIT, PNM_HEADER_LIMIT)
 
 _Path = str | os.PathLike[str]
-Samples = npt.NDArray[np.uint8 | np.uint16]
+_Samples = npt.NDArray[np.uint8 | np.uint16]
 
 
 def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
@@ -50,7 +49,7 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
     CMYK, floating point or another format.
     """
     content = read_bytes(path, _IMAGE)
-    samples, maximum = _decoder(path, content)(path, content)
+    samples, maximum = _samples(path, content)
     channels = samples.shape[2]
     if channels in (2, 4):
         clear = int(np.count_nonzero(samples[..., -1] != maximum))
@@ -74,32 +73,12 @@ def inspect_any_image(path: _Path) -> tuple[int, int]:
 
     Raises FormatError for what is no such file and for one that is cut off.
     """
-    start, size = read_start(path, _IMAGE, _HEADER_LIMIT)
-    if start.startswith(SIGNATURE):
-        header = read_png_header(path, "an image")
-        return header.height, header.width
-    if start.startswith(BMP_START):
-        return parse_bmp(path, start, size)[:2]
-    if start.startswith(PNM_STARTS):
-        return parse_pnm(path, start, size)[:2]
-    _decoder(path, start)
-    content = read_bytes(path, _IMAGE)
-    if is_webp(start):
-        return inspect_webp(path, content)
-    return inspect_jpeg(path, content) if start.startswith(JPEG_START) else inspect_tiff(path, content)[:2]
+    return _header(path)[:2]
 
 
 def is_sixteen_bit_image(path: _Path) -> bool:
     """Whether `read_any_image` scales the samples, which have more than 8 bits; by the header. Raises FormatError."""
-    start, size = read_start(path, _IMAGE, _HEADER_LIMIT)
-    if start.startswith(SIGNATURE):
-        return read_png_header(path, "an image").bit_depth == 16
-    if start.startswith(PNM_STARTS):
-        return parse_pnm(path, start, size).maximum > 255
-    if start.startswith(TIFF_STARTS):
-        return inspect_tiff(path, read_bytes(path, _IMAGE)).bits == 16
-    _decoder(path, start)
-    return False
+    return _header(path)[2]
 
 
 def is_turned_image(path: _Path) -> bool:
@@ -110,17 +89,52 @@ def is_turned_image(path: _Path) -> bool:
     return asks_to_be_turned(path, read_bytes(path, _IMAGE))
 
 
-def _decoder(path: _Path, start: bytes) -> Callable[[_Path, bytes], tuple[Samples, int]]:
-    """The decoder of the kind that the first bytes tell: samples (H, W, 1 to 4) and the largest that there can be."""
-    for starts, decoder in _DECODERS.items():
-        if start.startswith(starts):
-            return decoder
+def _header(path: _Path) -> tuple[int, int, bool]:
+    """Height, width and whether samples have more than 8 bits."""
+    start, size = read_start(path, _IMAGE, _HEADER_LIMIT)
+    if start.startswith(SIGNATURE):
+        png = read_png_header(path, "an image")
+        return png.height, png.width, png.bit_depth == 16
+    if start.startswith(BMP_START):
+        return *parse_bmp(path, start, size)[:2], False
+    if start.startswith(PNM_STARTS):
+        pnm = parse_pnm(path, start, size)
+        return pnm.height, pnm.width, pnm.maximum > 255
+    if start.startswith(TIFF_STARTS):
+        tiff = inspect_tiff(path, read_bytes(path, _IMAGE))
+        return tiff.height, tiff.width, tiff.bits == 16
+    if start.startswith(JPEG_START):
+        return *inspect_jpeg(path, read_bytes(path, _IMAGE)), False
     if is_webp(start):
-        return _webp
-    raise format_error(path, _IMAGE, f"a file that starts with {start[:12]!r}; convert other pictures to PNG")
+        return *inspect_webp(path, read_bytes(path, _IMAGE)), False
+    raise _unknown(path, start)
 
 
-def _png(path: _Path, content: bytes) -> tuple[Samples, int]:
+def _samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
+    """The samples (H, W, 1 to 4), grey or RGB and then alpha, and the largest value that there can be."""
+    if content.startswith(SIGNATURE):
+        return _png_samples(path, content)
+    if content.startswith(BMP_START):
+        return decode_bmp(path, content), 255
+    if content.startswith(PNM_STARTS):
+        header = parse_pnm(path, content, len(content))
+        return decode_pnm(path, content, header), header.maximum
+    if content.startswith(TIFF_STARTS):
+        samples = decode_tiff(path, content, inspect_tiff(path, content))
+        return samples, int(np.iinfo(samples.dtype).max)
+    if content.startswith(JPEG_START):
+        return decode_jpeg(path, content), 255
+    if is_webp(content):
+        return decode_webp(path, content), 255
+    raise _unknown(path, content)
+
+
+def _unknown(path: _Path, start: bytes) -> FormatError:
+    found = f"a file that starts with {start[:12]!r}; convert other pictures to PNG"
+    return format_error(path, _IMAGE, found)
+
+
+def _png_samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
     header = inspect_png(path, content)
     samples = decode_png(path, content, header)
     alpha = None if header.transparency is None else np.frombuffer(header.transparency, np.uint8)
@@ -142,34 +156,3 @@ def _png(path: _Path, content: bytes) -> tuple[Samples, int]:
         raise format_error(path, "one colour in the PNG chunk tRNS", f"{len(alpha)} bytes in it for {header}")
     clear = (samples == alpha.view(">u2")).all(axis=2)  # that colour is transparent, all others are opaque
     return np.dstack([samples, np.where(clear, 0, maximum).astype(samples.dtype)]), maximum
-
-
-def _jpeg(path: _Path, content: bytes) -> tuple[Samples, int]:
-    return decode_jpeg(path, content), 255
-
-
-def _webp(path: _Path, content: bytes) -> tuple[Samples, int]:
-    return decode_webp(path, content), 255
-
-
-def _bmp(path: _Path, content: bytes) -> tuple[Samples, int]:
-    return decode_bmp(path, content), 255
-
-
-def _pnm(path: _Path, content: bytes) -> tuple[Samples, int]:
-    header = parse_pnm(path, content, len(content))
-    return decode_pnm(path, content, header), header.maximum
-
-
-def _tiff(path: _Path, content: bytes) -> tuple[Samples, int]:
-    samples = decode_tiff(path, content, inspect_tiff(path, content))
-    return samples, int(np.iinfo(samples.dtype).max)
-
-
-_DECODERS: dict[bytes | tuple[bytes, ...], Callable[[_Path, bytes], tuple[Samples, int]]] = {
-    SIGNATURE: _png,
-    JPEG_START: _jpeg,
-    BMP_START: _bmp,
-    PNM_STARTS: _pnm,
-    TIFF_STARTS: _tiff,
-}

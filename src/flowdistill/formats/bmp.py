@@ -68,20 +68,22 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
         found = f"{bits} bits, compression {compression}, {planes} planes"
         raise format_error(path, "an uncompressed BMP of 1, 4, 8, 24 or 32 bits a pixel", found)
     channels: tuple[int, ...] = _BGR
+    first = 14 + size
     if masked:
         # The masks belong to the longer headers, and follow the header of 40 bytes.
         count = 4 if size >= 56 or compression == _ALPHA_MASKS else 3
         if len(start) < 54 + 4 * count:
             raise format_error(path, "masks of the channels in a BMP", "the file's end (truncated)")
         masks = struct.unpack_from(f"<{count}I", start, 54)
-        channels = tuple(_byte_of(path, mask) for mask in masks if mask)
-        if len(channels) < 3 or len(set(channels)) != len(channels):
+        first = max(first, 54 + 4 * count)
+        channels = tuple(_byte_of(path, mask) for mask in (*masks[:3], *filter(None, masks[3:])))
+        if len(set(channels)) != len(channels):
             found = " ".join(f"{mask:08x}" for mask in masks)
-            raise format_error(path, "a BMP whose red, green and blue have a byte each", f"the masks {found}")
+            raise format_error(path, "a BMP whose channels have a byte each", f"the masks {found}")
     entry = 3 if size == 12 else 4
     colours = min(colours or 1 << bits, 1 << bits) if bits in _PALETTES else 0
     header = BmpHeader(height, width, bits, upwards, offset, channels, (14 + size, colours, entry))
-    first = 14 + size + colours * entry
+    first += colours * entry
     end = offset + height * _stride(header)
     if offset < first:
         raise format_error(path, f"the pixels of a BMP behind byte {first}", f"byte {offset} in its header")
