@@ -250,7 +250,7 @@ def test_unknown_is_a_number_in_flo_and_never_nan(tmp_path: Path) -> None:
 def test_one_valid_pixel_is_no_empty_label(tmp_path: Path) -> None:
     path = tmp_path / "flow.png"
     flow = np.full((4, 6, 2), np.nan)
-    flow[1, 1] = 3
+    flow[1, 1] = 1
     write_kitti_flow(path, flow)
     assert examine_file(SampleFile("flow", str(path), KITTI_FLOW)).findings == ()
 

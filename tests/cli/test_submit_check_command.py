@@ -78,9 +78,10 @@ def test_an_odd_disparity_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["submit", "check", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert (
-        "Worth a look, but no fault:\n\nhas no disparity of 1 px -> is it multiplied by 256?\n  000007_10.png"
+        "Worth a look, but no fault:\n\nhas no disparity of 3 px or more -> is it multiplied by 256?\n"
         in printed
     )
+    assert "\n  000007_10.png (at most 0.137 px)\n" in printed
 
 
 def test_an_empty_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

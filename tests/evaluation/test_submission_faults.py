@@ -103,7 +103,7 @@ PICTURES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "blue first": ("flow", edit(lambda codes: codes[..., ::-1]), "has its channels in the reverse order"),
     "clipped": ("flow", edit(clip_block), "has values at the end of the format's range"),
     "clipped disparity": ("disp_0", edit(clip_block), "has values at the end of the format's range"),
-    "no offset": ("flow", edit(without_offset), "moves more than its height up or down"),
+    "no offset": ("flow", edit(without_offset), "is flow stored without its offset of 32768"),
     "truncated": ("flow", cut, "is damaged"),
     "flipped bit": ("disp_0", flip_bit, "is damaged"),
     "empty": ("disp_0", lambda path: path.write_bytes(b""), "is no PNG"),

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from flowdistill.check.votes import sample_points
+
 Array = npt.NDArray[np.float32]
 
 _LEAST_CHANGE = 0.1  # px: below, both signs look alike
@@ -19,6 +21,7 @@ _MATCH = 25.0  # grey levels: a pixel that neither sign explains better than thi
 # Measured on rendered scenes of 32x64 to 256x512 with changes of 0.02 to 0.8 px on average, clean and final pass: a
 # right sign has a share of at most 0.32, a wrong one at least 0.68.
 _LEAST_PIXELS = 25
+_POINTS = 8000  # that are looked at
 _MAJORITY = 0.65
 
 
@@ -39,19 +42,21 @@ def wrong_change_share(
     Pixels with a value that is unknown (not finite) tell nothing.
     """
     moved = np.concatenate([flow, disparity, change], axis=2)
-    known = np.isfinite(moved).all(axis=2)
-    moved = np.where(known[..., None], moved, 0)
-    height, width = known.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    x, y = x + moved[..., 0] - moved[..., 2], y + moved[..., 1]
-    telling = known & (np.abs(moved[..., 3]) >= _LEAST_CHANGE) & (y >= 0) & (y <= height - 1)
-    reference, other = left_t0.astype(np.float32), right_t1.astype(np.float32)
+    height, width = moved.shape[:2]
+    points = sample_points([np.isfinite(change[..., 0]) & (np.abs(change[..., 0]) >= _LEAST_CHANGE)], _POINTS)
+    y, x = np.divmod(points, width)
+    reference, moved = left_t0[y, x].astype(np.float32), moved[y, x]
+    telling = np.isfinite(moved).all(axis=1)
+    moved = np.where(telling[:, None], moved, 0)
+    x, y = (x + moved[:, 0] - moved[:, 2]).astype(np.float32), (y + moved[:, 1]).astype(np.float32)
+    telling &= (y >= 0) & (y <= height - 1)
+    other = right_t1.astype(np.float32)
     errors = []
     for sign in (1, -1):
-        at = x - sign * moved[..., 3]
+        at = x - sign * moved[:, 3]
         telling &= (at >= 0) & (at <= width - 1)
-        seen = cv2.remap(other, at, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        errors.append(np.abs(seen - reference).mean(axis=2))
+        seen = cv2.remap(other, at[None], y[None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[0]
+        errors.append(np.abs(seen - reference).mean(axis=1))
     as_stored, as_other = errors
     telling &= np.minimum(as_stored, as_other) <= _MATCH
     for_stored = int(np.count_nonzero(telling & (as_other - as_stored > _LEAST_DIFFERENCE)))

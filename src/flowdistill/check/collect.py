@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from flowdistill.check.examine import FileReport
-from flowdistill.check.plan import FileKey, Plan, PlannedSample
+from flowdistill.check.examine import FileKey, FileReport
+from flowdistill.check.plan import Plan, PlannedSample
 from flowdistill.check.problems import Finding, Problem
+from flowdistill.check.verdict import add_verdicts
 from flowdistill.data.files import SampleFile
 
 Reports = dict[FileKey, FileReport]
@@ -27,6 +28,7 @@ def collect(plan: Plan, results: Sequence[Sequence[FileReport]]) -> list[Problem
         for job, found in zip(plan.jobs, results, strict=True)
         for file, report in zip(job.files, found, strict=True)
     }
+    add_verdicts(plan, reports)
     problems = {_key(problem): problem for problem in plan.bad_lines}
     for samples in plan.splits:
         expected = _mostly_there(samples, reports)
@@ -68,6 +70,7 @@ def _of_sample(sample: PlannedSample, files: list[SampleFile], reports: Reports)
             file.path,
             finding.kind,
             finding.detail,
+            finding.severity,
         )
         for file, finding in found
     ]

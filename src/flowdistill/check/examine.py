@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from flowdistill.check.change_sign import speaks_against, wrong_change_share
-from flowdistill.check.problems import Finding
+from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
+from flowdistill.check.problems import Finding, Kind, Severity
+from flowdistill.check.votes import Votes
+from flowdistill.data.calibration import SwappedCamerasError
 from flowdistill.data.files import FLO, Content, FileKind, SampleFile
 from flowdistill.errors import UserError
+from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
 
 CHANGE_KEYS = ("left_t0", "right_t1", "flow", "disparity_t0", "disparity_t1")
 """The files of a sample that tell whether its change of disparity has the right sign."""
@@ -19,21 +24,30 @@ CHANGE_KEYS = ("left_t0", "right_t1", "flow", "disparity_t0", "disparity_t1")
 _WRONG_SHARE = 0.01
 
 
+FileKey = tuple[str, FileKind]
+
+
 @dataclass(frozen=True)
 class FileReport:
-    """Height and width of a file, if it has them, and what is wrong with it."""
+    """What was found in one file.
+
+    Attributes:
+        size: height and width, if it has them.
+        findings: what is wrong with it.
+        votes: of a label that was compared with the pictures: name of a misreading -> votes for and against it.
+    """
 
     size: tuple[int, int] | None = None
     findings: tuple[Finding, ...] = ()
+    votes: Mapping[str, Votes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Job:
-    """The files of one sample that no earlier job looks at, and, where the change of disparity is one of them, the
-    files of `CHANGE_KEYS`, in this order."""
+    """A few samples that follow each other in a split, and those of their files that no earlier job looks at."""
 
     files: tuple[SampleFile, ...]
-    change: tuple[SampleFile, ...] = ()
+    samples: tuple[tuple[SampleFile, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,13 +64,75 @@ class Examiner:
         """The reports on `job.files`, in their order."""
         if self.fast:
             return [inspect_file(file) for file in job.files]
-        contents: dict[str, Content] = {}
-        reports = [examine_file(file, contents) for file in job.files]
-        if job.change and (finding := _examine_change(job.change, contents)) is not None:
-            place = job.files.index(job.change[-1])
-            found = reports[place]
-            reports[place] = FileReport(found.size, (*found.findings, finding))
-        return reports
+        contents: dict[FileKey, Content] = {}
+        reports = {(file.path, file.kind): examine_file(file, contents) for file in job.files}
+        _compare(job, reports, contents)
+        return [reports[file.path, file.kind] for file in job.files]
+
+
+def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKey, Content]) -> None:
+    """Add to the reports what the labels of a sample say beside its other files."""
+    mine = set(reports)
+    samples = [_usable(sample, reports, contents) for sample in job.samples]
+    for number, sample in enumerate(samples):
+        for noc, words in wrong_subsets(sample):
+            _add(reports, noc, mine, Finding("wrong_content", words))
+        if "disparity_t0" not in sample.files and "right_t0" in sample.files:
+            _vote(reports, sample.files["right_t0"][0], mine, compare_cameras(sample))
+        if (found := _examine_change(sample)) is not None:
+            change = sample.files["disparity_t1"][0]
+            _add(reports, change, mine, found)
+            continue  # what else the label could be says nothing then
+        neighbours = [samples[other] for other in (number - 1, number + 1) if 0 <= other < len(samples)]
+        for key in JUDGED:
+            if key not in sample.files:
+                continue
+            file, _ = sample.files[key]
+            if (file.path, file.kind) not in mine:
+                continue
+            if repeats(sample, key):
+                _add(
+                    reports,
+                    file,
+                    mine,
+                    Finding("wrong_content", "upper half repeated: the lower half holds it again"),
+                )
+                continue
+            _vote(reports, file, mine, judge(sample, neighbours, key))
+
+
+def _usable(
+    sample: tuple[SampleFile, ...], reports: dict[FileKey, FileReport], contents: dict[FileKey, Content]
+) -> SampleContent:
+    """The files of a sample that can be compared: readable, and with numbers that may be right."""
+    usable: dict[str, tuple[SampleFile, Content]] = {}
+    for file in sample:
+        place = file.path, file.kind
+        if file.kind.quantity not in ("image", "flow", "disparity", "disparity_change"):
+            continue
+        if place not in reports:  # another job's file
+            reports[place] = examine_file(file, contents)
+        hopeless = any(
+            finding.kind in ("wrong_content", "wrong_sign", "empty_label")
+            for finding in reports[place].findings
+        )
+        if place in contents and not hopeless:
+            usable[file.key] = file, contents[place]
+    return SampleContent(usable)
+
+
+def _vote(
+    reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], votes: Mapping[str, Votes]
+) -> None:
+    place = file.path, file.kind
+    if place in mine:
+        reports[place] = replace(reports[place], votes=votes)
+
+
+def _add(reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], finding: Finding) -> None:
+    place = file.path, file.kind
+    if place in mine:
+        reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
 
 
 def inspect_file(file: SampleFile) -> FileReport:
@@ -69,8 +145,8 @@ def inspect_file(file: SampleFile) -> FileReport:
         return FileReport(findings=(_unreadable(file, error),))
 
 
-def examine_file(file: SampleFile, contents: dict[str, Content] | None = None) -> FileReport:
-    """Everything that can be said about one file on its own; what it holds is put into `contents`, by path."""
+def examine_file(file: SampleFile, contents: dict[FileKey, Content] | None = None) -> FileReport:
+    """Everything that can be said about one file on its own; what it holds is put into `contents`."""
     if not os.path.exists(file.path):
         return inspect_file(file)
     try:
@@ -80,13 +156,14 @@ def examine_file(file: SampleFile, contents: dict[str, Content] | None = None) -
     if not isinstance(content, Content):
         return FileReport()
     if contents is not None:
-        contents[file.path] = content
+        contents[file.path, file.kind] = content
     height, width = content.values.shape[:2]
     return FileReport((height, width), tuple(_findings(file, content)))
 
 
 def _unreadable(file: SampleFile, error: UserError) -> Finding:
-    return Finding("unreadable", str(error).removeprefix(f"{file.path}: "))
+    kind: Kind = "wrong_content" if isinstance(error, SwappedCamerasError) else "unreadable"
+    return Finding(kind, str(error).removeprefix(f"{file.path}: "))
 
 
 def _findings(file: SampleFile, content: Content) -> list[Finding]:
@@ -103,7 +180,7 @@ def _findings(file: SampleFile, content: Content) -> list[Finding]:
     finite = np.isfinite(values)
     if odd := 0 if finite.all() else total - int(np.count_nonzero(finite.all(axis=2))):
         found.append(Finding("non_finite", f"{odd} of {total} pixels are NaN or infinite"))
-    found += _out_of_range(file, content)
+    found += _odd_codes(file, content) or _out_of_range(file, content)
     if kind.quantity == "disparity" and file.key.startswith("disparity"):
         known = int(np.count_nonzero(content.valid))
         wrong = int(np.count_nonzero((values[..., 0] * kind.sign < 0) & content.valid))
@@ -116,46 +193,60 @@ def _findings(file: SampleFile, content: Content) -> list[Finding]:
     return found
 
 
+def _odd_codes(file: SampleFile, content: Content) -> list[Finding]:
+    """What KITTI's codes give away; small disparities may be right, and the pictures will tell."""
+    if content.codes is None:
+        return []
+    odd = (
+        odd_flow_codes(content.codes) if file.kind.quantity == "flow" else odd_disparity_codes(content.codes)
+    )
+    return [_as_finding(oddity) for oddity in odd if oddity.name != "small"]
+
+
+def _as_finding(oddity: Oddity) -> Finding:
+    kind: Kind = "out_of_range" if oddity.name == "piled up" else "wrong_content"
+    severity: Severity = "error" if oddity.sure else "warning"
+    return Finding(kind, f"{oddity.problem} ({oddity.detail})", severity)
+
+
 def _out_of_range(file: SampleFile, content: Content) -> list[Finding]:
+    if file.group == "proxy" and content.codes is not None:
+        return []  # what a teacher made of any data set; the format itself ends early enough
     limit = file.kind.largest * content.values.shape[1]
     values = content.values
     with np.errstate(over="ignore", invalid="ignore"):
-        length = np.abs(values[..., 0]) if values.shape[2] == 1 else np.hypot(values[..., 0], values[..., 1])
-        beyond = length > limit  # never of NaN
+        square = np.square(values[..., 0])
+        if values.shape[2] > 1:
+            square += np.square(values[..., 1])
+        beyond = square > limit**2  # never of NaN
+    if not beyond.any():
+        return []
     # Beyond `UNKNOWN` .flo says "unknown"; a PFM that holds such a number is wrong.
-    beyond &= np.isfinite(length) if _is_pfm(file.kind) else content.valid
+    beyond &= np.isfinite(values).all(axis=2) if _is_pfm(file.kind) else content.valid
     count = int(np.count_nonzero(beyond))
     if not count:
         return []
-    largest = f"up to {float(length[beyond].max()):.4g} px"
+    largest = f"up to {float(np.linalg.norm(values[beyond].astype(np.float64), axis=1).max()):.4g} px"
     detail = f"{count} pixels beyond {limit:g} px, {largest}, in a picture {values.shape[1]} wide"
-    return [Finding("out_of_range", detail)]
+    return [Finding("out_of_range", detail, "warning" if content.codes is not None else "error")]
 
 
 def _is_pfm(kind: FileKind) -> bool:
     return kind.holds_unknown and kind != FLO
 
 
-def _examine_change(files: tuple[SampleFile, ...], contents: dict[str, Content]) -> Finding | None:
-    """Whether the last of the files of `CHANGE_KEYS`, the change, has the wrong sign."""
-    found = []
-    for file in files:
-        report = FileReport()
-        if file.path not in contents:  # another job's file
-            report = examine_file(file, contents)
-        if file.path not in contents or any(finding.kind != "non_finite" for finding in report.findings):
-            return None
-        found.append(contents[file.path])
-    if len({content.values.shape[:2] for content in found}) > 1:
+def _examine_change(sample: SampleContent) -> Finding | None:
+    """Whether the change of disparity has the wrong sign."""
+    found = [sample.files[key] for key in CHANGE_KEYS if key in sample.files]
+    if len(found) < len(CHANGE_KEYS) or found[-1][0].kind.quantity != "disparity_change":
         return None
-    left, right, flow, disparity, change = (content.values for content in found)
-    sign = files[3].kind.sign
-    if np.count_nonzero(disparity * sign < 0) > _WRONG_SHARE * disparity.size:
-        return None  # the change is one of the disparity, whose sign is wrong
-    known = found[2].valid, found[3].valid, found[4].valid
-    unknown = ~np.logical_and.reduce([mask for mask in known if mask is not None])
-    change = np.where(unknown[..., None], np.float32(np.nan), change)
-    share, pixels = wrong_change_share(left, right, flow, disparity * sign, change * files[4].kind.sign)
+    if len({content.values.shape[:2] for _, content in found}) > 1:
+        return None
+    left, right, flow, disparity, change = (content.values for _, content in found)
+    known = [content.valid for _, content in found if content.valid is not None]
+    change = np.where(np.logical_and.reduce(known)[..., None], change, np.float32(np.nan))
+    sign, change_sign = found[3][0].kind.sign, found[4][0].kind.sign
+    share, pixels = wrong_change_share(left, right, flow, disparity * sign, change * change_sign)
     if not speaks_against(share, pixels):
         return None
     return Finding(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, cast
 
-from flowdistill.check.examine import CHANGE_KEYS, Job
+from flowdistill.check.examine import FileKey, Job
 from flowdistill.check.problems import Problem
 from flowdistill.data.datamodule import MotionDataModule
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import dataset_class, examine_entries
 from flowdistill.data.exclusion import leave_out
-from flowdistill.data.files import FileKind, SampleFile
+from flowdistill.data.files import SampleFile
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 
 Labels = Literal["read", "if_there", "none"]
-FileKey = tuple[str, FileKind]
+
+# Samples that one job looks at: what they share is read once, and their labels are compared with each other.
+_SAMPLES_PER_JOB = 4
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def plan_check(module: MotionDataModule) -> Plan:
     # Scene flow first: its jobs hold all files that tell about the change of disparity, so that none is read twice.
     ranked = sorted(zip(named, plan.splits, strict=True), key=lambda pair: pair[0].view == "flow")
     for _, samples in ranked:
-        for sample in samples:
-            job = _job(sample, seen)
+        for start in range(0, len(samples), _SAMPLES_PER_JOB):
+            job = _job(samples[start : start + _SAMPLES_PER_JOB], seen)
             if job.files:
                 plan.jobs.append(job)
     return plan
@@ -166,15 +168,12 @@ def _spare_labels(samples: MotionDataset) -> dict[SplitEntry, tuple[SampleFile, 
     }
 
 
-def _job(sample: PlannedSample, seen: set[FileKey]) -> Job:
-    """The files of a sample that no earlier job looks at; `seen` grows by them."""
+def _job(samples: Sequence[PlannedSample], seen: set[FileKey]) -> Job:
+    """The files of some samples that no earlier job looks at; `seen` grows by them."""
     files = []
-    for file in (*sample.files, *sample.spare):
+    wholes = [(*sample.files, *sample.spare) for sample in samples]
+    for file in (file for whole in wholes for file in whole):
         if (file.path, file.kind) not in seen:
             seen.add((file.path, file.kind))
             files.append(file)
-    by_key = {file.key: file for file in sample.files}
-    telling = tuple(by_key[key] for key in CHANGE_KEYS if key in by_key)
-    whole = len(telling) == len(CHANGE_KEYS)
-    has_change = whole and telling[-1].kind.quantity == "disparity_change" and telling[-1] in files
-    return Job(tuple(files), telling if has_change else ())
+    return Job(tuple(files), tuple(wholes))

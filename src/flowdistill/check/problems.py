@@ -15,8 +15,10 @@ Kind = Literal[
     "non_finite",
     "out_of_range",
     "wrong_sign",
+    "wrong_content",
     "empty_label",
 ]
+Severity = Literal["error", "warning"]
 KINDS: dict[Kind, str] = {
     "bad_split_line": "a line of a split file that no sample can be made of",
     "missing": "no such file",
@@ -25,6 +27,7 @@ KINDS: dict[Kind, str] = {
     "non_finite": "truth that holds NaN or infinities",
     "out_of_range": "motion beyond what is credible for the picture's width",
     "wrong_sign": "disparity, or its change, of the other sign",
+    "wrong_content": "another thing than the layout says, by its numbers or by the pictures",
     "empty_label": "no valid pixel",
 }
 
@@ -35,6 +38,7 @@ class Finding:
 
     kind: Kind
     detail: str
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Problem:
         file: path, of the split file for a wrong line.
         kind: what is wrong, a key of `KINDS`.
         detail: the same in words, with numbers.
+        severity: a warning may be right as it is: somebody should look.
     """
 
     dataset: str
@@ -58,9 +63,10 @@ class Problem:
     file: str
     kind: Kind
     detail: str
+    severity: Severity = "error"
 
 
 def to_json(problems: list[Problem]) -> dict[str, Any]:
     """The file that `--json` names."""
-    keys = ("sample", "file", "kind", "detail")
+    keys = ("sample", "file", "kind", "severity", "detail")
     return {"problems": [{key: getattr(problem, key) for key in keys} for problem in problems]}

@@ -17,6 +17,8 @@ _ADVICE: dict[Kind, str] = {
     "non_finite": "Training counts these pixels as unknown. Leave the samples out, or unpack the files again.",
     "out_of_range": "Training believes these values. Unpack the files again, or leave the samples out.",
     "wrong_sign": "Does the file belong to another layout, or to the other camera? Compare `flowdistill data tree`.",
+    "wrong_content": "Training believes these values. Look at a few (`flowdistill picture FILE`), mend what wrote "
+    "them, or leave the samples out.",
     "empty_label": "Nothing can be learned or measured here. Unpack the files again, or leave the samples out.",
 }
 
@@ -26,10 +28,13 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool) -> 
     looked = f"{_many(files, 'file')} of {_many(samples, 'sample')}{', headers only' if fast else ''}"
     if not problems:
         return f"{looked}: no problems"
+    warnings = sum(problem.severity == "warning" for problem in problems)
+    counted = [_many(len(problems) - warnings, "problem")] if warnings < len(problems) else ["no problems"]
+    counted += [_many(warnings, "warning")] if warnings else []
     counts = Counter(problem.kind for problem in problems)
     touched = len({(problem.dataset, problem.root, problem.entry) for problem in problems if problem.entry})
     width = max(len(kind) for kind in KINDS)
-    lines = [f"{looked}: {_many(len(problems), 'problem')} in {_many(touched, 'sample')}", ""]
+    lines = [f"{looked}: {' and '.join(counted)} in {_many(touched, 'sample')}", ""]
     lines += [f"  {kind:<{width}} {counts[kind]:>7}   {KINDS[kind]}" for kind in KINDS if counts[kind]]
     for kind in KINDS:
         of_kind = [problem for problem in problems if problem.kind == kind]
@@ -49,7 +54,8 @@ def _many(number: int, thing: str) -> str:
 def _line(problem: Problem) -> str:
     if problem.kind == "bad_split_line":
         return f"  {problem.detail}"
-    return f"  {problem.sample}  {problem.file}: {problem.detail}"
+    mark = "warning: " if problem.severity == "warning" else ""
+    return f"  {mark}{problem.sample}  {problem.file}: {problem.detail}"
 
 
 def _advice(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:

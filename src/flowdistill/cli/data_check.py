@@ -22,8 +22,8 @@ def add_parser(subparsers: "Subparsers") -> None:
         help="open every file that a data config names",
         description="Open every file that the splits of a data config name, for training, validation and prediction, "
         "in both views, and report what is missing, damaged, of another size, not finite, not credible, of the wrong "
-        "sign or empty, and wrong lines of splits. Keys of the config may be given as for `lightning`: "
-        "--data.init_args.KEY VALUE. Exit code 0: nothing is wrong, 1: something is.",
+        "sign, empty, or another thing than the pictures show, and wrong lines of splits. Keys of the config may be "
+        "given as for `lightning`: --data.init_args.KEY VALUE. Exit code 0: at most warnings; 1: a problem.",
     )
     parser.add_argument(
         "--config",
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     root = [] if args.root is None else ["--data.init_args.root", args.root]
     module = read_data_config(args.config, [*args.config_keys, *root])
     plan = plan_check(module)
-    reports = in_order(Examiner(args.fast), plan.jobs, args.workers, "sample", "check")
+    reports = in_order(Examiner(args.fast), plan.jobs, args.workers, "job", "check")
     problems = collect(plan, reports)
     samples = {(sample.root, sample.entry) for split in plan.splits for sample in split}
     print(f"\n{table(problems, len(samples), plan.files, args.fast)}\n")
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"problems: {args.json}")
     if args.exclude_to is not None:
         _write_exclusions(args.exclude_to, problems, module)
-    return 1 if problems else 0
+    return 1 if any(problem.severity == "error" for problem in problems) else 0
 
 
 def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> None:

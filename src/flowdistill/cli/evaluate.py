@@ -23,8 +23,8 @@ def _add_kitti(commands: "Subparsers") -> None:
     parser = commands.add_parser(
         "kitti",
         help="KITTI 2015 and 2012: D1, D2, Fl, SF",
-        description="Score KITTI's 16-bit files with the exact counts of the official tool, its filling of missing "
-        "predictions included. The ground truth's files, or --split, decide which predictions are needed.",
+        description="Score KITTI's 16-bit files, .flo and .pfm with the exact counts of the official tool, its filling "
+        "of missing predictions included. The ground truth's files, or --split, decide which predictions are needed.",
     )
     parser.add_argument(
         "--predictions", metavar="DIR", type=Path, required=True, help="folder with disp_0, disp_1, flow"
@@ -104,6 +104,7 @@ def run_kitti(options: argparse.Namespace) -> int:
     """Evaluate, write the JSON and print the table; returns the exit code."""
     from flowdistill.evaluation.kitti import evaluate_images, pool
     from flowdistill.evaluation.kitti_files import find_files
+    from flowdistill.evaluation.kitti_oddities import oddities
     from flowdistill.evaluation.kitti_report import table, to_json
 
     if options.json is not None:
@@ -112,6 +113,8 @@ def run_kitti(options: argparse.Namespace) -> int:
     for note in files.notes:
         print(note)
     images = evaluate_images(files, options.workers)
+    for warning in oddities(files):
+        print(warning)
     if options.json is not None:
         write_json(options.json, to_json(images, options.split))
     chosen = "" if options.split is None else f" of {options.split}"

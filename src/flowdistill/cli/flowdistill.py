@@ -9,6 +9,7 @@ import sys
 from flowdistill import __version__
 from flowdistill.cli import (
     ablation,
+    convert,
     data_check,
     data_render,
     data_splits,
@@ -16,6 +17,7 @@ from flowdistill.cli import (
     demo,
     evaluate,
     labels,
+    picture,
     reproduce,
     schedule,
     submit,
@@ -34,9 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (data_check, data_render, data_splits, data_tree):
         command.add_parser(data_commands)
     ablation.add_parser(groups)
+    convert.add_parser(groups)
     demo.add_parser(groups)
     evaluate.add_parser(groups)
     labels.add_parser(groups)
+    picture.add_parser(groups)
     reproduce.add_parser(groups)
     schedule.add_parser(groups)
     submit.add_parser(groups)

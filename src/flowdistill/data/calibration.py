@@ -14,6 +14,10 @@ from flowdistill.data.splits import Camera
 from flowdistill.errors import UserError
 
 
+class SwappedCamerasError(UserError):
+    """A calibration file in which the right camera does not lie to the right of the left one."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Intrinsics (3, 3) of each rectified camera in px, and the distance between the two in metres."""
@@ -38,6 +42,7 @@ def read_calibration(
 
     Raises:
         UserError: if the file or one of the two lines is missing or malformed.
+        SwappedCamerasError: the baseline is not positive.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -48,8 +53,9 @@ def read_calibration(
     # A point at x of camera 0 projects with offset P[0,3]/f = -(position of the camera along x).
     baseline = float((p_left[0, 3] - p_right[0, 3]) / p_left[0, 0])
     if not baseline > 0:
-        raise UserError(
-            f"{path}: the right camera ({right}) does not lie to the right of the left one ({left})."
+        raise SwappedCamerasError(
+            f"{path}: the right camera ({right}) does not lie to the right of the left one ({left}): its baseline is "
+            f"{baseline:.4g} m."
         )
     return Calibration(p_left[:, :3].astype(np.float32), p_right[:, :3].astype(np.float32), baseline)
 

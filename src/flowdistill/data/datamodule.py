@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import dataset_class, open_dataset
+from flowdistill.data.first_batch import warn_of_odd_labels
 from flowdistill.data.loaders import Shard, StepLoader, start_worker
 from flowdistill.data.mixture import Mixture, Part
 from flowdistill.data.photometric.device import apply_on_device
@@ -94,6 +95,8 @@ class MotionDataModule(pl.LightningDataModule):
             samples = self._open(view.train_split, "train_split", name, needs_labels)
         if needs_labels:
             self._check_labels(samples.keys, name)
+        if trainer.is_global_zero:
+            warn_of_odd_labels(samples, self.seed, self.batch_size)
         batches = InfiniteBatches(
             samples, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
         )

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from flowdistill.data.calibration import Calibration, read_calibration
 from flowdistill.formats import (
     FormatError,
+    decode_kitti_disparity,
+    decode_kitti_flow,
     inspect_any_image,
     inspect_flo,
     inspect_image,
@@ -27,19 +29,17 @@ from flowdistill.formats import (
     read_any_image,
     read_flo,
     read_image,
-    read_kitti_disparity,
-    read_kitti_flow,
+    read_kitti_disparity_codes,
+    read_kitti_flow_codes,
     read_mask,
     read_object_map,
     read_pfm,
     read_webp_image,
 )
+from flowdistill.formats.motion import known
 
 Quantity = Literal["image", "flow", "disparity", "disparity_change", "mask", "object_map", "calibration"]
 Group = Literal["image", "label", "proxy", "optional"]
-
-UNKNOWN = 1e9
-"""Values beyond this, and NaN, mean "unknown" in .flo and .pfm (the .flo files' own convention)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Content:
 
     values: np.ndarray  # (H, W, C)
     valid: npt.NDArray[np.bool_] | None = None  # (H, W), for motions: where the file knows the value
+    codes: npt.NDArray[np.uint16] | None = None  # (H, W, 3) or (H, W), of KITTI's motions: as stored
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,6 @@ class SampleFile:
     group: Group = "label"
 
 
-def known(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
-    # NaN fails every comparison. Channel by channel: a reduction over so short an axis takes thirty times as long.
-    found = np.abs(values[..., 0]) <= UNKNOWN
-    for channel in range(1, values.shape[2]):
-        found &= np.abs(values[..., channel]) <= UNKNOWN
-    return found
-
-
 def _image(path: str) -> Content:
     return Content(read_image(path))
 
@@ -114,11 +106,13 @@ def _webp_image(path: str) -> Content:
 
 
 def _kitti_flow(path: str) -> Content:
-    return Content(*read_kitti_flow(path))
+    codes = read_kitti_flow_codes(path)
+    return Content(*decode_kitti_flow(codes), codes)
 
 
 def _kitti_disparity(path: str) -> Content:
-    return Content(*read_kitti_disparity(path))
+    codes = read_kitti_disparity_codes(path)
+    return Content(*decode_kitti_disparity(codes), codes)
 
 
 def _flo(path: str) -> Content:
@@ -168,13 +162,16 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
     read_calibration(path, left, right)  # a few lines of text
 
 
-# Flow of FlyingThings3D leaves the image by far, and near objects have disparities of about its width.
-_FLOW_WIDTHS, _DISPARITY_WIDTHS = 4.0, 1.5
+# Flow of FlyingThings3D leaves the image by far, and near objects have disparities of about its width. KITTI's flow, at
+# ten frames a second, stays well below a third of the width; its format ends at 512 px, 0.41 widths.
+_FLOW_WIDTHS, _DISPARITY_WIDTHS, _KITTI_FLOW_WIDTHS = 4.0, 1.5, 0.35
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
 ANY_IMAGE = FileKind("image", "image", _any_image, inspect_any_image)
 WEBP_IMAGE = FileKind("WebP image", "image", _webp_image, inspect_webp_image)
-KITTI_FLOW = FileKind("16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_FLOW_WIDTHS)
+KITTI_FLOW = FileKind(
+    "16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_KITTI_FLOW_WIDTHS
+)
 KITTI_DISPARITY = FileKind(
     "16-bit KITTI disparity",
     "disparity",

@@ -8,6 +8,7 @@ import numpy as np
 
 from flowdistill.data.assembly import ESSENTIAL
 from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.files import SampleFile
 from flowdistill.data.notes import note
 from flowdistill.data.sample import Sample
 from flowdistill.errors import UserError
@@ -51,19 +52,28 @@ class Mixture:
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = bisect_right(self._ends, index)
-        dataset = self.parts[number].dataset
-        offset = index - (self._ends[number - 1] if number else 0)
-        sample = dataset[offset % len(dataset)]
+        dataset, inner = self._locate(index)
+        sample = dataset[inner]
         sample["name"] = f"{dataset.name}:{sample['name']}"
         return sample
+
+    def files(self, index: int) -> list[SampleFile]:
+        """Every file of one sample; nothing is opened."""
+        dataset, inner = self._locate(index)
+        return dataset.files(inner)
 
     @property
     def keys(self) -> frozenset[str]:
         """The keys of every sample, beside `name` and `size`."""
         return self.parts[0].dataset.keys
+
+    def _locate(self, index: int) -> tuple[MotionDataset, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._ends, index)
+        dataset = self.parts[number].dataset
+        offset = index - (self._ends[number - 1] if number else 0)
+        return dataset, offset % len(dataset)
 
     def _use_common_keys(self) -> None:
         common = frozenset.intersection(*(part.dataset.keys for part in self.parts))

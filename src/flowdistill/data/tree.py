@@ -127,5 +127,5 @@ def _meant(path: Path, markers: Sequence[str]) -> str:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """The first of some names and how many more there are, for a message."""
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -2,7 +2,7 @@
 
 2015: GROUND_TRUTH/disp_noc_0 disp_occ_0 disp_noc_1 disp_occ_1 flow_noc flow_occ obj_map
 2012: GROUND_TRUTH/disp_noc disp_occ flow_noc flow_occ
-PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a PNG for every one of the ground truth
+PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a .png, .flo or .pfm for every PNG of the ground truth
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowdistill.data.tree import check_files, listing
+from flowdistill.data.tree import check_files, listing, report_missing
 from flowdistill.errors import UserError
 from flowdistill.evaluation.kitti_split import read_images
 
+PREDICTION_SUFFIXES = (".png", ".flo", ".pfm")
 MOTIONS = ("disp_0", "disp_1", "flow")
 OCCLUSIONS = ("noc", "occ")
 SCENE_FLOW = "scene_flow"
@@ -30,7 +31,7 @@ _NOTE_2012 = f"KITTI 2012 has no second disparity: disp_1 and {SCENE_FLOW} are l
 class KittiFiles:
     """The folders of one evaluation and the names of its images; small, so that it travels to worker processes."""
 
-    predictions: dict[str, Path]  # motion -> folder
+    predictions: dict[str, dict[str, Path]]  # motion -> image -> file
     truths: dict[str, dict[str, Path]]  # motion -> noc, occ -> folder
     object_maps: Path | None  # folder; without it every pixel is background
     images: list[str]  # names without .png, sorted
@@ -87,8 +88,8 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
     folders = [folder for motion in truths.values() for folder in motion.values()]
     images = _images(folders, ground_truth, split)
     _check_truths(ground_truth, folders + [objects] * objects.is_dir(), images)
-    _check_predictions(predictions, list(found.values()), images, split or ground_truth)
-    return KittiFiles(found, truths, objects if objects.is_dir() else None, images, notes)
+    files = _find_predictions(found, images, split or ground_truth)
+    return KittiFiles(files, truths, objects if objects.is_dir() else None, images, notes)
 
 
 def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str, Path]]]:
@@ -136,13 +137,34 @@ def _check_truths(ground_truth: Path, folders: list[Path], images: list[str]) ->
     )
 
 
-def _check_predictions(predictions: Path, folders: list[Path], images: list[str], wanted_by: Path) -> None:
-    check_files(
-        predictions,
-        {folder.name: [f"{image}.png" for image in images] for folder in folders},
+def _find_predictions(
+    folders: dict[str, Path], images: list[str], wanted_by: Path
+) -> dict[str, dict[str, Path]]:
+    """The file of every image by motion. Raises UserError for one that is missing or there in two forms."""
+    found: dict[str, dict[str, Path]] = {}
+    missing = []
+    for motion, folder in folders.items():
+        forms: dict[str, list[Path]] = {}
+        for name in sorted(listing(folder)):
+            path = folder / name
+            if path.suffix.lower() in PREDICTION_SUFFIXES:
+                forms.setdefault(path.stem, []).append(path)
+        for image in images:
+            paths = forms.setdefault(image, [])
+            if len(paths) > 1:
+                names = " and ".join(str(path) for path in paths)
+                raise UserError(f"{names} are predictions of one image; remove what is not to be evaluated")
+            if not paths:
+                missing.append(str(folder / f"{image}.png"))
+        found[motion] = {image: forms[image][0] for image in images if forms[image]}
+    report_missing(
+        missing,
+        len(folders) * len(images),
         "predictions",
-        f"Every image of {wanted_by} needs its prediction; a folder that is absent as a whole is left out.",
+        f"Every image of {wanted_by} needs its prediction (.png, .flo or .pfm); a folder that is absent as a whole is "
+        "left out.",
     )
+    return found
 
 
 def _is_picture(name: str) -> bool:

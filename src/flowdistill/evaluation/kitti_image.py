@@ -12,6 +12,7 @@ from flowdistill.evaluation.kitti_counts import Mask, MetricCounts, Motion, coun
 from flowdistill.evaluation.kitti_files import MOTIONS, SCENE_FLOW, KittiFiles
 from flowdistill.evaluation.kitti_fill import fill_missing
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, read_object_map
+from flowdistill.formats.motion import read_motion
 
 # What the official tool's arrays hold where even filling leaves no value.
 _UNFILLED = {"disp_0": -1.0, "disp_1": -1.0, "flow": 0.0}
@@ -34,9 +35,9 @@ def evaluate_image(files: KittiFiles, image: str) -> dict[str, MetricCounts]:
     submitted: dict[str, Mask] = {}
     outliers: dict[str, dict[str, Mask]] = {}
     valid: dict[str, dict[str, Mask]] = {}
-    for motion, folder in files.predictions.items():
+    for motion, predictions in files.predictions.items():
         truths = {o: _read(motion, path / name, sizes) for o, path in files.truths[motion].items()}
-        raw, submitted[motion] = _read(motion, folder / name, sizes)
+        raw, submitted[motion] = _read_prediction(motion, predictions[image], sizes)
         prediction, _ = fill_missing(raw, submitted[motion], _UNFILLED[motion])
         outliers[motion], valid[motion] = {}, {}
         for occlusion, (truth, known) in truths.items():
@@ -71,4 +72,23 @@ class _OneSize:
 def _read(motion: str, path: Path, sizes: _OneSize) -> tuple[Motion, Mask]:
     values, valid = read_kitti_flow(path) if motion == "flow" else read_kitti_disparity(path)
     sizes.check(path, valid.shape)
+    return values, valid
+
+
+def _read_prediction(motion: str, path: Path, sizes: _OneSize) -> tuple[Motion, Mask]:
+    """A prediction by its suffix; what .flo and .pfm call unknown, and a negative disparity, was not submitted."""
+    if path.suffix.lower() == ".png":
+        return _read(motion, path, sizes)
+    stored = read_motion(path, "flow" if motion == "flow" else "disparity")
+    values, valid = stored.values.astype(np.float32), stored.valid
+    sizes.check(path, valid.shape)
+    if motion != "flow":
+        negative = valid & (values[..., 0] < 0)
+        wrong, total = np.count_nonzero(negative), np.count_nonzero(valid)
+        if 2 * wrong > total:
+            raise UserError(
+                f"{path}: {wrong} of its {total} disparities are negative, and KITTI's are positive; turn their sign "
+                "with `flowdistill convert --negate-disparities`"
+            )
+        valid = valid & ~negative
     return values, valid

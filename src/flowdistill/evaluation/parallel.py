@@ -18,7 +18,12 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, unit: str, title: str
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    unit: str,
+    title: str,
+    delay: float = 0,
 ) -> list[Result]:
     """`work` of every item, in the items' order, whatever the number of worker processes.
 
@@ -28,6 +33,7 @@ def in_order(
         workers: processes; 1 works in this one.
         unit: what an item is, for the progress bar.
         title: what is done, for the progress bar.
+        delay: seconds before the progress bar appears; work that is done by then has none.
 
     Raises:
         UserError: fewer than one worker; and what `work` raises, for the first item in order that fails.
@@ -35,7 +41,7 @@ def in_order(
     if workers < 1:
         raise UserError(f"--workers is {workers}; use at least 1 process")
     results = _results(work, items, min(workers, len(items)))
-    return list(tqdm(results, total=len(items), unit=unit, desc=title))
+    return list(tqdm(results, total=len(items), unit=unit, desc=title, delay=delay))
 
 
 def _results(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.data.files import UNKNOWN, known
 from flowdistill.errors import UserError
 from flowdistill.evaluation.kitti_counts import vector_length
 from flowdistill.evaluation.sintel_files import FLOW, INVALID, OCCLUSIONS, SintelFiles
 from flowdistill.evaluation.sintel_regions import Mask, regions
 from flowdistill.formats import FormatError, read_flo, read_mask
+from flowdistill.formats.motion import UNKNOWN, known
 from flowdistill.metrics.rules import SUM_STEP
 
 Flow = npt.NDArray[np.float32]

@@ -12,19 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from flowdistill.evaluation.submission_kinds import Size
 from flowdistill.evaluation.submission_members import Fault
 from flowdistill.formats import FormatError, read_flo
+from flowdistill.formats.encodings import odd_disparity_codes, odd_flow_codes
 from flowdistill.formats.png import COLOUR_TYPES, GREY, RGB, decode_png, inspect_png
 
-_TOP_CODE = 65535
-_FLOW_SCALE, _FLOW_OFFSET = 64, 32768
-_DISPARITY_SCALE = 256
-#: Pixels, and share of a picture's pixels, that may lie at the ends of the codes' range before they count as clipped.
-#: Codes without any meaning lie there at 6e-5 of the pixels.
-_CLIPPED_PIXELS, _CLIPPED_SHARE = 10, 1.5e-4
 _MORE = "write it again"
 _PNG_ADVICE = {
     "disparity": "write disparity x 256 as a 16-bit grey PNG",
@@ -65,7 +59,7 @@ def check_picture(
         _check_size(check, name, sizes)
         if check.faults:
             return check
-        codes = decode_png(name, content, header)
+        codes = decode_png(name, content, header).astype(np.uint16, copy=False)
     except FormatError as error:
         problem = "is no PNG" if not content.startswith(b"\x89PNG") else "is damaged"
         check.faults.append(Fault(name, problem, _MORE, _without_name(error, name)))
@@ -76,41 +70,12 @@ def check_picture(
         check.faults.append(
             Fault(name, "has no valid pixel", "predict it again, or mark its pixels as valid")
         )
-    elif expected == "disparity":
-        check.faults += _clipped(name, codes[valid] == _TOP_CODE)
-        if codes.max() < _DISPARITY_SCALE:
-            note = Fault(name, "has no disparity of 1 px", f"is it multiplied by {_DISPARITY_SCALE}?")
-            check.notes.append(note)
-    else:
-        check.faults += _flow_faults(name, codes, valid)
+        return check
+    odd = odd_disparity_codes(codes) if expected == "disparity" else odd_flow_codes(codes)
+    for oddity in odd:
+        fault = Fault(name, oddity.problem, oddity.advice, oddity.detail)
+        (check.faults if oddity.sure else check.notes).append(fault)
     return check
-
-
-def _flow_faults(name: str, codes: npt.NDArray[np.generic], valid: npt.NDArray[np.bool_]) -> list[Fault]:
-    u, v = codes[..., 0][valid].astype(np.int32), codes[..., 1][valid].astype(np.int32)
-    if u.max() <= 1:
-        return [
-            Fault(
-                name,
-                "has its channels in the reverse order",
-                "OpenCV writes blue first: reverse the last axis before cv2.imwrite",
-                "red is 0 or 1 everywhere, as the valid channel should be",
-            )
-        ]
-    leaving = np.abs(v - _FLOW_OFFSET) > codes.shape[0] * _FLOW_SCALE
-    if 2 * np.count_nonzero(leaving) > leaving.size:
-        detail = f"{np.count_nonzero(leaving)} of {leaving.size} vectors"
-        return [Fault(name, "moves more than its height up or down", _PNG_ADVICE["flow"], detail)]
-    return _clipped(name, (u == 0) | (u == _TOP_CODE) | (v == 0) | (v == _TOP_CODE))
-
-
-def _clipped(name: str, at_an_end: npt.NDArray[np.bool_]) -> list[Fault]:
-    count = int(np.count_nonzero(at_an_end))
-    if count <= max(_CLIPPED_PIXELS, _CLIPPED_SHARE * at_an_end.size):
-        return []
-    advice = "a writer has clipped it: mark such pixels as invalid, or mend the prediction"
-    detail = f"{count} of {at_an_end.size} pixels"
-    return [Fault(name, "has values at the end of the format's range", advice, detail)]
 
 
 def check_flo(name: str, path: Path, sizes: frozenset[Size]) -> FileCheck:

@@ -16,10 +16,14 @@ from flowdistill.formats.errors import FormatError
 from flowdistill.formats.flo import inspect_flo, read_flo, write_flo
 from flowdistill.formats.image import inspect_image, read_image, write_image
 from flowdistill.formats.kitti import (
+    decode_kitti_disparity,
+    decode_kitti_flow,
     inspect_kitti_disparity,
     inspect_kitti_flow,
     read_kitti_disparity,
+    read_kitti_disparity_codes,
     read_kitti_flow,
+    read_kitti_flow_codes,
     write_kitti_disparity,
     write_kitti_flow,
 )
@@ -30,6 +34,8 @@ from flowdistill.formats.webp import inspect_webp_image, read_webp_image
 __all__ = [
     "IMAGE_SUFFIXES",
     "FormatError",
+    "decode_kitti_disparity",
+    "decode_kitti_flow",
     "inspect_any_image",
     "inspect_flo",
     "inspect_image",
@@ -45,7 +51,9 @@ __all__ = [
     "read_flo",
     "read_image",
     "read_kitti_disparity",
+    "read_kitti_disparity_codes",
     "read_kitti_flow",
+    "read_kitti_flow_codes",
     "read_mask",
     "read_object_map",
     "read_pfm",

@@ -11,6 +11,14 @@ from flowdistill.formats.errors import FormatError
 Buffer = bytes | bytearray | memoryview
 
 
+def make_parent(path: str | os.PathLike[str]) -> None:
+    """Makes the folder that a file is to lie in. Raises FormatError where that is not possible."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"{os.fspath(path)}: cannot make its folder ({error.strerror or error})") from error
+
+
 def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buffer]) -> None:
     """Writes `parts` (one buffer, or several that follow each other) as the file `path`.
 

@@ -6,6 +6,7 @@ Source: the readme of KITTI 2015's development kit.
 """
 
 import os
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,12 @@ import numpy.typing as npt
 from flowdistill.formats.errors import MAX_SIDE
 from flowdistill.formats.png import GREY, RGB, inspect_png_size, read_png, write_png
 
-_FLOW_SCALE, _FLOW_OFFSET, _FLOW_LIMIT = 64, 32768, 512
-_DISPARITY_SCALE, _DISPARITY_LIMIT = 256, 256
-_TOP_CODE = 65535
+FLOW_SCALE, FLOW_OFFSET, _FLOW_LIMIT = 64, 32768, 512
+DISPARITY_SCALE, _DISPARITY_LIMIT = 256, 256
+TOP_CODE = 65535
 
 Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.uint16]
 
 
 def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], Mask]:
@@ -25,14 +27,23 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
 
     Raises FormatError unless the file is an undamaged 16-bit RGB PNG.
     """
-    codes = read_png(path, 16, RGB, "KITTI flow")  # (H, W, 3): x, y, valid
+    return decode_kitti_flow(read_kitti_flow_codes(path))
+
+
+def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
+    """The codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`."""
+    return cast(Codes, read_png(path, 16, RGB, "KITTI flow"))
+
+
+def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Flow and validity, as `read_kitti_flow` gives them, of the codes (H, W, 3)."""
     valid = codes[..., 2] != 0
     # By multiplication, because storing zeros under a scattered mask takes ten times as long. Every step is exact in
     # float32: the codes have 16 bits and 64 is a power of two.
-    scale = valid * np.float32(1 / _FLOW_SCALE)
+    scale = valid * np.float32(1 / FLOW_SCALE)
     flow = np.empty((*valid.shape, 2), dtype=np.float32)
     for axis in range(2):
-        np.multiply(codes[..., axis] - np.float32(_FLOW_OFFSET), scale, out=flow[..., axis])
+        np.multiply(codes[..., axis] - np.float32(FLOW_OFFSET), scale, out=flow[..., axis])
     flow += 0  # a negative number times 0 is -0
     return flow, valid
 
@@ -56,9 +67,9 @@ def write_kitti_flow(
         raise ValueError(f"flow must have the shape (H, W, 2), not {values.shape}")
     # NaN fails every comparison, so it is outside as well.
     storable = ((values >= -_FLOW_LIMIT) & (values < _FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
-    scaled = np.rint(np.where(storable[..., None], values, 0) * _FLOW_SCALE) + _FLOW_OFFSET
+    scaled = np.rint(np.where(storable[..., None], values, 0) * FLOW_SCALE) + FLOW_OFFSET
     codes = np.empty((*storable.shape, 3), dtype=np.uint16)
-    codes[..., :2] = np.minimum(scaled, _TOP_CODE)  # just under 512 px rounds to 65536
+    codes[..., :2] = np.minimum(scaled, TOP_CODE)  # just under 512 px rounds to 65536
     codes[..., 2] = 1
     codes[~storable] = 0
     write_png(path, codes)
@@ -69,9 +80,18 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
 
     Raises FormatError unless the file is an undamaged 16-bit grey PNG.
     """
-    codes = read_png(path, 16, GREY, "KITTI disparity")  # (H, W)
+    return decode_kitti_disparity(read_kitti_disparity_codes(path))
+
+
+def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
+    """The codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`."""
+    return cast(Codes, read_png(path, 16, GREY, "KITTI disparity"))
+
+
+def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
+    """Disparity and validity, as `read_kitti_disparity` gives them, of the codes (H, W)."""
     disparity = codes.astype(np.float32)[..., None]
-    disparity *= np.float32(1 / _DISPARITY_SCALE)
+    disparity *= np.float32(1 / DISPARITY_SCALE)
     return disparity, codes != 0
 
 
@@ -96,8 +116,8 @@ def write_kitti_disparity(
     if values.ndim != 2:
         raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), not {values.shape}")
     storable = (values >= 0) & (values < _DISPARITY_LIMIT) & _mask(valid, values)
-    scaled = np.rint(np.where(storable, values, 0) * _DISPARITY_SCALE)
-    codes = np.clip(scaled, 1, _TOP_CODE).astype(np.uint16)
+    scaled = np.rint(np.where(storable, values, 0) * DISPARITY_SCALE)
+    codes = np.clip(scaled, 1, TOP_CODE).astype(np.uint16)
     codes[~storable] = 0
     write_png(path, codes)
 

@@ -1,0 +1,137 @@
+"""`flowdistill convert`: flow and disparity from one file format into another."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdistill.cli.motion_options import add_common, check_input, folder_result
+from flowdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from flowdistill.formats.conversion import Conversion
+    from flowdistill.formats.motion import Quantity
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+# `formats.motion.SUFFIXES`, written out so that --help need not import the readers.
+FORMATS = ("flo", "pfm", "png", "npz")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command `convert`."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="flow and disparity between .flo, .pfm, KITTI's PNG and .npz",
+        description="Convert a file of flow or disparity, or all of a folder, between .flo, .pfm, KITTI's 16-bit PNG "
+        "and .npz, and say what is lost. Exit code 0: all is converted, 1: some files of a folder are not.",
+    )
+    parser.add_argument("input", metavar="IN", type=Path, help="a file, or a folder with any others below it")
+    parser.add_argument(
+        "output", metavar="OUT", type=Path, help="a file, whose suffix says the format, or a folder"
+    )
+    parser.add_argument("--to", choices=FORMATS, help="the format, for a folder")
+    parser.add_argument(
+        "--negate-disparities",
+        action="store_true",
+        help="turn the sign of disparities: FlyingThings3D's subset stores them negative, KITTI positive",
+    )
+    add_common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert and print what was lost; returns the exit code."""
+    check_input(options.input)
+    return _convert_folder(options) if options.input.is_dir() else _convert_file(options)
+
+
+def _convert_file(options: argparse.Namespace) -> int:
+    from flowdistill.data.motion_folder import check_output_file
+    from flowdistill.formats.conversion import convert_motion
+    from flowdistill.formats.motion import inspect_motion
+
+    source, target = options.input, options.output
+    check_output_file(source, target, options.overwrite)
+    suffix = target.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise UserError(
+            f"{target}: give it one of the suffixes .{', .'.join(FORMATS)}, which says the format"
+        )
+    if options.to not in (None, suffix):
+        raise UserError(f"--to is {options.to}, but {target} is a .{suffix}")
+    quantity = inspect_motion(source, options.quantity)
+    if options.negate_disparities and quantity == "flow":
+        raise UserError(f"--negate-disparities: {source} holds flow")
+    conversion = convert_motion(source, target, options.quantity, options.negate_disparities)
+    print(f"{source} -> {target}: {quantity}, {_summary(conversion)}")
+    return 0
+
+
+def _convert_folder(options: argparse.Namespace) -> int:
+    from flowdistill.data.motion_folder import check_output_folder, find_motions, plan_targets
+    from flowdistill.data.tree import few
+    from flowdistill.evaluation.parallel import in_order
+    from flowdistill.formats.conversion import Conversion
+    from flowdistill.formats.motion import can_hold
+
+    folder, output = options.input, options.output
+    if options.to is None:
+        raise UserError(
+            f"{folder} is a folder: say with --to {'|'.join(FORMATS)} what its files are to become"
+        )
+    check_output_folder(folder, output)
+    found = find_motions(folder, options.quantity, output)
+    suffix = f".{options.to}"
+    unfit = [str(path) for path, quantity in found.motions.items() if not can_hold(suffix, quantity)]
+    found.motions = {path: quantity for path, quantity in found.motions.items() if can_hold(suffix, quantity)}
+    targets = plan_targets(found, folder, output, suffix, options.overwrite)
+    work = partial(_convert, quantity=options.quantity, negate=options.negate_disparities)
+    results = in_order(work, targets.jobs, options.workers, "file", "convert", delay=1)
+    done = [
+        (source, result)
+        for (source, _), result in zip(targets.jobs, results, strict=True)
+        if not isinstance(result, str)
+    ]
+    if done:
+        total = reduce(add, (conversion for _, conversion in done), Conversion())
+        kinds = [found.motions[source] for source, _ in done]
+        counts = ", ".join(f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds))
+        print(f"{folder} -> {output}: {counts}; {_summary(total)}")
+        losers = [str(source) for source, conversion in done if conversion.lost]
+        if losers:
+            print(f"  pixels were lost in {few(losers)}")
+    if unfit:
+        targets.faults.append(
+            f"disparities, which .flo cannot hold (--quantity flow leaves them out): {few(unfit)}"
+        )
+    return folder_result(found, targets, [result for result in results if isinstance(result, str)])
+
+
+def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) -> Conversion | str:
+    """One file of a folder; what is wrong with it is told, and no reason to stop."""
+    from flowdistill.formats.conversion import convert_motion
+
+    source, target = job
+    try:
+        return convert_motion(source, target, quantity, negate)
+    except UserError as error:
+        return str(error)
+
+
+def _summary(conversion: Conversion) -> str:
+    """What was converted and what was lost, in a line and an indented one for each kind of loss."""
+    lines = [f"{conversion.pixels} pixels, {conversion.valid} of them valid"]
+    lines += [f"{what}: {count}" for what, count in conversion.lost.items()]
+    if conversion.negative:
+        what = "negative disparities, as they were (--negate-disparities turns their sign)"
+        lines.append(f"{what}: {conversion.negative}")
+    if conversion.largest_rounding:
+        largest, mean = conversion.largest_rounding, conversion.mean_rounding
+        lines.append(f"rounded by {largest:.3g} px at most, {mean:.3g} px on average")
+    if len(lines) == 1:
+        lines[0] += "; nothing is lost"
+    return "\n  ".join(lines)

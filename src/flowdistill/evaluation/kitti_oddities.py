@@ -1,0 +1,78 @@
+"""Before a KITTI evaluation: do the files' numbers look like what the format says?
+
+Nothing is left out of the evaluation for it: the official tool would count these files, too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.evaluation.kitti_files import KittiFiles
+from flowdistill.formats import read_kitti_disparity, read_kitti_disparity_codes, read_kitti_flow_codes
+from flowdistill.formats.encodings import (
+    Oddity,
+    odd_disparity_codes,
+    odd_disparity_factor,
+    odd_flow_codes,
+)
+from flowdistill.formats.motion import read_motion
+
+_IMAGES = 16  # that are looked at, evenly chosen
+
+
+def oddities(files: KittiFiles) -> list[str]:
+    """Sentences on what is odd, each once, with the first file and the number of files of those looked at.
+
+    Small disparities are judged beside the truth alone: they may be far away.
+
+    Raises:
+        FormatError: a file is damaged or of another kind, as the evaluation would.
+    """
+    images = files.images[:: -(-len(files.images) // _IMAGES)]
+    odd: dict[str, list[tuple[Path, Oddity]]] = {}
+    for motion, predictions in files.predictions.items():
+        folders = files.truths[motion].values()
+        paths = [
+            *(predictions[image] for image in images),
+            *(f / f"{image}.png" for f in folders for image in images),
+        ]
+        for path in paths:
+            for oddity in _odd_codes(motion, path):
+                odd.setdefault(oddity.problem, []).append((path, oddity))
+        if motion != "flow" and (factor := _odd_factor(files, motion, images)) is not None:
+            odd.setdefault(factor.problem, []).append((predictions[images[0]], factor))
+    return [_sentence(found) for found in odd.values()]
+
+
+def _odd_codes(motion: str, path: Path) -> list[Oddity]:
+    if path.suffix.lower() != ".png":
+        return []
+    if motion == "flow":
+        return odd_flow_codes(read_kitti_flow_codes(path))
+    return [
+        oddity for oddity in odd_disparity_codes(read_kitti_disparity_codes(path)) if oddity.name != "small"
+    ]
+
+
+def _odd_factor(files: KittiFiles, motion: str, images: list[str]) -> Oddity | None:
+    """Predicted disparities beside the true ones, where both are known."""
+    predictions: list[npt.NDArray[np.float32]] = []
+    truths: list[npt.NDArray[np.float32]] = []
+    folder = next(iter(files.truths[motion].values()))
+    for image in images:
+        truth, known = read_kitti_disparity(folder / f"{image}.png")
+        predicted = read_motion(files.predictions[motion][image], "disparity")
+        if predicted.valid.shape == known.shape:
+            both = known & predicted.valid
+            predictions.append(predicted.values[both, 0])
+            truths.append(truth[both, 0])
+    return odd_disparity_factor(predictions, truths)
+
+
+def _sentence(found: list[tuple[Path, Oddity]]) -> str:
+    path, oddity = found[0]
+    more = f" and {len(found) - 1} more of the files looked at" if found[1:] else ""
+    return f"warning: {path}{more} {oddity.problem} ({oddity.detail}): {oddity.advice}"

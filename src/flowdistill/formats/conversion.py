@@ -1,0 +1,117 @@
+"""One file of flow or disparity into another format, and what is lost on the way.
+
+The target is read back and compared with the source, so that the counts are of what lies on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from flowdistill.formats.atomic import make_parent
+from flowdistill.formats.errors import FormatError
+from flowdistill.formats.motion import Motion, Quantity, can_hold, motion_suffix, read_motion, write_motion
+
+OUT_OF_RANGE = "pixels outside of the 16-bit range (flow [-512, 512) px, disparity [0, 256) px), now invalid"
+NEGATIVE = "negative disparities, which KITTI's PNG does not hold, now invalid"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was converted, and what was lost; those of several files add up.
+
+    Attributes:
+        pixels, valid, written: pixels, those with a value in the source, those with a value in the target.
+        lost: pixels by what happened to them: OUT_OF_RANGE, NEGATIVE, and those of `Motion.passed_over`.
+        negative: disparities that are negative in the target.
+        largest_rounding: px, of one component.
+        rounding_sum: px, over the components of the pixels written.
+        components: how many these are.
+    """
+
+    pixels: int = 0
+    valid: int = 0
+    written: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    negative: int = 0
+    largest_rounding: float = 0.0
+    rounding_sum: float = 0.0
+    components: int = 0
+
+    def __add__(self, other: Conversion) -> Conversion:
+        return Conversion(
+            self.pixels + other.pixels,
+            self.valid + other.valid,
+            self.written + other.written,
+            self.lost + other.lost,
+            self.negative + other.negative,
+            max(self.largest_rounding, other.largest_rounding),
+            self.rounding_sum + other.rounding_sum,
+            self.components + other.components,
+        )
+
+    @property
+    def mean_rounding(self) -> float:
+        return self.rounding_sum / max(self.components, 1)
+
+
+def convert_motion(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    quantity: Quantity | None = None,
+    negate_disparity: bool = False,
+) -> Conversion:
+    """Writes `source` as the format of `target`'s suffix; its folder is made if needed.
+
+    Args:
+        source: a file of flow or disparity.
+        target: the file to write; replaced if it is there.
+        quantity: what the source must hold; by default whichever it does.
+        negate_disparity: turn the sign of disparities, as those of FlyingThings3D's subset need it.
+
+    Raises:
+        FormatError: as `read_motion`; where nothing would be left, because .flo holds no disparity and the PNG no
+            negative ones; and where the target cannot be written.
+    """
+    motion = read_motion(source, quantity)
+    if negate_disparity and motion.quantity == "disparity":
+        motion = replace(motion, values=0 - motion.values)  # not -values, which makes -0 of 0
+    _check_fits(source, motion, motion_suffix(target), negate_disparity)
+    make_parent(target)
+    write_motion(target, motion)
+    return _compare(motion, read_motion(target, motion.quantity))
+
+
+def _check_fits(source: str | os.PathLike[str], motion: Motion, suffix: str, negated: bool) -> None:
+    """Raises FormatError where nothing of a motion would be left."""
+    if not can_hold(suffix, motion.quantity):
+        raise FormatError(f"{os.fspath(source)}: it holds {motion.quantity}, and {suffix} only flow")
+    stored = motion.values[motion.valid]
+    if suffix == ".png" and motion.quantity == "disparity" and stored.size and (stored < 0).all():
+        raise FormatError(
+            f"{os.fspath(source)}: its disparities are all negative{' when negated' * negated}, and KITTI's PNG holds "
+            f"positive ones; convert it {'without' if negated else 'with'} --negate-disparities"
+        )
+
+
+def _compare(motion: Motion, stored: Motion) -> Conversion:
+    gone = motion.valid & ~stored.valid
+    negative = (motion.values[..., 0] < 0) & (motion.quantity == "disparity")
+    lost = Counter(motion.passed_over)
+    lost[NEGATIVE] += int(np.count_nonzero(gone & negative))
+    lost[OUT_OF_RANGE] += int(np.count_nonzero(gone & ~negative))
+    both = (motion.values[stored.valid], stored.values[stored.valid])  # (pixels, C)
+    rounding = np.abs(np.subtract(*both, dtype=np.float64))
+    return Conversion(
+        motion.valid.size,
+        int(np.count_nonzero(motion.valid)),
+        int(np.count_nonzero(stored.valid)),
+        +lost,
+        int(np.count_nonzero(stored.valid & negative)),
+        float(rounding.max(initial=0)),
+        float(rounding.sum()),
+        rounding.size,
+    )

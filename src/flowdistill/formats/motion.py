@@ -1,0 +1,221 @@
+"""Any file of flow or disparity, `.flo`, `.pfm`, KITTI's 16-bit PNG or `.npz`, read into one form and written from it.
+
+The suffix, in any case, says which format; the content says which quantity. What is unknown is written so:
+.flo 1e10 (its own convention), .pfm NaN, which fails every comparison and so passes no reader's threshold, PNG code 0,
+.npz `valid` false. A flow pixel with one unknown component is unknown.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flowdistill.formats.errors import FormatError, format_error
+from flowdistill.formats.flo import inspect_flo, read_flo, write_flo
+from flowdistill.formats.kitti import (
+    read_kitti_disparity,
+    read_kitti_flow,
+    write_kitti_disparity,
+    write_kitti_flow,
+)
+from flowdistill.formats.npz import inspect_npz, read_npz, write_npz
+from flowdistill.formats.pfm import inspect_pfm, read_pfm, write_pfm
+from flowdistill.formats.png import GREY, RGB, read_png_header
+
+Quantity = Literal["flow", "disparity"]
+QUANTITIES: tuple[Quantity, ...] = ("flow", "disparity")
+SUFFIXES = (".flo", ".pfm", ".png", ".npz")
+
+UNKNOWN = 1e9
+"""Values beyond this, and NaN, mean "unknown" in .flo and .pfm (the .flo files' own convention)."""
+_FLO_UNKNOWN = 1e10
+
+# What `Motion.passed_over` may count.
+THIRD_CHANNEL = "pixels with a third channel, which is left out"
+NO_NUMBER = "pixels marked as valid that hold no number, now invalid"
+
+Values = npt.NDArray[np.floating]
+Mask = npt.NDArray[np.bool_]
+
+
+class NoMotionError(FormatError):
+    """A file that may well be sound, but is not one of flow or disparity: a picture, an archive of other arrays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What a file holds, as it is stored: px, flow x then y, a disparity of either sign.
+
+    Attributes:
+        quantity: what it is.
+        values: (H, W, 2) or (H, W, 1), float32, or float64 from such an .npz; 0 where invalid.
+        valid: (H, W), where the value is known.
+        passed_over: pixels with something in the file that is not taken up, by what that is.
+    """
+
+    quantity: Quantity
+    values: Values
+    valid: Mask
+    passed_over: dict[str, int] = field(default_factory=dict)
+
+
+def known(values: Values) -> Mask:
+    """Where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
+    # NaN fails every comparison. Channel by channel: a reduction over so short an axis takes thirty times as long.
+    found = np.abs(values[..., 0]) <= UNKNOWN
+    for channel in range(1, values.shape[2]):
+        found &= np.abs(values[..., channel]) <= UNKNOWN
+    return found
+
+
+def motion_suffix(path: str | os.PathLike[str]) -> str:
+    """The suffix in lower case. Raises NoMotionError unless it is one of SUFFIXES."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        expected = f"flow or disparity in a file with a suffix of {', '.join(SUFFIXES)}"
+        raise NoMotionError(f"{os.fspath(path)}: expected {expected}, found {suffix or 'no suffix'}")
+    return suffix
+
+
+def inspect_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) -> Quantity:
+    """Which quantity a file holds, by its header; `wanted` decides where an .npz holds both.
+
+    Raises NoMotionError for a file of something else, FormatError for one that is damaged.
+    """
+    return _INSPECT[motion_suffix(path)](path, wanted)
+
+
+def read_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) -> Motion:
+    """Reads a file of flow or disparity.
+
+    Args:
+        path: of the file.
+        wanted: the quantity that it must hold; by default whichever it does.
+
+    Raises:
+        NoMotionError: the file holds something else than flow or disparity.
+        FormatError: it is missing or damaged, or holds the other quantity.
+    """
+    quantity = inspect_motion(path, wanted)
+    if wanted not in (None, quantity):
+        raise format_error(path, str(wanted), quantity)
+    return _READ[motion_suffix(path)](path, quantity)
+
+
+def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
+    """Writes a motion as its format by the path's suffix, atomically.
+
+    The PNG holds flow in [-512, 512) px in steps of 1/64 and disparity in [0, 256) px in steps of 1/256; values outside
+    become invalid. The other formats hold float32.
+
+    Raises:
+        FormatError: for a disparity as .flo, or where the file cannot be written.
+    """
+    suffix = motion_suffix(path)
+    if not can_hold(suffix, motion.quantity):
+        raise format_error(path, "flow, because a .flo file holds nothing else", motion.quantity)
+    valid, values = motion.valid, motion.values
+    if suffix == ".flo":
+        write_flo(path, np.where(valid[..., None], values, _FLO_UNKNOWN))
+    elif suffix == ".pfm":
+        stored = np.where(valid[..., None], values, np.nan)
+        if motion.quantity == "flow":
+            stored = np.concatenate([stored, np.zeros_like(stored[..., :1])], axis=2)
+        write_pfm(path, stored)
+    elif suffix == ".npz":
+        write_npz(path, motion.quantity, values, valid)
+    elif motion.quantity == "flow":
+        write_kitti_flow(path, values, valid)
+    else:
+        write_kitti_disparity(path, values, valid)
+
+
+def can_hold(suffix: str, quantity: Quantity) -> bool:
+    """Whether a format has a place for a quantity: all do, but .flo holds flow alone."""
+    return suffix != ".flo" or quantity == "flow"
+
+
+def _inspect_flo(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
+    inspect_flo(path)
+    return "flow"
+
+
+def _inspect_pfm(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
+    return "flow" if inspect_pfm(path)[2] == 3 else "disparity"
+
+
+def _inspect_png(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
+    header = read_png_header(path, "KITTI's 16-bit PNG")
+    if header.bit_depth == 16 and header.colour_type == RGB:
+        return "flow"
+    if header.bit_depth == 16 and header.colour_type == GREY:
+        return "disparity"
+    expected = "flow or disparity: a 16-bit PNG, RGB or grey"
+    raise NoMotionError(f"{os.fspath(path)}: expected {expected}, found {header}")
+
+
+def _inspect_npz(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
+    keys = inspect_npz(path)
+    quantities = [quantity for quantity in QUANTITIES if quantity in keys]
+    if not quantities:
+        expected = "an array called `flow` (H, W, 2) or `disparity` (H, W)"
+        found = f"the arrays {', '.join(keys)}" if keys else "no array"
+        raise NoMotionError(f"{os.fspath(path)}: expected {expected}, found {found}")
+    if wanted in quantities:
+        return wanted
+    if len(quantities) > 1:
+        raise format_error(path, "flow or disparity", "both; say with --quantity which is wanted")
+    return quantities[0]
+
+
+def _read_flo(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
+    return _motion(quantity, read_flo(path))
+
+
+def _read_pfm(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
+    stored = read_pfm(path)
+    if quantity == "disparity":
+        return _motion(quantity, stored)
+    third = int(np.count_nonzero(known(stored[..., 2:]) & (stored[..., 2] != 0)))
+    return _motion(quantity, stored[..., :2], passed_over={THIRD_CHANNEL: third} if third else {})
+
+
+def _read_png(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
+    values, valid = read_kitti_flow(path) if quantity == "flow" else read_kitti_disparity(path)
+    return Motion(quantity, values, valid)
+
+
+def _read_npz(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
+    values, valid = read_npz(path, quantity)
+    if valid is None:
+        return _motion(quantity, values)
+    numbers = known(values)
+    wrong = int(np.count_nonzero(valid & ~numbers))
+    return _motion(quantity, values, numbers & valid, {NO_NUMBER: wrong} if wrong else {})
+
+
+def _motion(
+    quantity: Quantity, stored: Values, valid: Mask | None = None, passed_over: dict[str, int] | None = None
+) -> Motion:
+    valid = known(stored) if valid is None else valid
+    return Motion(
+        quantity, np.where(valid[..., None], stored, stored.dtype.type(0)), valid, passed_over or {}
+    )
+
+
+_INSPECT: dict[str, Callable[[str | os.PathLike[str], Quantity | None], Quantity]] = {
+    ".flo": _inspect_flo,
+    ".pfm": _inspect_pfm,
+    ".png": _inspect_png,
+    ".npz": _inspect_npz,
+}
+_READ: dict[str, Callable[[str | os.PathLike[str], Quantity], Motion]] = {
+    ".flo": _read_flo,
+    ".pfm": _read_pfm,
+    ".png": _read_png,
+    ".npz": _read_npz,
+}
