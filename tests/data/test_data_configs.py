@@ -118,3 +118,9 @@ def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch
             assert full.crop == CROPS.get(name, (320, 896))  # as published
             assert (full.zoom, full.colour) == (0.5, 1.0 if "things" in name else 0.5)
     assert (module.root == "") == (name != "rendered")
+
+
+def test_frames_is_an_alias_of_folder() -> None:
+    frames, folder = ((CONFIGS / f"{name}.yaml").read_text() for name in ("frames", "folder"))
+    assert yaml.safe_load(frames) == yaml.safe_load(folder)
+    assert "folder.yaml" in frames.splitlines()[0]

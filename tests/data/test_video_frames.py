@@ -229,6 +229,7 @@ def test_a_manifest_of_somebody_else(clips: Path, tmp_path: Path) -> None:
 def test_videos_of_two_cameras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_video(tmp_path / "walk/left.mp4", [picture(n) for n in range(6)])
     write_video(tmp_path / "walk/right.mkv", [picture(n + 50) for n in range(5)])
+    write_names(tmp_path / "walk", ["left.png", "right.png"])  # thumbnails
     data = opened(tmp_path, "scene_flow", left="left", right="right")
     assert len(data) == 4
     sample = data[1]

@@ -70,7 +70,8 @@ class _Scanner:
         self.every, self.stride = int(options["every"]), int(options["stride"])
         self.tree = walk(root, options["left"])
         self.files = [join(folder, name) for folder, names in self.tree.images.items() for name in names]
-        self.cameras = StereoNames([*self.files, *self.tree.videos], options["left"], options["right"])
+        self.cameras = StereoNames(self.files, options["left"], options["right"])
+        self.video_cameras = StereoNames(self.tree.videos, options["left"], options["right"])
         self.sixteen_bit: list[str] = []
         self.turned: list[str] = []
         self.gaps: list[str] = []
@@ -133,7 +134,7 @@ class _Scanner:
     def _of_videos(self) -> Iterator[list[Frame]]:
         broken = []  # all are named at once: decoding takes a while
         for video in self.tree.videos:
-            if self.cameras.is_left(video):
+            if self.video_cameras.is_left(video):
                 try:
                     yield self._of_video(video)
                 except UserError as error:
@@ -144,9 +145,9 @@ class _Scanner:
     def _of_video(self, video: str) -> list[Frame]:
         left = video_frames(self.root, video, self.every)
         id_ = frame_id(video)
-        if not self.cameras.right:
+        if not self.video_cameras.right:
             return [Frame(f"{id_}/{number:06d}", left.path(number)) for number in left.numbers()]
-        partner = self.cameras.partner(video)
+        partner = self.video_cameras.partner(video)
         if partner not in self.tree.videos:
             self.without_partner.append(f"{video} (there is no {partner})")
             return []
@@ -194,8 +195,9 @@ class _Scanner:
         """The files that are of neither camera."""
         return [
             path
-            for path in (*self.files, *self.tree.videos)
-            if not self.cameras.is_left(path) and not self.cameras.is_right(path)
+            for cameras, paths in ((self.cameras, self.files), (self.video_cameras, self.tree.videos))
+            for path in paths
+            if not cameras.is_left(path) and not cameras.is_right(path)
         ]
 
     def _nothing(self, found: list[list[Frame]]) -> str:

@@ -13,7 +13,7 @@ class StereoNames:
     """The cameras of the files of one tree.
 
     Args:
-        paths: of all images and videos, below the root.
+        paths: of all images, or of all videos, below the root.
         left, right: see above; "" where the option is not set.
     """
 

@@ -44,7 +44,7 @@ class VideoFrames:
     Attributes:
         folder: of the files.
         count: of all frames of the video.
-        every: every how manieth frame is asked for, from frame 0 on.
+        every: the step between the frames that are asked for, from frame 0 on.
         remark: what is odd about the video, "" if nothing is.
     """
 
@@ -68,7 +68,7 @@ def video_frames(root: str, video: str, every: int = 1) -> VideoFrames:
     Args:
         root: the data folder.
         video: path below it.
-        every: only every so manieth frame is needed.
+        every: the step between the frames that are needed, from frame 0 on.
 
     Raises:
         UserError: the video cannot be decoded or ends early, or its frames cannot be kept (no space, no folder).
@@ -80,18 +80,17 @@ def video_frames(root: str, video: str, every: int = 1) -> VideoFrames:
     for place in places:
         if (frames := _kept(place, path, every)) is not None:
             return _told(path, frames, "decoded before")
-    writable = [place for place in places if _can_write(place)]
-    if not writable:
+    chosen = next((place for place in places if _can_write(place)), None)
+    if chosen is None:
         raise UserError(
             f"{path}: its frames are kept as PNG files, but neither {' nor '.join(places)} can be written. Make the "
             "data folder writable, or name another place by `export XDG_CACHE_HOME=DIR`."
         )
-    place = writable[0]
-    with _locked(place, path):
+    with _locked(chosen, path):
         # Another process may have made them while this one waited.
-        if (frames := _kept(place, path, every)) is not None:
+        if (frames := _kept(chosen, path, every)) is not None:
             return _told(path, frames, "decoded by another process")
-        frames = _decode_into(place, path, every)
+        frames = _decode_into(chosen, path, every)
     size = sum(os.path.getsize(frames.path(number)) for number in frames.numbers())
     return _told(path, frames, f"decoded now, {_size_words(size)} of PNG files")
 
@@ -147,7 +146,7 @@ def _manifest(place: str, path: str) -> dict[str, Any] | None:
         status = os.stat(path)
         expected = [_VERSION, status.st_size, status.st_mtime_ns]
         same = [manifest["version"], manifest["size"], manifest["changed"]] == expected
-        whole = manifest["count"] > 0 and manifest["every"] and isinstance(manifest["remark"], str)
+        whole = manifest["count"] > 0 and min(manifest["every"]) > 0 and isinstance(manifest["remark"], str)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return manifest if same and whole else None
@@ -185,7 +184,8 @@ def _locked(place: str, path: str) -> Iterator[None]:
 
 def _told(path: str, frames: VideoFrames, how: str) -> VideoFrames:
     remark = f". Look at it: {frames.remark}" if frames.remark else ""
-    note(f"{path}: {frames.count} frames, {how} (in {frames.folder}){remark}")
+    frames_words = "1 frame" if frames.count == 1 else f"{frames.count} frames"
+    note(f"{path}: {frames_words}, {how} (in {frames.folder}){remark}")
     return frames
 
 

@@ -50,7 +50,7 @@ def decode_video(path: str, every: int, keep: Keep) -> Decoded:
 
     Args:
         path: of the video.
-        every: every how manieth frame is kept, from frame 0 on.
+        every: the step between the frames that are kept, from frame 0 on.
         keep: takes the number, the picture (H, W, 3) uint8 RGB, turned as the rotation flag says, and how many frames
             the video says it has (an estimate for many kinds of file; 0: it says nothing).
 
