@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flowdistill.check.downloads import DOWNLOADS
 from flowdistill.cli import lightning
 from flowdistill.cli.flowdistill import main
 from flowdistill.data.datasets import DATASETS
@@ -227,7 +228,7 @@ def test_each_data_set_of_a_mixture_has_its_own_list(originals: Path, tmp_path: 
     assert problems_in(output) == []
 
 
-@pytest.mark.parametrize("dataset", sorted(DATASETS))
+@pytest.mark.parametrize("dataset", sorted(DOWNLOADS))
 def test_tree_prints_the_layout_and_the_page(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "tree", dataset]) == 0
     said = capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_errors_of_a_source_name_its_place(benchmarks: Path) -> None:
 def parsed(config: Path) -> MotionDataModule:
     parser = ArgumentParser(parser_mode="omegaconf", exit_on_error=False)
     parser.add_subclass_arguments(pl.LightningDataModule, "data")
-    parser.add_argument("--trainer.limit_val_batches", type=int)  # frames.yaml limits validation
+    parser.add_argument("--trainer.limit_val_batches", type=int)  # folder.yaml limits validation
     with warnings.catch_warnings():
         # jsonargparse renames `instantiate_classes` in 4.49; ours may be older.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -102,14 +102,14 @@ def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch
     module = parsed(CONFIGS / f"{name}.yaml")
     written = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["init_args"]
     dataset = dataset_class(module.dataset)
-    assert module.dataset == {"kitti": "kitti2015", "frames": "kitti2015", "rendered": "kitti2015"}.get(
+    assert module.dataset == {"kitti": "kitti2015", "frames": "folder", "rendered": "kitti2015"}.get(
         name, name
     )
     for view in ("flow", "scene_flow"):
         configured = module.views[view]
         assert (configured is not None) == (view in written)
         if configured is None:
-            assert name == "frames" or view not in dataset.views
+            assert dataset.name == "folder" or view not in dataset.views
             continue
         for split_file in {configured.train_split, configured.val_split}:
             assert split_file in dataset.split_words or (CONFIGS.parents[1] / str(split_file)).is_file()
@@ -118,3 +118,9 @@ def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch
             assert full.crop == CROPS.get(name, (320, 896))  # as published
             assert (full.zoom, full.colour) == (0.5, 1.0 if "things" in name else 0.5)
     assert (module.root == "") == (name != "rendered")
+
+
+def test_frames_is_an_alias_of_folder() -> None:
+    frames, folder = ((CONFIGS / f"{name}.yaml").read_text() for name in ("frames", "folder"))
+    assert yaml.safe_load(frames) == yaml.safe_load(folder)
+    assert "folder.yaml" in frames.splitlines()[0]

@@ -7,12 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from flowdistill.data import Source, View
 from flowdistill.data.datasets import open_dataset
 from flowdistill.data.first_batch import odd_labels, warn_of_odd_labels
 from flowdistill.data.mixture import Mixture, Part
 from flowdistill.render.writer import Request, write_dataset
-from small_trainer import flow_data, small_ddflow, trainer
 
 FLOW, DISPARITY = ("flow_occ", "flow_noc"), ("disp_occ_0", "disp_noc_0", "disp_occ_1", "disp_noc_1")
 
@@ -49,7 +47,9 @@ def test_right_labels_need_no_word(root: Path, capsys: pytest.CaptureFixture[str
 
 def test_each_mistake_is_one_line_that_names_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rewrite(root, FLOW, lambda codes: codes[..., ::-1])
-    rewrite(root, DISPARITY, lambda codes: np.where(codes > 0, np.maximum(codes // 256, 1), 0).astype(np.uint16))
+    rewrite(
+        root, DISPARITY, lambda codes: np.where(codes > 0, np.maximum(codes // 256, 1), 0).astype(np.uint16)
+    )
     lines = said(root, capsys).splitlines()
     assert len(lines) == 2
     flow, disparity = sorted(lines, key=lambda line: "disparity" in line)
@@ -59,7 +59,9 @@ def test_each_mistake_is_one_line_that_names_a_file(root: Path, capsys: pytest.C
     assert "7 more" in disparity
 
 
-def test_one_far_scene_among_others_is_not_a_small_disparity(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_far_scene_among_others_is_not_a_small_disparity(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for folder in DISPARITY:
         path = root / "training" / folder / "000000_00.png"
         cv2.imwrite(str(path), np.full((64, 128), 300, np.uint16))

@@ -36,7 +36,7 @@ class NamedSplit:
     place: str
     dataset: str
     root: str | None
-    options: dict[str, str] | None
+    options: dict[str, str | int] | None
     exclude: str | None
     split: str
     view: ViewName

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from flowdistill.check.downloads import DOWNLOADS, archive_of, is_own
@@ -70,10 +71,13 @@ def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
         yield f"{number}: {where} {tree}."
 
 
+# `data/video.py` keeps decoded frames there, or below the user's cache.
+_VIDEO_FRAMES = re.compile(r"/\.flowdistill/video/|/flowdistill/[0-9a-f]+-video/")
 _MEND: dict[str, str] = {"missing": "Put them there", "unreadable": "Replace or re-encode them"}
 _WITHOUT_ARCHIVE = {
     "closed": "this user may not read them. Open them by `chmod u+r`, or ask their owner",
     "proxy": f"make them again with `flowdistill labels make`, {_LEAVE_OUT}",
+    "video": "remove this folder, and the video is decoded again",
     **{kind: f"in no download. {mend}, {_LEAVE_OUT}" for kind, mend in _MEND.items()},
 }
 
@@ -85,6 +89,8 @@ def _source(problem: Problem, inner: str, own: Own) -> str:
         return "closed"
     if labels is not None and inner.startswith(f"{labels}/"):
         return "proxy"
+    if _VIDEO_FRAMES.search(problem.file):
+        return "video"
     archive = archive_of(problem.dataset, inner)
     tree = problem.dataset, problem.root
     # Pictures alone are anybody's; labels beside them may be the benchmark's, shrunk.

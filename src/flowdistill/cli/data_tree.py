@@ -17,7 +17,9 @@ def add_parser(subparsers: "Subparsers") -> None:
         "of its ids, and where to download it.",
     )
     parser.add_argument(
-        "dataset", metavar="DATASET", help="kitti (2015), kitti2012, things, things_subset, chairs or sintel"
+        "dataset",
+        metavar="DATASET",
+        help="kitti (2015), kitti2012, things, things_subset, chairs, sintel or folder",
     )
     parser.set_defaults(run=run)
 

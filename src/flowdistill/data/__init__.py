@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flowdistill.data.dataset import MotionDataset
     from flowdistill.data.datasets import open_dataset
     from flowdistill.data.files import SampleFile
+    from flowdistill.data.folder import FolderDataset
     from flowdistill.data.kitti import KittiDataset
     from flowdistill.data.kitti2012 import Kitti2012Dataset
     from flowdistill.data.mixture import Mixture
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "ChairsDataset",
+    "FolderDataset",
     "InfiniteBatches",
     "Kitti2012Dataset",
     "KittiDataset",
@@ -50,6 +52,7 @@ __all__ = [
 _MODULE_OF = {
     "Batch": "sample",
     "ChairsDataset": "chairs",
+    "FolderDataset": "folder",
     "InfiniteBatches": "sampler",
     "Kitti2012Dataset": "kitti2012",
     "KittiDataset": "kitti",

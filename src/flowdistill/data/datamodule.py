@@ -27,7 +27,7 @@ _LABELS: dict[ViewName, tuple[str, ...]] = {
 
 
 class MotionDataModule(pl.LightningDataModule):
-    """Loaders for KITTI, FlyingThings3D, FlyingChairs and Sintel.
+    """Loaders for KITTI, FlyingThings3D, FlyingChairs, Sintel and anybody's frames.
 
     The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are
     attributes of the LightningModule. Training batches come from an infinite sampler that is a pure function
@@ -35,7 +35,7 @@ class MotionDataModule(pl.LightningDataModule):
     image size after the other (batch size 1); under DDP every sample is used exactly once.
 
     Args:
-        dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs or sintel.
+        dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs, sintel or folder.
         root: the data folder; docs/data.md shows what it holds.
         options: of the dataset, such as {render_pass: final}; docs/data.md lists them.
         flow: the flow view, for models that take two frames.
@@ -52,7 +52,7 @@ class MotionDataModule(pl.LightningDataModule):
         self,
         dataset: str,
         root: str | None = None,
-        options: dict[str, str] | None = None,
+        options: dict[str, str | int] | None = None,
         flow: View | None = None,
         scene_flow: View | None = None,
         batch_size: int = 4,

@@ -7,7 +7,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -18,9 +18,10 @@ from flowdistill.data.access import is_folder
 from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of
 from flowdistill.data.files import Content, Group, SampleFile
 from flowdistill.data.index import SplitIndex
+from flowdistill.data.options import Option, choose_options
 from flowdistill.data.proxies import proxy_files
 from flowdistill.data.sample import Sample
-from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
+from flowdistill.data.splits import CAMERAS, BadLine, Camera, SplitEntry, examine_split
 from flowdistill.data.tree import Listings, find_root, report_missing
 from flowdistill.errors import UserError
 
@@ -70,7 +71,7 @@ class MotionDataset(ABC):
         view: see above.
         labels: whether to read labels: ground truth, or in the scene-flow view the proxy labels of an entry that names
             some. (In the flow view proxy labels are the teacher's, and read in any case.)
-        options: name -> value, of those in `option_values`; the first value is the default.
+        options: name -> value, of those in `option_values`.
         require_files: whether the constructor raises where files are missing (else see `missing`).
         split: what the entries come from, for messages: a file's path or a word such as scan.
 
@@ -90,7 +91,7 @@ class MotionDataset(ABC):
     views: ClassVar[tuple[ViewName, ...]] = ("flow", "scene_flow")
     cameras: ClassVar[tuple[Camera, ...]] = CAMERAS
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left",)
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    option_values: ClassVar[Mapping[str, Option]] = {}
     split_words: ClassVar[tuple[str, ...]] = ("scan",)
     """Words that may stand in place of a split file."""
 
@@ -100,7 +101,7 @@ class MotionDataset(ABC):
         entries: Iterable[SplitEntry],
         view: ViewName,
         labels: bool,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, str | int] | None = None,
         require_files: bool = True,
         split: str | None = None,
     ) -> None:
@@ -115,7 +116,10 @@ class MotionDataset(ABC):
         self.labels = labels
         self.split = split
         self._folders: dict[str, bool] = {}
-        if labels and (reason := self.without_truth()) is not None:
+        by_proxies = view == "scene_flow" and all(
+            entry.labels is not None for entry in self.entries.one_of_each()
+        )
+        if labels and not by_proxies and (reason := self.without_truth()) is not None:
             raise UserError(
                 f"{self.title}: {reason}. Set --data.init_args.val_labels and --data.init_args.predict_labels false."
             )
@@ -218,7 +222,8 @@ class MotionDataset(ABC):
     @classmethod
     def _with_other_options(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
         """The hint that the root holds this layout, but with another value of an option; or nothing."""
-        for name, value in [(name, value) for name, values in cls.option_values.items() for value in values]:
+        enumerated = {name: values for name, values in cls.option_values.items() if isinstance(values, tuple)}
+        for name, value in [(name, value) for name, values in enumerated.items() for value in values]:
             folder = Path(root or "").expanduser() / cls.markers({**options, name: value})[0]
             if root and options[name] != value and os.path.isdir(folder):
                 option = f"`options: {{{name}: {value}}}` (--data.init_args.options.{name} {value})"
@@ -226,18 +231,24 @@ class MotionDataset(ABC):
         return ""
 
     @classmethod
-    def chosen_options(cls, options: Mapping[str, str] | None) -> dict[str, str]:
+    def read_split(
+        cls,
+        path: str,
+        root: str | None,
+        options: Mapping[str, str],
+        check: Callable[[SplitEntry], object],
+    ) -> tuple[list[SplitEntry], list[BadLine]]:
+        """The entries of a split file, and its wrong lines, among which are those that `check` refuses.
+
+        Raises:
+            UserError: the file cannot be read, or is empty.
+        """
+        return examine_split(path, check)
+
+    @classmethod
+    def chosen_options(cls, options: Mapping[str, str | int] | None) -> dict[str, str]:
         """All options with a value each. Raises UserError for an unknown name or value."""
-        chosen = {name: values[0] for name, values in cls.option_values.items()}
-        for name, value in (options or {}).items():
-            if name not in chosen:
-                known = ", ".join(cls.option_values) or "none"
-                raise UserError(f"options: {cls.name} has no option {name!r}; its options: {known}.")
-            if value not in cls.option_values[name]:
-                known = ", ".join(cls.option_values[name])
-                raise UserError(f"options.{name} of {cls.name} is one of {known}, not {value!r}.")
-            chosen[name] = value
-        return chosen
+        return choose_options(cls.name, cls.option_values, options)
 
     @classmethod
     def match_id(cls, entry: SplitEntry) -> re.Match[str]:

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from flowdistill.data.chairs import ChairsDataset
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.exclusion import leave_out
+from flowdistill.data.folder import FolderDataset
 from flowdistill.data.kitti import KittiDataset
 from flowdistill.data.kitti2012 import Kitti2012Dataset
 from flowdistill.data.sintel import SintelDataset
-from flowdistill.data.splits import BadLine, SplitEntry, examine_split, line_numbers
+from flowdistill.data.splits import BadLine, SplitEntry, line_numbers
 from flowdistill.data.things import ThingsDataset
 from flowdistill.data.things_subset import ThingsSubsetDataset
 from flowdistill.data.tree import Listings
@@ -25,6 +26,7 @@ DATASETS: dict[str, type[MotionDataset]] = {
         ThingsSubsetDataset,
         ChairsDataset,
         SintelDataset,
+        FolderDataset,
     )
 }
 
@@ -46,7 +48,7 @@ def open_dataset(
     split: str,
     view: ViewName,
     labels: bool,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str | int] | None = None,
     require_files: bool = True,
     exclude: str | None = None,
 ) -> MotionDataset:
@@ -137,7 +139,7 @@ def examine_entries(
             f"{', '.join(dataset.split_words)}."
         )
     else:
-        found, bad = examine_split(split, check)
+        found, bad = dataset.read_split(split, root, options, check)
     entries = dataset.select(found, options)
     if not entries and not bad:
         chosen = ", ".join(f"{name}={value}" for name, value in options.items())

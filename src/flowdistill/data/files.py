@@ -17,6 +17,7 @@ from flowdistill.formats import (
     FormatError,
     decode_kitti_disparity,
     decode_kitti_flow,
+    inspect_any_image,
     inspect_flo,
     inspect_image,
     inspect_kitti_disparity,
@@ -25,6 +26,7 @@ from flowdistill.formats import (
     inspect_object_map,
     inspect_pfm,
     inspect_webp_image,
+    read_any_image,
     read_flo,
     read_image,
     read_kitti_disparity_codes,
@@ -95,6 +97,10 @@ def _image(path: str) -> Content:
     return Content(read_image(path))
 
 
+def _any_image(path: str) -> Content:
+    return Content(read_any_image(path))
+
+
 def _webp_image(path: str) -> Content:
     return Content(read_webp_image(path))
 
@@ -161,6 +167,7 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
 _FLOW_WIDTHS, _DISPARITY_WIDTHS, _KITTI_FLOW_WIDTHS = 4.0, 1.5, 0.35
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
+ANY_IMAGE = FileKind("image", "image", _any_image, inspect_any_image)
 WEBP_IMAGE = FileKind("WebP image", "image", _webp_image, inspect_webp_image)
 KITTI_FLOW = FileKind(
     "16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_KITTI_FLOW_WIDTHS

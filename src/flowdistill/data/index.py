@@ -1,29 +1,36 @@
 """The entries of a split as a few arrays."""
 
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from flowdistill.data.splits import SplitEntry
+
+_JOINT = b"\0"  # no path holds it
 
 
 class SplitIndex:
     """A sequence of split entries that forked workers share.
 
     A list of 40,000 entries is 120,000 Python objects. Whoever looks at an object writes its reference count, so every
-    worker would soon own a copy of each memory page that the list lies on. Here all ids are one buffer of bytes and
-    entries are made when asked for; looking at them writes nothing. (Measured: a forked process that looks at all
-    40,000 copies 5.7 MB of the list, 0.1 MB of this.)
+    worker would soon own a copy of each memory page that the list lies on. Here all ids are one buffer of bytes, all
+    paths of frames another, and entries are made when asked for; looking at them writes nothing. (Measured: a forked
+    process that looks at all 40,000 copies 5.7 MB of the list, 0.1 MB of this.)
     """
 
     def __init__(self, entries: Iterable[SplitEntry]) -> None:
         entries = list(entries)
         ids = [entry.id.encode() for entry in entries]
+        frames = [_JOINT.join(map(os.fsencode, entry.frames)) for entry in entries]
         folders = list(dict.fromkeys(entry.labels for entry in entries if entry.labels is not None))
         number = {folder: position for position, folder in enumerate(folders)}
         self._folders = tuple(folders)
         self._text = np.frombuffer(b"".join(ids), dtype=np.uint8)
         self._ends = np.cumsum([len(id_) for id_ in ids], dtype=np.int64)
+        self._frames = np.frombuffer(b"".join(frames), dtype=np.uint8)
+        self._frame_ends = np.cumsum([len(paths) for paths in frames], dtype=np.int64)
         self._right = np.array([entry.camera == "right" for entry in entries], dtype=bool)
         labels = [-1 if entry.labels is None else number[entry.labels] for entry in entries]
         self._labels = np.array(labels, dtype=np.int32)
@@ -32,14 +39,13 @@ class SplitIndex:
         return len(self._ends)
 
     def __getitem__(self, position: int) -> SplitEntry:
-        end = int(self._ends[position])  # raises IndexError, which ends an iteration
-        position %= len(self)
-        start = int(self._ends[position - 1]) if position else 0
-        labels = int(self._labels[position])
+        labels = int(self._labels[position])  # raises IndexError, which ends an iteration
+        frames = _piece(self._frames, self._frame_ends, position)
         return SplitEntry(
-            self._text[start:end].tobytes().decode(),
+            _piece(self._text, self._ends, position).decode(),
             "right" if self._right[position] else "left",
             self._folders[labels] if labels >= 0 else None,
+            tuple(map(os.fsdecode, frames.split(_JOINT))) if frames else (),
         )
 
     def __iter__(self) -> Iterator[SplitEntry]:
@@ -49,3 +55,10 @@ class SplitIndex:
         """One entry of every combination of camera and proxy labels (or none) that occurs."""
         kinds = self._right * 2 + (self._labels >= 0)
         return [self[int(position)] for position in np.unique(kinds, return_index=True)[1]]
+
+
+def _piece(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], position: int) -> bytes:
+    """The text at a position, which may count from the end."""
+    position %= len(ends)
+    start = int(ends[position - 1]) if position else 0
+    return text[start : int(ends[position])].tobytes()

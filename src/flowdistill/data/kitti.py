@@ -1,4 +1,4 @@
-"""KITTI 2015 and everything in its layout: the rendered data, a user's own frames.
+"""KITTI 2015 and everything in its layout, such as the rendered data.
 
     <root>/training/image_2/SSSSSS_FF.png             left camera (image_3: right), sequence and frame
     <root>/training/flow_occ flow_noc/SSSSSS_FF.png   16-bit flow; occ: all pixels with truth, noc: seen in both frames

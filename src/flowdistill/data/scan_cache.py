@@ -60,7 +60,7 @@ def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[s
     The cache is `<root>/.flowdistill/<key>.json`, or where the root cannot be written
     `$XDG_CACHE_HOME/flowdistill/<hash of the root>-<key>.json` (`~/.cache/flowdistill`).
     """
-    places = _places(root, key)
+    places = cache_places(root, f"{key}.json")
     for path in places:
         stored = _read(root, path)
         if stored is not None:
@@ -90,10 +90,11 @@ def _say(remarks: list[str]) -> None:
         note(remark)
 
 
-def _places(root: str, key: str) -> list[Path]:
+def cache_places(root: str, name: str) -> list[Path]:
+    """Where something about a data folder may be kept, the better place first: in it, or in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    digest = hashlib.sha256(os.path.realpath(root).encode()).hexdigest()[:16]
-    return [Path(root, ".flowdistill", f"{key}.json"), cache / "flowdistill" / f"{digest}-{key}.json"]
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+    return [Path(root, ".flowdistill", name), cache / "flowdistill" / f"{digest}-{name}"]
 
 
 def _read(root: str, path: Path) -> tuple[list[str], list[str]] | None:

@@ -10,7 +10,7 @@ proxy labels (`proxies.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -23,11 +23,16 @@ CAMERAS: tuple[Camera, ...] = ("left", "right")
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """One sample: its id in the dataset, the camera that saw it, and the folder of its proxy labels, if it has any."""
+    """One sample: its id in the dataset, the camera that saw it, and the folder of its proxy labels, if it has any.
+
+    `frames` are the paths of its images where the id does not tell them (`folder.py`): they are found, not written into
+    split files, and two entries of one line are equal.
+    """
 
     id: str
     camera: Camera = "left"
     labels: str | None = None
+    frames: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -68,9 +73,17 @@ def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = 
 
 
 def examine_split(
-    path: str | Path, check: Callable[[SplitEntry], object] | None = None, may_be_empty: bool = False
+    path: str | Path,
+    check: Callable[[SplitEntry], object] | None = None,
+    may_be_empty: bool = False,
+    parse: Callable[[list[str]], SplitEntry] | None = None,
 ) -> tuple[list[SplitEntry], list[BadLine]]:
     """Read a split file as `read_split` does, but go on after wrong lines, and return these, too.
+
+    Args:
+        path, check: as for `read_split`.
+        may_be_empty: whether a file without a sample is right.
+        parse: the words of a line -> its entry, by default `parse_line`; raises UserError as `check` does.
 
     Raises:
         UserError: if the file is missing, or holds no line and `may_be_empty` is not set.
@@ -84,7 +97,7 @@ def examine_split(
         if not words:
             continue
         try:
-            entry = _parse(words)
+            entry = (parse or parse_line)(words)
             if check is not None:
                 check(entry)
             if entry in line_of:
@@ -104,7 +117,7 @@ def examine_split(
 def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
     """Entry -> its line in a split file that can be read."""
     words = (line.partition("#")[0].split() for line in _lines(Path(path)))
-    return {_parse(found): number for number, found in enumerate(words, start=1) if found}
+    return {parse_line(found): number for number, found in enumerate(words, start=1) if found}
 
 
 def _lines(path: Path) -> list[str]:
@@ -116,7 +129,8 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"The split file {path} cannot be read as text: {error}") from error
 
 
-def _parse(words: list[str]) -> SplitEntry:
+def parse_line(words: list[str]) -> SplitEntry:
+    """The entry of a line's words: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words."""
     id_, *options = words
     if "=" in id_:
         raise UserError(f"a line starts with the sample's id, not with {id_!r}.")

@@ -13,7 +13,7 @@ class Source:
     Attributes:
         split: a split file, or a word such as `scan`, as for `train_split`.
         weight: how many times each of its samples counts.
-        dataset: kitti2015, kitti2012, things, things_subset, chairs or sintel; by default that of the data module.
+        dataset: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder; by default the module's.
         root: its data folder; by default that of the data module, if the dataset is the data module's, too.
         options: of the dataset; by default those of the data module, if the dataset is the data module's, too.
         exclude: a list of samples to leave out; by default that of the data module, on the same condition.
@@ -23,7 +23,7 @@ class Source:
     weight: int = 1
     dataset: str | None = None
     root: str | None = None
-    options: dict[str, str] | None = None
+    options: dict[str, str | int] | None = None
     exclude: str | None = None
 
 

@@ -239,7 +239,7 @@ class LabelConfig:
     """Everything that decides what the labels are.
 
     Attributes:
-        dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs or sintel.
+        dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder.
         view: scene_flow (stereo pairs) or flow (one camera).
         options: of the dataset.
         teachers: name -> teacher; the names are yours.
@@ -252,7 +252,7 @@ class LabelConfig:
     confidence: Confidence = field(default_factory=Confidence)
     dataset: str = "kitti2015"
     view: Literal["flow", "scene_flow"] = "scene_flow"
-    options: dict[str, str] | None = None
+    options: dict[str, str | int] | None = None
 
     def __post_init__(self) -> None:
         asked = [*self.motions.flow, *self.motions.disparity]

@@ -1,0 +1,255 @@
+"""The sequences of frames below a folder, and what a user should know about them.
+
+A sequence is a video, or those images of one folder that `folder_names.sequences` puts together. It ends where the size
+of the images changes, since the frames of a pair are equally large.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from flowdistill.data.folder_names import gaps, same_stem, sequences
+from flowdistill.data.folder_walk import join, unchanged, walk
+from flowdistill.data.frame_ids import frame_id
+from flowdistill.data.index import SplitIndex
+from flowdistill.data.notes import note
+from flowdistill.data.splits import SplitEntry
+from flowdistill.data.stereo_names import StereoNames
+from flowdistill.data.tree import contents, few
+from flowdistill.data.video import video_frames
+from flowdistill.errors import UserError
+from flowdistill.formats import FormatError, inspect_any_image, is_sixteen_bit_image, is_turned_image
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame: its id, its file, and with two cameras the right one's."""
+
+    id: str
+    path: str
+    right: str | None = None
+
+
+def pair(first: Frame, second: Frame) -> SplitEntry:
+    """The sample of two frames; its id is the first one's."""
+    paths = (first.path, second.path)
+    right = () if first.right is None or second.right is None else (first.right, second.right)
+    return SplitEntry(first.id, frames=(*paths, *right))
+
+
+# As arrays: what is kept here is part of every forked worker (index.py).
+_kept: dict[tuple[str, ...], tuple[dict[str, int], SplitIndex]] = {}
+
+
+def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
+    """Every pair of frames below a root, sequence by sequence; notes say how many, and what is odd about them.
+
+    A process that asks again gets what it got, unless a folder has changed.
+
+    Args:
+        root: the folder.
+        options: of `FolderDataset`, all of them.
+
+    Raises:
+        UserError: no pair of frames, names that cannot be told apart, a folder or a video that cannot be read.
+    """
+    key = (root, os.getcwd(), *(options[name] for name in ("every", "stride", "left", "right")))
+    if key not in _kept or not unchanged(root, _kept[key][0]):
+        scanner = _Scanner(root, options)
+        _kept[key] = scanner.tree.stamps, SplitIndex(scanner.pairs())
+    return _kept[key][1]
+
+
+class _Scanner:
+    """One scan; the lists collect what the notes will say, as paths below the root."""
+
+    def __init__(self, root: str, options: Mapping[str, str]) -> None:
+        self.root, self.options = root, options
+        self.every, self.stride = int(options["every"]), int(options["stride"])
+        self.tree = walk(root, options["left"])
+        self.files = [join(folder, name) for folder, names in self.tree.images.items() for name in names]
+        self.cameras = StereoNames(self.files, options["left"], options["right"])
+        self.video_cameras = StereoNames(self.tree.videos, options["left"], options["right"])
+        self.sixteen_bit: list[str] = []
+        self.turned: list[str] = []
+        self.gaps: list[str] = []
+        self.resized: list[str] = []
+        self.without_partner: list[str] = []
+
+    def pairs(self) -> list[SplitEntry]:
+        """Every frame that has another `stride` frames later, as a sample."""
+        found = [*self._of_images(), *self._of_videos()]
+        entries = [
+            pair(first, second)
+            for frames in found
+            for first, second in zip(frames, frames[self.stride :], strict=False)
+        ]
+        if not entries:
+            raise UserError(self._nothing(found))
+        for text in self._remarks(found, len(entries)):
+            note(f"folder: {text}")
+        return entries
+
+    def _of_images(self) -> Iterator[list[Frame]]:
+        with tqdm(desc=f"frames of {self.root}", total=len(self.files), unit="frame", delay=2) as progress:
+            for folder, everything in self.tree.images.items():
+                names = [name for name in everything if self.cameras.is_left(join(folder, name))]
+                if (double := same_stem(names)) is not None:
+                    raise UserError(
+                        f"{self._full(folder)} holds {double[0]} and {double[1]}, two frames of one name. Move one of "
+                        "them out of the data folder."
+                    )
+                for names_in_order in sequences(names):
+                    missing = gaps(names_in_order)
+                    self.gaps += [f"{join(folder, gap.before)} and {gap.after}" for gap in missing]
+                    paths = [join(folder, name) for name in names_in_order[:: self.every]]
+                    for run in self._equally_large(paths):
+                        yield [self._frame(path) for path in run]
+                    progress.update(len(names_in_order))
+
+    def _equally_large(self, paths: Sequence[str]) -> Iterator[list[str]]:
+        """The parts of a sequence within which the size of the images stays the same."""
+        if _says(is_sixteen_bit_image, self._full(paths[0])):
+            self.sixteen_bit.append(paths[0])
+        if _says(is_turned_image, self._full(paths[0])):
+            self.turned.append(paths[0])
+        run: list[str] = []
+        before: tuple[int, int] | None = None
+        for path in paths:
+            size = _size(self._full(path)) or before  # what is damaged is named when it is read
+            if run and before is not None and size != before:
+                self.resized.append(f"{path} is {_sides(size)}, {run[-1]} is {_sides(before)}")
+                yield run
+                run = []
+            run.append(path)
+            before = size
+        yield run
+
+    def _frame(self, path: str) -> Frame:
+        right = self._full(self.cameras.partner(path)) if self.cameras.right else None
+        return Frame(frame_id(os.path.splitext(path)[0]), self._full(path), right)
+
+    def _of_videos(self) -> Iterator[list[Frame]]:
+        broken = []  # all are named at once: decoding takes a while
+        for video in self.tree.videos:
+            if self.video_cameras.is_left(video):
+                try:
+                    yield self._of_video(video)
+                except UserError as error:
+                    broken.append(str(error))
+        if broken:
+            raise UserError("\n".join(broken))
+
+    def _of_video(self, video: str) -> list[Frame]:
+        left = video_frames(self.root, video, self.every)
+        id_ = frame_id(video)
+        if not self.video_cameras.right:
+            return [Frame(f"{id_}/{number:06d}", left.path(number)) for number in left.numbers()]
+        partner = self.video_cameras.partner(video)
+        if partner not in self.tree.videos:
+            self.without_partner.append(f"{video} (there is no {partner})")
+            return []
+        right = video_frames(self.root, partner, self.every)
+        both = min(left.count, right.count)
+        if left.count != right.count:
+            self.without_partner.append(f"{video} or {partner} from frame {both} on")
+        return [
+            Frame(f"{id_}/{number:06d}", left.path(number), right.path(number))
+            for number in left.numbers()
+            if number < both
+        ]
+
+    def _remarks(self, found: list[list[Frame]], pairs: int) -> Iterator[str]:
+        used = [frames for frames in found if len(frames) > self.stride]
+        values = [f"{name} {self.options[name]}" for name in ("every", "stride") if self.options[name] != "1"]
+        chosen = f" ({', '.join(values)})" if values else ""
+        frames = _many(sum(map(len, used)), "frame")
+        yield f"{_many(pairs, 'pair')} in {_many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
+        if unused := [frame.path for frames in found for frame in _unused(frames, self.stride)]:
+            yield f"{_many(len(unused), 'frame')} in no pair: {few(unused)}"
+        if self.gaps:
+            yield (
+                f"numbers are missing at {_many(len(self.gaps), 'place')}: between {few(self.gaps)}; the frames on "
+                "both sides are taken as neighbours"
+            )
+        if self.resized:
+            yield f"the size changes, and no pair is made across: {few(self.resized)}"
+        if self.sixteen_bit:
+            yield f"16 bits a channel are scaled to 8: {few(self.sixteen_bit)}, and those that follow them"
+        if self.turned:
+            yield (
+                f"a tag says how to turn the picture, which is not done: {few(self.turned)}, and those that follow them"
+            )
+        if self.without_partner:
+            yield f"frames without their right camera's are left out: {few(self.without_partner)}"
+        if self.tree.passed_over:
+            yield f"passed over, labels or predictions by their names: {few(self.tree.passed_over)}"
+        if self.tree.not_read:
+            yield f"not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
+        if other := self._other_cameras():
+            yield f"{_many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
+
+    def _other_cameras(self) -> list[str]:
+        """The files that are of neither camera."""
+        return [
+            path
+            for cameras, paths in ((self.cameras, self.files), (self.video_cameras, self.tree.videos))
+            for path in paths
+            if not cameras.is_left(path) and not cameras.is_right(path)
+        ]
+
+    def _nothing(self, found: list[list[Frame]]) -> str:
+        """The words for a folder without any pair."""
+        if found:
+            frames = [frame.path for sequence in found for frame in sequence]
+            return (
+                f"{self.root} holds {_many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
+                "video, or the images of one folder that share all but the frame's number (frame_0001.png, "
+                "frame_0002.png) "
+                f"and their size; with every {self.every} and stride {self.stride} (options) the "
+                f"shortest that has a pair holds {self.every * self.stride + 1} frames."
+            )
+        other = self._other_cameras()
+        if other:
+            return (
+                f"{self.root} holds {_many(len(other), 'image or video', 'images and videos')}, but none with "
+                f"{self.options['left']!r} in its path (options.left): {few(other)}."
+            )
+        passed = f" Passed over, labels or predictions by their names: {few(self.tree.passed_over)}."
+        return (
+            f"{self.root} holds no images or videos, but {contents(self.root)}."
+            f"{passed if self.tree.passed_over else ''} Give the folder of your frames (png, jpg, webp, bmp, tif, ppm, "
+            "...) or videos (mp4, mkv, mov, avi, webm, ...) by --data.init_args.root DIR or DATA_ROOT=DIR."
+        )
+
+    def _full(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+
+def _unused(frames: Sequence[Frame], stride: int) -> list[Frame]:
+    """Those of a sequence that are neither t0 nor t1 of a pair."""
+    return [frame for place, frame in enumerate(frames) if place < stride and place + stride >= len(frames)]
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    try:
+        return inspect_any_image(path)
+    except FormatError:
+        return None
+
+
+def _says(question: Callable[[str], bool], path: str) -> bool:
+    try:
+        return question(path)
+    except FormatError:
+        return False
+
+
+def _sides(size: tuple[int, int] | None) -> str:
+    return "unknown" if size is None else f"{size[0]}x{size[1]}"
+
+
+def _many(number: int, thing: str, things: str | None = None) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {things or f'{thing}s'}"

@@ -1,0 +1,22 @@
+"""Ids of a user's own frames: their paths as one word of a split file, which are also names of output files."""
+
+import os
+
+_RIGHT = "_right"  # SplitEntry.name marks the right camera so
+
+
+def frame_id(path: str) -> str:
+    """A path below the root, without its suffix, as an id.
+
+    White space, `#`, `=`, `%`, control characters and bytes that are no UTF-8 become %XX, as in web addresses
+    (`My Videos/IMG 01` is `My%20Videos/IMG%2001`), and so does the underscore of a `_right` at the end, which would
+    mean a camera. All else stays as it is; different paths have different ids.
+    """
+    text = "".join(_escaped(character) for character in path)
+    return f"{text.removesuffix(_RIGHT)}%5Fright" if text.endswith(_RIGHT) else text
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and not character.isspace() and character not in "#=%":
+        return character
+    return "".join(f"%{byte:02X}" for byte in os.fsencode(character))
