@@ -30,18 +30,24 @@ def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> No
     error of each that does not speak against it. A file that sticks out from the others is a warning.
     """
     everything = [sample for samples in plan.splits for sample in samples]
+    misread: set[tuple[str, str]] = set()  # dataset and root of which a whole key is
     # The disparity at t1 was compared by way of the others: what is wrong with them is not its fault.
     for last in (False, True):
         groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
         for sample in everything:
             for file in (*sample.files, *sample.spare):
                 judged = (file.key == _LAST) == last and reports[file.path, file.kind].votes
-                if judged and not (last and _is_misread(sample, reports)):
+                tree = sample.dataset, sample.root
+                if judged and not (last and (tree in misread or _is_misread(sample, reports))):
                     groups[sample.dataset, sample.root, file.key][file.path, file.kind] = None
-        for files in groups.values():
+        for (dataset, root, key), files in groups.items():
             votes = {place: reports[place].votes for place in files}
-            for place, finding in _judge(votes).items():
-                reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
+            misreading = _misreading_of_all(list(votes.values()))
+            if misreading is not None and key in _LAST_RESTS_ON:
+                misread.add((dataset, root))
+            for place, finding in _judge(votes, misreading).items():
+                found = reports[place]
+                reports[place] = replace(found, findings=(*found.findings, finding))
 
 
 def _is_misread(sample: PlannedSample, reports: Mapping[FileKey, FileReport]) -> bool:
@@ -51,9 +57,8 @@ def _is_misread(sample: PlannedSample, reports: Mapping[FileKey, FileReport]) ->
     return any(finding.kind in ("wrong_content", "wrong_sign") for finding in findings)
 
 
-def _judge(votes: Mapping[FileKey, Mapping[str, Votes]]) -> dict[FileKey, Finding]:
-    """The findings on the files of one group."""
-    misreading = _misreading_of_all(list(votes.values()))
+def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None) -> dict[FileKey, Finding]:
+    """The findings on the files of one group, of which all or most may have the same misreading."""
     findings: dict[FileKey, Finding] = {}
     if misreading is not None:
         of_it = {place: found[misreading] for place, found in votes.items() if misreading in found}
@@ -65,7 +70,8 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]]) -> dict[FileKey, Findin
         }
     for place, found in votes.items():
         if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE)):
-            detail = f"{_words(single, found[single], '')}; most files of its kind are right"
+            others = "; most files of its kind are right" if misreading is None else ""
+            detail = f"{_words(single, found[single], '')}{others}"
             findings[place] = Finding("wrong_content", detail, "warning")
     return findings
 
