@@ -65,10 +65,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _draw_file(options: argparse.Namespace, draw: partial[str]) -> int:
     from flowdistill.data.motion_folder import check_output_file
+    from flowdistill.formats.image import WRITTEN_SUFFIXES
 
     source = options.input
     target = options.output or source.with_name(f"{source.stem}{_COLOUR}.png")
-    if target.suffix.lower() != ".png":
+    if target.suffix.lower() not in WRITTEN_SUFFIXES:
         target = target / f"{source.stem}.png"
     check_output_file(source, target, options.overwrite)
     print(draw((source, target)))
