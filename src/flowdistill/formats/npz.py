@@ -23,7 +23,6 @@ from flowdistill.formats.atomic import write_atomically
 from flowdistill.formats.errors import check_sides, format_error, read_bytes
 
 _ZIP = b"PK"
-_KEYS = ("flow", "disparity")
 _VALID = "valid"
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
