@@ -153,7 +153,7 @@ def test_damaged_files_are_named_and_the_rest_is_drawn(folder: Path, capsys: Cap
         (["in", "--max-flow", "inf"], "--max-flow is inf"),
         (["nothing"], "there is no file or folder nothing"),
         (["in", "--output", "in/a.flo"], "in/a.flo is a file, and in a folder"),
-        (["in", "--output", "x.png"], "x.png is called like a file"),
+        (["in", "--output", "x.png"], "x.png has the name of a file"),
     ],
 )
 def test_mistakes_leave_nothing(

@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "drawn, 1: some files of a folder are not.",
     )
     parser.add_argument(
-        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder with any others below it"
+        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder, searched with all below it"
     )
     parser.add_argument(
         "--output",

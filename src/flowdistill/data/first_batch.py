@@ -17,7 +17,7 @@ def warn_of_odd_labels(samples: MotionDataset | Mixture, seed: int, batch_size: 
     """Print a remark on each way in which labels of the first batch are oddly encoded.
 
     Raises:
-        FormatError: a file is damaged, as training on it would.
+        FormatError: a file is damaged; training would raise the same.
     """
     numbers = sample_numbers(0, 0, 1, min(batch_size, len(samples)))
     files = [file for number in numbers for file in samples.files(sample_index(seed, number, len(samples)))]

@@ -41,7 +41,7 @@ def labels_folder(root: Path, output: str) -> Path:
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
     """See that labels may be made in a folder; nothing is written yet.
 
-    A config of other settings beside which no sample was ever completed is in nobody's way: its run was broken off.
+    Another config may stand there as long as no sample is complete: its run was broken off.
 
     Raises:
         UserError: it holds labels of other settings, or files of somebody else.
@@ -79,7 +79,7 @@ def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iter
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Have the settings stand in the folder, in place of others if no sample was completed with these."""
+    """Write the settings into the folder, also over others with which no sample was completed."""
     path = folder / LABELS_CONFIG
     differing = _differing(path, settings)
     if differing and _has_samples(folder):
