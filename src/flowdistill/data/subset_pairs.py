@@ -1,8 +1,8 @@
 """Which frames of FlyingThings3D's subset follow each other.
 
 The subset numbers the frames of all scenes in one count, so a number says nothing about its scene. Two frames are a
-pair where the first has flow into the future and, where that folder is there, the second has flow into the past: at some
-scenes' ends only one of the two lies there. Both pictures must be there, too.
+pair where the first has flow into the future and, where that folder is there, the second has flow into the past: at
+some scenes' ends only one of the two lies there. Both pictures must be there, too.
 
 A few pairs that fall out are what scenes' ends are; many are a folder that was not unpacked as a whole.
 """
