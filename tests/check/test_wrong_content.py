@@ -101,6 +101,17 @@ def test_a_data_set_of_misread_labels_is_named(
         assert {problem.severity for problem in problems if name in problem.detail} == {"error"}
 
 
+@pytest.mark.parametrize("layout", ["things", "things_subset"])
+def test_a_disparity_in_place_of_its_change_is_named(originals: Path, tmp_path: Path, layout: str) -> None:
+    module = tree(originals, tmp_path, layout, "street")
+    files = files_by_key(module)
+    for disparity, change in zip(files["disparity_t0"], files["disparity_t1"], strict=True):
+        write_label(change, read_label(disparity) + read_label(change))
+    problems = wrong(module)
+    assert {problem.file for problem in problems} <= {file.path for file in files["disparity_t1"]}
+    assert sum(problem.detail.startswith("absolute, not a change: ") for problem in problems) >= 6
+
+
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("key", ["disparity_t0", "disparity_t1"])
 def test_another_factor_is_told_from_the_pictures(

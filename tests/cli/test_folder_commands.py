@@ -129,7 +129,7 @@ def test_data_check(config: str, shots: Path, tmp_path: Path, capsys: pytest.Cap
     report, exclude = tmp_path / "report.json", tmp_path / "bad.txt"
     code, text = check(capsys, tmp_path, "--json", str(report), "--exclude-to", str(exclude), config=config)
     assert code == 1
-    assert "copy or export again from where your frames come from" in text
+    assert "in no download. Replace or re-encode them" in text
     assert "http" not in text
     assert "kitti" not in text.lower()
     problems = json.loads(report.read_text())["problems"]

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.check.votes import Votes, sample_points
+from flowdistill.check.votes import Pair, Votes, sample_points
 
 Array = npt.NDArray[np.float32]
 
 _LEAST_CHANGE = 0.1  # px: below, both signs look alike
 _LEAST_DIFFERENCE = 2.0  # grey levels by which one sign must explain a pixel better than the other
 _MATCH = 25.0  # grey levels: a pixel that neither sign explains better than this is occluded
+_FLOW_MATCH = 0.5  # difference of two normalised patches up to which the flow is believed
 _POINTS = 8000  # that are looked at
 # Measured on rendered scenes of 32x64 to 256x512 with changes of 0.02 to 0.8 px on average, clean and final pass: a
 # right sign has a share of at most 0.32, a wrong one at least 0.68.
@@ -28,6 +29,7 @@ _MAJORITY = 0.65
 def change_votes(
     left_t0: npt.NDArray[np.uint8],
     right_t1: npt.NDArray[np.uint8],
+    over_time: Pair | None,
     flow: Array,
     disparity: Array,
     change: Array,
@@ -36,6 +38,7 @@ def change_votes(
 
     Args:
         left_t0, right_t1: (H, W, 3) uint8; one may be brighter than the other.
+        over_time: left_t0 and left_t1; where the flow does not fit them, nothing is asked.
         flow: (H, W, 2) px, left_t0 to left_t1.
         disparity, change: (H, W, 1) px, of positive disparities.
 
@@ -47,6 +50,8 @@ def change_votes(
     y, x = np.divmod(points, width)
     moved = np.concatenate([flow, disparity, change], axis=2)[y, x]
     telling = np.isfinite(moved).all(axis=1)
+    if over_time is not None:
+        telling &= over_time.difference(points, moved[:, :2]) <= _FLOW_MATCH
     moved = np.where(telling[:, None], moved, 0)
     to_x, to_y = (x + moved[:, 0] - moved[:, 2]).astype(np.float32), (y + moved[:, 1]).astype(np.float32)
     telling &= (to_y >= 0) & (to_y <= height - 1)

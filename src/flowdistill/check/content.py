@@ -166,10 +166,11 @@ def _judge_later_disparity(
     sample: SampleContent, label: tuple[Array, Mask], others: list[tuple[Array, Mask]], factors: bool
 ) -> dict[str, Votes]:
     disparity, valid = label
-    flow, earlier = sample.label("flow"), sample.label("disparity_t0")
-    pair = sample.pair("left_t0", "right_t1")
+    flow, pair = sample.label("flow"), sample.pair("left_t0", "right_t1")
     if pair is None or flow is None or not pair.start.shape == valid.shape == flow[1].shape:
         return {}
-    before = earlier[0] if earlier is not None and earlier[0].shape == disparity.shape else None
+    file, content = sample.files["disparity_t1"]
+    is_change = file.kind.quantity == "disparity_change"
+    as_absolute = content.values[..., 0] * np.float32(file.kind.sign) if is_change else None
     stored = Reading(STORED, read_disparity(disparity, flow[0]), valid & flow[1], pair)
-    return vote(stored, later_disparity_misreadings(stored, disparity, flow[0], before, others, factors))
+    return vote(stored, later_disparity_misreadings(stored, disparity, flow[0], as_absolute, others, factors))

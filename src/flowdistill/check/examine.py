@@ -246,7 +246,8 @@ def _examine_change(sample: SampleContent) -> Finding | None:
     known = [content.valid for _, content in found if content.valid is not None]
     change = np.where(np.logical_and.reduce(known)[..., None], change, np.float32(np.nan))
     sign, change_sign = found[3][0].kind.sign, found[4][0].kind.sign
-    votes = change_votes(left, right, flow, disparity * sign, change * change_sign)
+    over_time = sample.pair("left_t0", "left_t1")
+    votes = change_votes(left, right, over_time, flow, disparity * sign, change * change_sign)
     if not speaks_against(votes):
         return None
     return Finding(

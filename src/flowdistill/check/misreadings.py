@@ -153,7 +153,7 @@ def later_disparity_misreadings(
     stored: Reading,
     disparity: Array,
     flow: Array,
-    earlier: Array | None,
+    as_absolute: Array | None,
     neighbours: Neighbours,
     factors: bool,
 ) -> Iterator[Reading]:
@@ -162,12 +162,12 @@ def later_disparity_misreadings(
     Args:
         stored: the label and the flow as a motion from left_t0 to right_t1.
         disparity, flow: what it is made of.
-        earlier: the disparity at t0.
+        as_absolute: of a file that holds a change: its values, positive, as disparities of their own.
         neighbours: labels of the samples before and after, and where they are valid.
         factors: whether the file might be stored with another factor than 256.
     """
-    if earlier is not None:
-        yield replace(stored, name="a change of disparity", motion=read_disparity(disparity + earlier, flow))
+    if as_absolute is not None:
+        yield replace(stored, name="absolute, not a change", motion=read_disparity(as_absolute, flow))
     yield from _common(stored, disparity, flow, neighbours, factors)
 
 
