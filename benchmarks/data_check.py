@@ -121,7 +121,7 @@ def measure_judgement(folder: Path, layouts: list[str], seeds: list[int], size: 
                                     f"{difference:.2f} px",
                                     said,
                                 )
-                            if name in MISREADINGS and len(several) > 4:
+                            if name in MISREADINGS and len(several) > 4 and variant == VARIANTS[0]:
                                 one = {group[3].path for group in groups}
                                 for group in groups:
                                     spoil(group, name, only=3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flowdistill.check.change_sign import change_votes, speaks_against
+from flowdistill.check.change_sign import OTHER_SIGN, change_votes
 from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
 from flowdistill.check.problems import Finding, Kind, Severity
 from flowdistill.check.votes import Votes
@@ -79,10 +79,6 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
             _add(reports, noc, mine, Finding("wrong_content", words))
         if "disparity_t0" not in sample.files and "right_t0" in sample.files:
             _vote(reports, sample.files["right_t0"][0], mine, compare_cameras(sample))
-        if (found := _examine_change(sample)) is not None:
-            change = sample.files["disparity_t1"][0]
-            _add(reports, change, mine, found)
-            continue  # what else the label could be says nothing then
         neighbours = [samples[other] for other in (number - 1, number + 1) if 0 <= other < len(samples)]
         for key in JUDGED:
             if key not in sample.files:
@@ -98,7 +94,10 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
                     Finding("wrong_content", "upper half repeated: the lower half holds it again"),
                 )
                 continue
-            _vote(reports, file, mine, judge(sample, neighbours, key))
+            votes = judge(sample, neighbours, key)
+            if key == "disparity_t1" and (change := _examine_change(sample)) is not None:
+                votes[OTHER_SIGN] = change
+            _vote(reports, file, mine, votes)
 
 
 def _usable(
@@ -235,8 +234,8 @@ def _is_pfm(kind: FileKind) -> bool:
     return kind.holds_unknown and kind != FLO
 
 
-def _examine_change(sample: SampleContent) -> Finding | None:
-    """Whether the change of disparity has the wrong sign."""
+def _examine_change(sample: SampleContent) -> Votes | None:
+    """Pixels that speak for and against the other sign of the change of disparity."""
     found = [sample.files[key] for key in CHANGE_KEYS if key in sample.files]
     if len(found) < len(CHANGE_KEYS) or found[-1][0].kind.quantity != "disparity_change":
         return None
@@ -247,11 +246,4 @@ def _examine_change(sample: SampleContent) -> Finding | None:
     change = np.where(np.logical_and.reduce(known)[..., None], change, np.float32(np.nan))
     sign, change_sign = found[3][0].kind.sign, found[4][0].kind.sign
     over_time = sample.pair("left_t0", "left_t1")
-    votes = change_votes(left, right, over_time, flow, disparity * sign, change * change_sign)
-    if not speaks_against(votes):
-        return None
-    return Finding(
-        "wrong_sign",
-        f"the pictures match better at disparity - change than at disparity + change: at {votes.other} of "
-        f"{votes.total} telling pixels",
-    )
+    return change_votes(left, right, over_time, flow, disparity * sign, change * change_sign)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
+from flowdistill.check.change_sign import OTHER_SIGN, speaks_against
 from flowdistill.check.examine import FileKey, FileReport
 from flowdistill.check.misreadings import UNEXPLAINED
 from flowdistill.check.plan import Plan, PlannedSample
@@ -69,6 +70,10 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None)
             for place, found in agreeing.items()
         }
     for place, found in votes.items():
+        if OTHER_SIGN in found and speaks_against(found[OTHER_SIGN]):
+            sign = found[OTHER_SIGN]
+            detail = "the pictures match better at disparity - change than at disparity + change: at "
+            findings[place] = Finding("wrong_sign", f"{detail}{sign.other} of {sign.total} pixels that tell")
         if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE)):
             others = "; most files of its kind are right" if misreading is None else ""
             detail = f"{_words(single, found[single], '')}{others}"
@@ -94,7 +99,9 @@ def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None
     enough = {
         name: found
         for name, found in votes.items()
-        if found.total >= least and found.share >= (_UNEXPLAINED_SHARE if name == UNEXPLAINED else majority)
+        if name != OTHER_SIGN
+        and found.total >= least
+        and found.share >= (_UNEXPLAINED_SHARE if name == UNEXPLAINED else majority)
     }
     readings = {name: found for name, found in enough.items() if name != UNEXPLAINED}
     if not readings:
