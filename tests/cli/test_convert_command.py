@@ -254,7 +254,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no --to": (["in", "out"], "say with --to flo|pfm|png|npz"),
     "in place": (["in", "in/../in", "--to", "npz"], "is the folder that is read"),
     "a file for a folder": (["in", "in/a.flo", "--to", "npz"], "in/a.flo is a file"),
-    "a file's name for a folder": (["in", "x.npz", "--to", "npz"], "x.npz is called like a file"),
+    "a file's name for a folder": (["in", "x.npz", "--to", "npz"], "x.npz has the name of a file"),
     "a picture": (["in/a.png", "x.flo"], "expected flow or disparity: a 16-bit PNG"),
     "other arrays": (["in/camera.npz", "x.flo"], "found the arrays matrix"),
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),

@@ -130,6 +130,8 @@ def test_a_picture_never_takes_its_sources_place(folder: Path, capsys: Captured)
     assert tree(folder.parent / "pictures") == {"000000_10.png"}
     assert draw(source, "--output", folder.parent / "x" / "y.PNG") == 0
     assert (folder.parent / "x" / "y.PNG").is_file()
+    assert draw(source, "--output", folder.parent / "y.jpg") == 0
+    assert (folder.parent / "y.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
 def test_damaged_files_are_named_and_the_rest_is_drawn(folder: Path, capsys: Captured) -> None:
@@ -151,7 +153,7 @@ def test_damaged_files_are_named_and_the_rest_is_drawn(folder: Path, capsys: Cap
         (["in", "--max-flow", "inf"], "--max-flow is inf"),
         (["nothing"], "there is no file or folder nothing"),
         (["in", "--output", "in/a.flo"], "in/a.flo is a file, and in a folder"),
-        (["in", "--output", "x.png"], "x.png is called like a file"),
+        (["in", "--output", "x.png"], "x.png has the name of a file"),
     ],
 )
 def test_mistakes_leave_nothing(

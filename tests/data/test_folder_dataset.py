@@ -103,7 +103,7 @@ def test_what_is_odd_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[
         "folder: numbers are missing at 1 place: between s/f_1.png and f_5.png; the frames on both sides are taken as "
         "neighbours",
         "folder: the size changes, and no pair is made across: size/3.png is 96x64, size/2.png is 64x96",
-        "folder: 16 bits a channel are scaled to 8: deep/000.png, and those that follow them",
+        "folder: 16 bits per channel are scaled to 8: deep/000.png, and those that follow them",
         "folder: passed over, labels or predictions by their names: flow_occ",
         "folder: not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: size/5.HEIC",
     ]

@@ -186,6 +186,14 @@ def test_the_check_lists_such_lines_for_exclusion(tree: Path, tmp_path: Path) ->
     assert problem.entry is not None  # so that an exclusion list can name it
 
 
+def test_a_wrong_line_beside_such_lines_is_named_too(tree: Path, tmp_path: Path) -> None:
+    split = tmp_path / "mine.txt"
+    split.write_text("train/0000000 camera=up\ntrain/0000005\ntrain/0000005\n")
+    module = MotionDataModule("things_subset", str(tree), flow=View(train_split=str(split)))
+    found = [problem.detail for problem in plan_check(module).bad_lines]
+    assert [detail.partition(": ")[0] for detail in found] == [f"{split}, line {line}" for line in (1, 3, 2)]
+
+
 def test_the_right_camera_is_asked_where_it_has_flow(tree: Path, tmp_path: Path) -> None:
     split = tmp_path / "right.txt"
     split.write_text("train/0000002 camera=right\n")

@@ -86,9 +86,10 @@ def test_where_both_are_there_png_is_read(
 ) -> None:
     root = to_webp(copy(originals, "things", tmp_path))
     shutil.copytree(originals / "things/frames_cleanpass", root / "frames_cleanpass")
-    dataset = open_dataset("things", str(root), "scan", "scene_flow", labels=False)
-    assert {Path(file.path).suffix for index in range(4) for file in dataset.files(index)} == {".png"}
-    assert "frames_cleanpass is read; frames_cleanpass_webp holds the same frames" in capsys.readouterr().err
+    for _ in range(2):  # scanned, and then from the cache
+        dataset = open_dataset("things", str(root), "scan", "scene_flow", labels=False)
+        assert {Path(file.path).suffix for index in range(4) for file in dataset.files(index)} == {".png"}
+        assert "frames_cleanpass is read; frames_cleanpass_webp holds the same" in capsys.readouterr().err
 
 
 def scanned(root: Path) -> list[str]:

@@ -128,7 +128,7 @@ def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) ->
         (tiff(COLOUR, rows=8, t278=13), "2 strips of 13 rows for 26 rows of a TIFF, found 4"),
         (tiff(COLOUR, t278=0), "strips of 0 rows"),
         (tiff(COLOUR[..., 0], t262=3), "a TIFF's palette of 768 numbers, found 0"),
-        (_bmp(16), "an uncompressed BMP of 1, 4, 8, 24 or 32 bits a pixel, found 16 bits"),
+        (_bmp(16), "an uncompressed BMP of 1, 4, 8, 24 or 32 bits per pixel, found 16 bits"),
         (_bmp(8, compression=1), "found 8 bits, compression 1"),
         (_bmp(24, offset=50), "behind byte 54, found byte 50"),
         (_bmp(32, compression=3), "whose channels have a byte each, found the mask 000007e0"),

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from flowdistill.cli.flowdistill import main
+from flowdistill.data.folder_walk import LABELS_CONFIG
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
-from flowdistill.labels.folder import CONFIG, check_folder, counts_path, labelling, write_counts
+from flowdistill.labels.folder import check_folder, counts_path, labelling, write_counts
 from flowdistill.render.writer import Request, write_dataset
 
 FOLDERS = {"flow": "flow_occ", "disp_0": "disp_occ_0", "disp_1": "disp_occ_1"}
@@ -127,7 +128,7 @@ def test_of_two_runs_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
     # Both looked before either had claimed the folder: the settings that stayed count.
     def overtaken() -> None:
         with labelling(folder, {"keep": 0.5}, second):
-            (folder / CONFIG).write_text("keep: 0.9\n")
+            (folder / LABELS_CONFIG).write_text("keep: 0.9\n")
             write_counts(folder, second, {})
 
     with pytest.raises(UserError, match=r"keep is 0\.5, was 0\.9"):

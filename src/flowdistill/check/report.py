@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from flowdistill.check.problems import KINDS, Kind, Problem
 from flowdistill.check.sources import Own, how_to_get
+from flowdistill.data.tree import many
 
 _SHOWN = 4
 
@@ -31,16 +32,16 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own
         fast: whether at headers only.
         own: the trees of the user's own, which no archive is to be unpacked into.
     """
-    looked = f"{_many(files, 'file')} of {_many(samples, 'sample')}{', headers only' if fast else ''}"
+    looked = f"{many(files, 'file')} of {many(samples, 'sample')}{', headers only' if fast else ''}"
     if not problems:
         return f"{looked}: no problems"
     warnings = sum(problem.severity == "warning" for problem in problems)
-    counted = [_many(len(problems) - warnings, "problem")] if warnings < len(problems) else ["no problems"]
-    counted += [_many(warnings, "warning")] if warnings else []
+    counted = [many(len(problems) - warnings, "problem")] if warnings < len(problems) else ["no problems"]
+    counted += [many(warnings, "warning")] if warnings else []
     counts = Counter(problem.kind for problem in problems)
     touched = len({(problem.dataset, problem.root, problem.entry) for problem in problems if problem.entry})
     width = max(len(kind) for kind in KINDS)
-    lines = [f"{looked}: {' and '.join(counted)} in {_many(touched, 'sample')}", ""]
+    lines = [f"{looked}: {' and '.join(counted)} in {many(touched, 'sample')}", ""]
     lines += [f"  {kind:<{width}} {counts[kind]:>7}   {KINDS[kind]}" for kind in KINDS if counts[kind]]
     for kind in KINDS:
         of_kind = [problem for problem in problems if problem.kind == kind]
@@ -51,10 +52,6 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own
                 lines.append(f"  and {len(of_kind) - _SHOWN} more")
             lines += [f"  -> {advice}" for advice in _advice(kind, of_kind, own)]
     return "\n".join(lines)
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _line(problem: Problem) -> str:

@@ -12,6 +12,7 @@ from flowdistill.check.examine import FileReport
 from flowdistill.check.plan import Plan
 from flowdistill.check.problems import Problem
 from flowdistill.data.access import is_locked
+from flowdistill.data.tree import many
 
 Tree = tuple[str, str]
 """Name of a dataset and its data folder."""
@@ -56,7 +57,7 @@ def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
         inner = os.path.relpath(problem.file, problem.root)
         groups.setdefault((problem.dataset, problem.root, _source(problem, inner, own)), []).append(inner)
     for (dataset, root, source), files in groups.items():
-        number = "1 file" if len(files) == 1 else f"{len(files)} files"
+        number = many(len(files), "file")
         tree = f"(`flowdistill data tree {dataset}`)"
         if source in _WITHOUT_ARCHIVE:
             yield f"{number} such as {files[0]}: {_WITHOUT_ARCHIVE[source]} {tree}."

@@ -14,7 +14,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="DWARF adapted to a second domain by few true labels, many proxy labels, or both (1-2 hours)",
         description="From a pre-trained DWARF: render a second domain, make proxy labels, adapt with true labels for "
         "5 % of the samples (Gt), with proxy labels for all (Px), with both (Gt+Px), and compare on held-back scenes. "
-        "Nine runs of 5-7 minutes; started again, it goes on where it stopped.",
+        "Nine runs of 5-7 minutes; started again, it resumes where it stopped.",
     )
     parser.add_argument(
         "--checkpoint", type=Path, help="of the pre-trained DWARF (default: what `make demo-long` left)"

@@ -29,7 +29,9 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Convert a file of flow or disparity, or all of a folder, between .flo, .pfm, KITTI's 16-bit PNG "
         "and .npz, and say what is lost. Exit code 0: all is converted, 1: some files of a folder are not.",
     )
-    parser.add_argument("input", metavar="IN", type=Path, help="a file, or a folder with any others below it")
+    parser.add_argument(
+        "input", metavar="IN", type=Path, help="a file, or a folder, searched with all below it"
+    )
     parser.add_argument(
         "output", metavar="OUT", type=Path, help="a file, whose suffix says the format, or a folder"
     )
@@ -112,7 +114,7 @@ def _convert_folder(options: argparse.Namespace) -> int:
 
 
 def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) -> Conversion | str:
-    """One file of a folder; what is wrong with it is told, and no reason to stop."""
+    """One file of a folder: what was lost, or what is wrong with the file."""
     from flowdistill.formats.conversion import convert_motion
 
     source, target = job

@@ -9,9 +9,9 @@ from flowdistill.errors import UserError
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-# The keys of `data.render.layouts.LAYOUTS`, written out so that --help need not import the renderer.
+# The keys of `render.layouts.LAYOUTS`, written out so that --help need not import the renderer.
 LAYOUTS = ("kitti2015", "kitti2012", "things", "things_subset", "chairs", "sintel")
-# Likewise `data.render.world.WORLDS`.
+# Likewise `render.world.WORLDS`.
 WORLDS = ("rooms", "street")
 
 

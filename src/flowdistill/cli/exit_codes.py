@@ -26,9 +26,8 @@ def report_user_errors(run: Callable[[], int]) -> int:
             raise
         print(f"error: {mistake}", file=sys.stderr)
         return 2
-    except (
-        PermissionError
-    ) as error:  # what a folder or file allows is the user's business, wherever it is met
+    except PermissionError as error:
+        # What a folder or file allows is the user's business, wherever it is met.
         print(f"error: {error.filename or error}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         "make",
         help="label a split by a teacher: matcher, checkpoint or files",
         description="Let teachers label every sample of a split, keep the pixels that can be believed, and report how "
-        "many there are and, where truth exists, how wrong. Started again, it goes on where it stopped. Under torchrun "
+        "many there are and, where truth exists, how wrong. Started again, it resumes where it stopped. Under torchrun "
         "each process takes its share.",
     )
     parser.add_argument(

@@ -29,7 +29,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "drawn, 1: some files of a folder are not.",
     )
     parser.add_argument(
-        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder with any others below it"
+        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder, searched with all below it"
     )
     parser.add_argument(
         "--output",
@@ -65,10 +65,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _draw_file(options: argparse.Namespace, draw: partial[str]) -> int:
     from flowdistill.data.motion_folder import check_output_file
+    from flowdistill.formats.image import WRITTEN_SUFFIXES
 
     source = options.input
     target = options.output or source.with_name(f"{source.stem}{_COLOUR}.png")
-    if target.suffix.lower() != ".png":
+    if target.suffix.lower() not in WRITTEN_SUFFIXES:
         target = target / f"{source.stem}.png"
     check_output_file(source, target, options.overwrite)
     print(draw((source, target)))

@@ -11,7 +11,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "reproduce-kitti",
         help="both papers on KITTI 2015, from the data check to the submission",
         description="Run the stages of both papers on KITTI 2015, each a `lightning fit` of committed configs. What is "
-        "done is not redone; what was killed goes on from its last checkpoint.",
+        "done is not redone; what was killed resumes from its last checkpoint.",
     )
     parser.add_argument(
         "--data-root",

@@ -52,6 +52,26 @@ def keys_of(files: Iterable[SampleFile]) -> set[str]:
     return keys
 
 
+def same_size(
+    first: tuple[str, tuple[int, int]] | None, path: str, content: Content
+) -> tuple[str, tuple[int, int]]:
+    """The first file of a sample and its size (height, width), after a check that this one is equally large.
+
+    Raises:
+        UserError: it is not.
+    """
+    height, width = content.values.shape[:2]
+    if first is None:
+        return path, (height, width)
+    reference, size = first
+    if (height, width) != size:
+        raise UserError(
+            f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
+            f"{path} is {height}x{width}. Replace the wrong one or leave the sample out of the split."
+        )
+    return first
+
+
 def add_content(
     sample: dict[str, Any], file: SampleFile, content: Content | Calibration, camera: Camera
 ) -> None:

@@ -1,4 +1,4 @@
-"""The base of every dataset: which files are there, reading them, and the words for what is wrong with them.
+"""The base of every dataset: which files its samples have, and reading them.
 
 A dataset's own file states its layout, units, signs and masks, and what the ids of its split files mean.
 """
@@ -6,7 +6,6 @@ A dataset's own file states its layout, units, signs and masks, and what the ids
 import os
 import re
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -15,45 +14,18 @@ import torch
 from tqdm import tqdm
 
 from flowdistill.data.access import is_folder
-from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of
-from flowdistill.data.files import Content, Group, SampleFile
+from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of, same_size
+from flowdistill.data.files import Content, SampleFile
 from flowdistill.data.index import SplitIndex
+from flowdistill.data.missing_files import raise_missing
 from flowdistill.data.options import Option, choose_options
 from flowdistill.data.proxies import proxy_files
 from flowdistill.data.sample import Sample
 from flowdistill.data.splits import CAMERAS, BadLine, Camera, SplitEntry, examine_split
-from flowdistill.data.tree import Listings, find_root, report_missing
+from flowdistill.data.tree import Listings, find_root
 from flowdistill.errors import UserError
 
 ViewName = Literal["flow", "scene_flow"]
-
-# What files of a group are called when they are missing, and what to do about it.
-_MISSING: dict[Group, tuple[str, str]] = {
-    "image": (
-        "images that the {view} view needs",
-        "Complete the data, or choose a split that fits what is there{scan}.",
-    ),
-    "label": (
-        "label files that the {view} view needs",
-        "Without ground truth, set --data.init_args.val_labels false; training and predicting on labels need the "
-        "files.",
-    ),
-    "proxy": (
-        "proxy labels that the split asks for by labels=",
-        "Put them there, or take a split without labels=.",
-    ),
-    "optional": (
-        "optional files",
-        "They are read because their folder is there: complete it, or move it away.",
-    ),
-}
-
-
-_SCAN = ": `scan` takes every pair of frames"
-_EXCLUDE = (
-    " Or leave the samples out: `flowdistill data check --config YAML --exclude-to FILE` lists them for "
-    "--data.init_args.exclude FILE."
-)
 
 
 class MotionDataset(ABC):
@@ -128,7 +100,9 @@ class MotionDataset(ABC):
         self.keys = frozenset[str]()
         self._settle_keys()
         if require_files:
-            self._require_files()
+            missing = (file for _, file in self.missing())
+            everything = (file for index in range(len(self)) for file in self.files(index))
+            raise_missing(missing, everything, self.view, may_scan=self.split not in self.split_words)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -140,7 +114,7 @@ class MotionDataset(ABC):
         for file in self._files(entry):
             content = file.kind.read(file.path)
             if isinstance(content, Content):
-                first = _same_size(first, file.path, content)
+                first = same_size(first, file.path, content)
             add_content(sample, file, content, entry.camera)
         finish(sample)
         sample = {key: value for key, value in sample.items() if key in self.keys}
@@ -316,37 +290,3 @@ class MotionDataset(ABC):
                     f"{', '.join(only)}, among them {entry.line!r}. In the flow view either all lines have labels= or "
                     "none; with ground truth and proxies in the scene-flow view both must have all labels."
                 )
-
-    def _require_files(self) -> None:
-        missing: dict[Group, dict[str, None]] = defaultdict(dict)
-        for _, file in self.missing():
-            missing[file.group][file.path] = None
-        for group, (what, advice) in _MISSING.items():
-            if group in missing:
-                wanted = {
-                    file.path
-                    for index in range(len(self))
-                    for file in self.files(index)
-                    if file.group == group
-                }
-                paths = list(missing[group])
-                advice = advice.format(scan="" if self.split in self.split_words else _SCAN)
-                # Where most files are missing, it is the data that are to be mended, not the split.
-                advice += _EXCLUDE if 2 * len(paths) < len(wanted) else ""
-                report_missing(paths, len(wanted), what.format(view=self.view), advice)
-
-
-def _same_size(
-    first: tuple[str, tuple[int, int]] | None, path: str, content: Content
-) -> tuple[str, tuple[int, int]]:
-    """The first file of a sample and its size, after a check that this one has the same."""
-    height, width = content.values.shape[:2]
-    if first is None:
-        return path, (height, width)
-    reference, size = first
-    if (height, width) != size:
-        raise UserError(
-            f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
-            f"{path} is {height}x{width}. Replace the wrong one or leave the sample out of the split."
-        )
-    return first

@@ -6,10 +6,11 @@ The whole data is looked at by `flowdistill data check`; this is for those who s
 from collections.abc import Sequence
 
 from flowdistill.data.dataset import MotionDataset
-from flowdistill.data.files import Content, SampleFile
+from flowdistill.data.files import KITTI_DISPARITY, KITTI_FLOW, SampleFile
 from flowdistill.data.mixture import Mixture
 from flowdistill.data.notes import note
 from flowdistill.data.sampler import sample_index, sample_numbers
+from flowdistill.formats import read_kitti_disparity_codes, read_kitti_flow_codes
 from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
 
 
@@ -17,7 +18,7 @@ def warn_of_odd_labels(samples: MotionDataset | Mixture, seed: int, batch_size: 
     """Print a remark on each way in which labels of the first batch are oddly encoded.
 
     Raises:
-        FormatError: a file is damaged, as training on it would.
+        FormatError: a file is damaged; training would raise the same.
     """
     numbers = sample_numbers(0, 0, 1, min(batch_size, len(samples)))
     files = [file for number in numbers for file in samples.files(sample_index(seed, number, len(samples)))]
@@ -32,18 +33,17 @@ def odd_labels(files: Sequence[SampleFile]) -> dict[str, str]:
     odd: dict[str, list[tuple[str, Oddity]]] = {}
     disparities = 0
     for file in files:
-        if file.kind.quantity not in ("flow", "disparity"):
-            continue
-        content = file.kind.read(file.path)
-        if not isinstance(content, Content) or content.codes is None:
-            continue
-        is_flow = file.kind.quantity == "flow"
-        disparities += not is_flow
-        for oddity in odd_flow_codes(content.codes) if is_flow else odd_disparity_codes(content.codes):
+        if file.kind == KITTI_FLOW:
+            found = odd_flow_codes(read_kitti_flow_codes(file.path))
+        elif file.kind == KITTI_DISPARITY:
+            found = odd_disparity_codes(read_kitti_disparity_codes(file.path))
+            disparities += 1
+        else:
+            continue  # other formats have no codes
+        for oddity in found:
             odd.setdefault(oddity.problem, []).append((file.path, oddity))
     return {
-        problem: f"{found[0][0]} ({found[0][1].detail})"
-        + (f" and {len(found) - 1} more" if found[1:] else "")
-        for problem, found in odd.items()
-        if found[0][1].name != "small" or len(found) == disparities
+        problem: f"{seen[0][0]} ({seen[0][1].detail})" + (f" and {len(seen) - 1} more" if seen[1:] else "")
+        for problem, seen in odd.items()
+        if seen[0][1].name != "small" or len(seen) == disparities
     }

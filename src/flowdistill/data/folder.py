@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from flowdistill.data.access import is_folder, is_nowhere
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import ANY_IMAGE, SampleFile
 from flowdistill.data.folder_scan import Frame, pair, scan_folder
@@ -93,9 +94,9 @@ class FolderDataset(MotionDataset):
                 "holds your frames or videos, in as many folders as you like."
             )
         path = Path(root).expanduser()
-        if not path.exists():
+        if is_nowhere(path):
             raise UserError(f"The data folder {path} does not exist (looked from {Path.cwd()}).")
-        if not path.is_dir():
+        if not is_folder(path):
             raise UserError(
                 f"The data folder {path} is a file. Give the folder that it lies in: every image and every video there "
                 f"is used (only this one: --data.init_args.options.left {path.stem})."

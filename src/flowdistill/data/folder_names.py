@@ -122,7 +122,7 @@ def _frame_number(stem: str, varying: int) -> tuple[tuple[str, str] | None, Deci
 
 
 def _of_moment(text: str) -> Decimal | None:
-    """Seconds since the year 1; None for a day that there is not."""
+    """Seconds since the year 1; None for a day that does not exist."""
     digits = "".join(_DIGITS.findall(text))
     year, month, day, hour, minute, second = (
         int(digits[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))

@@ -17,7 +17,7 @@ from flowdistill.data.index import SplitIndex
 from flowdistill.data.notes import note
 from flowdistill.data.splits import SplitEntry
 from flowdistill.data.stereo_names import StereoNames
-from flowdistill.data.tree import contents, few
+from flowdistill.data.tree import contents, few, many
 from flowdistill.data.video import video_frames
 from flowdistill.errors import UserError
 from flowdistill.formats import FormatError, inspect_any_image, is_sixteen_bit_image, is_turned_image
@@ -46,7 +46,7 @@ _kept: dict[tuple[str, ...], tuple[dict[str, int], SplitIndex]] = {}
 def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
     """Every pair of frames below a root, sequence by sequence; notes say how many, and what is odd about them.
 
-    A process that asks again gets what it got, unless a folder has changed.
+    A process that asks again gets the same index, unless a folder has changed.
 
     Args:
         root: the folder.
@@ -165,19 +165,19 @@ class _Scanner:
         used = [frames for frames in found if len(frames) > self.stride]
         values = [f"{name} {self.options[name]}" for name in ("every", "stride") if self.options[name] != "1"]
         chosen = f" ({', '.join(values)})" if values else ""
-        frames = _many(sum(map(len, used)), "frame")
-        yield f"{_many(pairs, 'pair')} in {_many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
+        frames = many(sum(map(len, used)), "frame")
+        yield f"{many(pairs, 'pair')} in {many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
         if unused := [frame.path for frames in found for frame in _unused(frames, self.stride)]:
-            yield f"{_many(len(unused), 'frame')} in no pair: {few(unused)}"
+            yield f"{many(len(unused), 'frame')} in no pair: {few(unused)}"
         if self.gaps:
             yield (
-                f"numbers are missing at {_many(len(self.gaps), 'place')}: between {few(self.gaps)}; the frames on "
+                f"numbers are missing at {many(len(self.gaps), 'place')}: between {few(self.gaps)}; the frames on "
                 "both sides are taken as neighbours"
             )
         if self.resized:
             yield f"the size changes, and no pair is made across: {few(self.resized)}"
         if self.sixteen_bit:
-            yield f"16 bits a channel are scaled to 8: {few(self.sixteen_bit)}, and those that follow them"
+            yield f"16 bits per channel are scaled to 8: {few(self.sixteen_bit)}, and those that follow them"
         if self.turned:
             yield (
                 f"a tag says how to turn the picture, which is not done: {few(self.turned)}, and those that follow them"
@@ -189,10 +189,10 @@ class _Scanner:
         if self.tree.not_read:
             yield f"not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
         if other := self._other_cameras():
-            yield f"{_many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
+            yield f"{many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
 
     def _other_cameras(self) -> list[str]:
-        """The files that are of neither camera."""
+        """The files of neither camera."""
         return [
             path
             for cameras, paths in ((self.cameras, self.files), (self.video_cameras, self.tree.videos))
@@ -205,7 +205,7 @@ class _Scanner:
         if found:
             frames = [frame.path for sequence in found for frame in sequence]
             return (
-                f"{self.root} holds {_many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
+                f"{self.root} holds {many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
                 "video, or the images of one folder that share all but the frame's number (frame_0001.png, "
                 "frame_0002.png) "
                 f"and their size; with every {self.every} and stride {self.stride} (options) the "
@@ -214,7 +214,7 @@ class _Scanner:
         other = self._other_cameras()
         if other:
             return (
-                f"{self.root} holds {_many(len(other), 'image or video', 'images and videos')}, but none with "
+                f"{self.root} holds {many(len(other), 'image or video', 'images and videos')}, but none with "
                 f"{self.options['left']!r} in its path (options.left): {few(other)}."
             )
         passed = f" Passed over, labels or predictions by their names: {few(self.tree.passed_over)}."
@@ -249,7 +249,3 @@ def _says(question: Callable[[str], bool], path: str) -> bool:
 
 def _sides(size: tuple[int, int] | None) -> str:
     return "unknown" if size is None else f"{size[0]}x{size[1]}"
-
-
-def _many(number: int, thing: str, things: str | None = None) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {things or f'{thing}s'}"

@@ -114,7 +114,7 @@ def _list(place: Path) -> tuple[list[str], list[str]]:
         for item in items:
             if item.name.startswith(".") or item.name == "__MACOSX":
                 continue
-            # A link to nowhere, or to itself, is no folder; that it is no image either is found when it is read.
+            # A link to nowhere, or to itself, is taken for a file; reading it as an image will name it.
             if os.path.isdir(item):
                 folders.append(item.name)
             else:

@@ -8,7 +8,7 @@ _RIGHT = "_right"  # SplitEntry.name marks the right camera so
 def frame_id(path: str) -> str:
     """A path below the root, without its suffix, as an id.
 
-    White space, `#`, `=`, `%`, control characters and bytes that are no UTF-8 become %XX, as in web addresses
+    White space, `#`, `=`, `%`, control characters and bytes that are not UTF-8 become %XX, as in web addresses
     (`My Videos/IMG 01` is `My%20Videos/IMG%2001`), and so does the underscore of a `_right` at the end, which would
     mean a camera. All else stays as it is; different paths have different ids.
     """

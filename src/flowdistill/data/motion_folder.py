@@ -53,11 +53,14 @@ def find_motions(folder: Path, wanted: Quantity | None, output: Path) -> MotionF
         folder: to search.
         wanted: the quantity to look for; by default both.
         output: what was made of this folder before.
+
+    Raises:
+        UserError: there is no such file, and nothing is wrong with any.
     """
     found = MotionFolder()
     for path in _files(folder, (os.path.realpath(output),), found.faults):
         if os.path.exists(path) and not os.path.isfile(path):
-            found.others.append(path)  # a pipe, whose reader would wait for ever
+            found.others.append(path)  # a pipe: opening it would block
             continue
         try:
             quantity = inspect_motion(path, wanted)
@@ -105,13 +108,13 @@ def plan_targets(found: MotionFolder, folder: Path, output: Path, suffix: str, o
 
 
 def check_output_folder(folder: Path, output: Path) -> None:
-    """Raises UserError for an output that is the folder itself or a file, or is called like one."""
+    """Raises UserError for an output that is the folder itself or a file, or has the name of one."""
     if os.path.realpath(output) == os.path.realpath(folder):
         raise UserError(f"{output} is the folder that is read; name another one for what is made of it")
     if os.path.lexists(output) and not output.is_dir():
         raise UserError(f"{output} is a file, and {folder} a folder; name a folder for what is made of it")
     if output.suffix.lower() in SUFFIXES and not output.is_dir():
-        raise UserError(f"{folder} is a folder, and {output} is called like a file; name a folder")
+        raise UserError(f"{folder} is a folder, and {output} has the name of a file; name a folder")
 
 
 def check_output_file(path: Path, output: Path, overwrite: bool) -> None:
@@ -125,7 +128,7 @@ def check_output_file(path: Path, output: Path, overwrite: bool) -> None:
 
 
 def _files(folder: Path, above: tuple[str, ...], faults: list[str]) -> Iterator[Path]:
-    """The files below a folder; a folder that is one of `above`, real paths, is a circle of links and is left."""
+    """The files below a folder; one of the folders `above` (real paths), reached again by a link, is passed over."""
     real = os.path.realpath(folder)
     if real in above:
         return

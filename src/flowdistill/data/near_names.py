@@ -8,9 +8,8 @@ from pathlib import Path
 
 _ALIKE = 0.75  # of difflib's ratio: image_clean and images_clean
 _LEAST = 4  # letters that a name has in common with the one that it is a part of
-_LOOKED_AT = (
-    50  # names of a folder: a data folder holds few, and those of a disk's root are not worth a search
-)
+# Names of a folder: a data folder holds few, and all those of a disk's root are not worth a search.
+_LOOKED_AT = 50
 
 
 def meant(root: Path, markers: Sequence[str]) -> str:

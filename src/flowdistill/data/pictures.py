@@ -29,7 +29,7 @@ class Pictures(NamedTuple):
 
 
 def frames_of(names: Collection[str], suffix: str, digits: int) -> set[str]:
-    """The numbers, of so many digits, of the pictures among the names of a folder."""
+    """The frames' numbers, as texts of `digits` digits, of the pictures among the names in a folder."""
     return {name[:digits] for name in names if re.fullmatch(rf"\d{{{digits}}}\{suffix}", name)}
 
 
@@ -41,7 +41,7 @@ def pictures_in(places: Mapping[Pictures, str], digits: int) -> Pictures:
         digits: of a frame's number.
 
     Returns:
-        The first ones of which there are any; where there are none the first that have a folder, or the first.
+        The first kind of which there are any frames; without any, the first that has a folder; else the first.
 
     Raises:
         UserError: as `one_kind`.

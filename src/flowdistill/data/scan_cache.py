@@ -1,9 +1,8 @@
 """Scans of large trees, kept until the tree changes.
 
 A cache is a JSON file: the ids that the scan found, what it has to say about them, and the time of change of every
-folder and file that it looked at.
-Adding, removing or renaming a file changes its folder's time, so comparing these times (one `stat` a folder) tells
-whether the scan would find the same.
+folder and file that it looked at. Adding, removing or renaming a file changes its folder's time, so comparing these
+times (one `stat` per folder) tells whether the scan would find the same.
 """
 
 import hashlib

@@ -115,9 +115,17 @@ def examine_split(
 
 
 def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
-    """Entry -> its line in a split file that can be read."""
-    words = (line.partition("#")[0].split() for line in _lines(Path(path)))
-    return {parse_line(found): number for number, found in enumerate(words, start=1) if found}
+    """Entry -> its first line in a split file that can be read; wrong lines are passed over."""
+    numbers: dict[SplitEntry, int] = {}
+    for number, line in enumerate(_lines(Path(path)), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            numbers.setdefault(parse_line(words), number)
+        except UserError:
+            continue  # `examine_split` has named it
+    return numbers
 
 
 def _lines(path: Path) -> list[str]:

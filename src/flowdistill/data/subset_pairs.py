@@ -1,8 +1,8 @@
 """Which frames of FlyingThings3D's subset follow each other.
 
-The subset numbers the frames of all scenes through, so a number says nothing about its scene. Two frames are a pair
-where the first has flow into the future and, where that folder is there, the second has flow into the past: at some
-scenes' ends only one of the two lies there. Both pictures must be there, too.
+The subset numbers the frames of all scenes in one count, so a number says nothing about its scene. Two frames are a
+pair where the first has flow into the future and, where that folder is there, the second has flow into the past: at
+some scenes' ends only one of the two lies there. Both pictures must be there, too.
 
 A few pairs that fall out are what scenes' ends are; many are a folder that was not unpacked as a whole.
 """
@@ -135,9 +135,9 @@ def left_out(
 
 
 def no_pair(root: str, part: str, frame: int, camera: Camera, present: Listings) -> str | None:
-    """Why a frame and the next one are no pair by the flow that is there, if they are none.
+    """Why, by the flow that is there, a frame and the next one are not a pair; None if they are.
 
-    The camera's own folders tell it, or where it has none those of the left one. A flow that is missing in one
+    The camera's own folders decide, or the left camera's where it has none. A flow that is missing in one
     direction only is a lost label if it leads into the future, and a scene's end if it leads into the past.
     """
     if not present.has(f"{root}/{part}/flow/{camera}"):

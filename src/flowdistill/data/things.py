@@ -25,7 +25,6 @@ from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
-from flowdistill.data.notes import note
 from flowdistill.data.pictures import PNG, WEBP, Pictures, frames_of, one_kind, pictures_in
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
@@ -154,7 +153,7 @@ def _find_pairs(kinds: list[Pictures], scan: Scan) -> list[str]:
     if chosen is None:
         return []
     if others := [kind.folder for kind, found in frames.items() if found and kind != chosen]:
-        note(
+        scan.remarks.append(
             f"{scan.root}: {chosen.folder} is read; {', '.join(others)} holds the same frames as {WEBP} files"
         )
     sequences: dict[str, set[int]] = defaultdict(set)

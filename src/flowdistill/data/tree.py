@@ -23,7 +23,7 @@ def listing(folder: Place) -> set[str]:
 
 
 def files_below(folder: Path, on_loop: Callable[[str], object]) -> Iterator[str]:
-    """The paths, with / and relative to a folder, of everything below it that is no folder; links are followed.
+    """The paths, with / and relative to a folder, of everything below it that is not a folder; links are followed.
 
     Args:
         folder: where to look.
@@ -154,6 +154,11 @@ def contents(folder: str | os.PathLike[str]) -> str:
     if not names:
         return "nothing" if is_folder(folder) else "nothing, there is no such folder"
     return few(names)
+
+
+def many(number: int, thing: str, things: str | None = None) -> str:
+    """A number of things, for a message: "1 frame", "2 frames"; `things` where the plural takes more than an s."""
+    return f"{number} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def few(names: Sequence[str]) -> str:

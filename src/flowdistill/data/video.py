@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from flowdistill.data.notes import note
 from flowdistill.data.scan_cache import cache_places
-from flowdistill.data.tree import listing
+from flowdistill.data.tree import listing, many
 from flowdistill.data.video_decoder import decode_video
 from flowdistill.errors import UserError
 from flowdistill.formats import FormatError, write_atomically, write_image
@@ -184,8 +184,7 @@ def _locked(place: str, path: str) -> Iterator[None]:
 
 def _told(path: str, frames: VideoFrames, how: str) -> VideoFrames:
     remark = f". Look at it: {frames.remark}" if frames.remark else ""
-    frames_words = "1 frame" if frames.count == 1 else f"{frames.count} frames"
-    note(f"{path}: {frames_words}, {how} (in {frames.folder}){remark}")
+    note(f"{path}: {many(frames.count, 'frame')}, {how} (in {frames.folder}){remark}")
     return frames
 
 

@@ -29,7 +29,7 @@ _ADVICE = (
 )
 # A duration in the header is rarely exact: trimmed files announce what was cut off, too.
 _LEAST_SHARE = 0.9
-_MOST_FRAMES = 10**8  # an announced number beyond this is none
+_MOST_FRAMES = 10**8  # a larger announced number is not believed
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Before a KITTI evaluation: do the files' numbers look like what the format says?
 
-Nothing is left out of the evaluation for it: the official tool would count these files, too.
+Odd files are scored all the same, as the official tool would.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def oddities(files: KittiFiles) -> list[str]:
     Small disparities are judged beside the truth alone: they may be far away.
 
     Raises:
-        FormatError: a file is damaged or of another kind, as the evaluation would.
+        FormatError: a file is damaged or of another kind; the evaluation would raise the same.
     """
     images = files.images[:: -(-len(files.images) // _IMAGES)]
     odd: dict[str, list[tuple[Path, Oddity]]] = {}

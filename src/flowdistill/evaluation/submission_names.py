@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from flowdistill.data.tree import many
 from flowdistill.evaluation.submission_kinds import SubmissionKind
 from flowdistill.evaluation.submission_members import Fault
 from flowdistill.evaluation.submission_pairs import counted_from_zero, other_frames, pair, pair_faults
@@ -131,7 +132,7 @@ def _extra_faults(extra: Sequence[str], found: Sequence[str]) -> list[Fault]:
     faults = []
     for folder in sorted(foreign):
         if not any(str(parent) in foreign for parent in PurePosixPath(folder).parents):
-            files = f"{there[folder]} files" if there[folder] > 1 else "1 file"
+            files = many(there[folder], "file")
             faults.append(Fault(f"{folder}/", "does not belong into the submission", advice, files))
     for path in extra:
         if not any(str(parent) in foreign for parent in PurePosixPath(path).parents):

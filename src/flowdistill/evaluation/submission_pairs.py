@@ -32,7 +32,7 @@ def pair(missing: Sequence[str], extra: Sequence[str], kind: SubmissionKind) -> 
 
 
 def number_of(path: str, kind: SubmissionKind) -> int | None:
-    """The number in a file's name: KITTI's of a scene comes first, Sintel's of a frame last."""
+    """The number in a file's name: of the scene, which comes first, for KITTI; of the frame, last, for Sintel."""
     numbers = _NUMBER.findall(PurePosixPath(path).name)
     return int(numbers[0 if kind.zipped else -1]) if numbers else None
 

@@ -40,7 +40,7 @@ _Samples = npt.NDArray[np.uint8 | np.uint16]
 def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
     """Reads an image as (H, W, 3) uint8 RGB.
 
-    The kind is told from the content, not the name. Grey is repeated over the channels; deeper samples v of at most m
+    The content decides the kind, not the name. Grey is repeated over the channels; deeper samples v of at most m
     are scaled to v * 255 / m, rounded (`is_sixteen_bit_image`); an alpha channel goes where it is opaque everywhere.
     Colours come as stored, without their profile or gamma, and pixels, too: no orientation tag turns them
     (`is_turned_image`).
@@ -71,7 +71,7 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
 def inspect_any_image(path: _Path) -> tuple[int, int]:
     """Height and width, by the header and the length of the file; no pixel is decoded.
 
-    Raises FormatError for what is no such file and for one that is cut off.
+    Raises FormatError for another kind of file and for one that is cut off.
     """
     return _header(path)[:2]
 

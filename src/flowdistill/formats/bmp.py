@@ -1,4 +1,4 @@
-"""BMP pictures: uncompressed palettes of 1, 4 and 8 bit, and 24 or 32 bit a pixel. Rows may go down or up.
+"""BMP pictures: uncompressed palettes of 1, 4 and 8 bit, and 24 or 32 bits per pixel. Rows may go down or up.
 
 Source: Microsoft's reference of BITMAPFILEHEADER and BITMAPINFOHEADER up to BITMAPV5HEADER.
 """
@@ -44,7 +44,7 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
         length: of the file, bytes.
 
     Raises:
-        FormatError: where it is none or of another kind, or where the file is too short for its pixels.
+        FormatError: it is not a BMP header or one of another kind, or the file is too short for its pixels.
     """
     if len(start) < 14 + 12:
         raise format_error(path, "a BMP header", f"the file's end after {len(start)} bytes (truncated)")
@@ -66,7 +66,7 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
     masked = compression in (_MASKS, _ALPHA_MASKS) and bits == 32 and size >= 40
     if planes != 1 or not (plain or masked):
         found = f"{bits} bits, compression {compression}, {planes} planes"
-        raise format_error(path, "an uncompressed BMP of 1, 4, 8, 24 or 32 bits a pixel", found)
+        raise format_error(path, "an uncompressed BMP of 1, 4, 8, 24 or 32 bits per pixel", found)
     channels: tuple[int, ...] = _BGR
     first = 14 + size
     if masked:
@@ -88,7 +88,7 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
     if offset < first:
         raise format_error(path, f"the pixels of a BMP behind byte {first}", f"byte {offset} in its header")
     if length < end:
-        expected = f"{end} bytes for a BMP of {height} x {width} with {bits} bits a pixel"
+        expected = f"{end} bytes for a BMP of {height} x {width} with {bits} bits per pixel"
         raise format_error(path, expected, f"{length} bytes (truncated)")
     return header
 

@@ -31,7 +31,8 @@ from flowdistill.formats.pnm import PNM_HEADER_LIMIT, PNM_STARTS, PnmHeader, dec
 
 Pixels = npt.NDArray[np.uint8]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm")
+WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm")
+"""The suffixes, in lower case, that `write_image` knows."""
 _JPEG_QUALITY = 95
 
 
@@ -79,8 +80,8 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     Raises ValueError for another shape, type or suffix, FormatError where the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(f"{os.fspath(path)}: an image's suffix must be one of {', '.join(_SUFFIXES)}")
+    if suffix not in WRITTEN_SUFFIXES:
+        raise ValueError(f"{os.fspath(path)}: an image's suffix must be one of {', '.join(WRITTEN_SUFFIXES)}")
     pixels = np.asarray(image)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]

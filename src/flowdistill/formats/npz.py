@@ -1,8 +1,8 @@
-"""Motions in numpy's .npz, so that a script can read and write them in a line.
+"""Motions in numpy's .npz, so that a script can read and write them in one line.
 
 Layout: `flow` (H, W, 2), px, x then y, or `disparity` (H, W), px; beside it `valid` (H, W) bool, true where the value
-is known. We write float32, compressed, and 0 where nothing is known. Read are floating-point numbers of 2, 4 or 8
-bytes; `valid` may be missing or be of whole numbers (0 is invalid). An archive may hold both motions and other arrays.
+is known. We write float32, compressed, and 0 where nothing is known. Floating-point numbers of 2, 4 or 8 bytes are
+read; `valid` may be missing or be of whole numbers (0 is invalid). An archive may hold both motions and other arrays.
 
 The archive is taken apart here, not by numpy.load, which allocates whatever a damaged header asks for.
 Source: numpy's description of the .npy format, versions 1.0 to 3.0.
@@ -23,7 +23,6 @@ from flowdistill.formats.atomic import write_atomically
 from flowdistill.formats.errors import check_sides, format_error, read_bytes
 
 _ZIP = b"PK"
-_KEYS = ("flow", "disparity")
 _VALID = "valid"
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(

@@ -1,7 +1,7 @@
-"""The tag that asks viewers to turn or mirror a picture. No reader here obeys it, so that it can only be told of.
+"""The tag that asks viewers to turn or mirror a picture. No reader here applies it; users can only be told.
 
 Both frames of a pair lie as the sensor saw them. A phone that is held flat may write another tag from one shot to the
-next although it was not turned: obeying would tear such a pair apart.
+next although it was not turned: applying the tags would turn one frame of a pair and not the other.
 Source: EXIF 2.32, sections 4.5.4 and 4.6.4 (tag 274).
 """
 

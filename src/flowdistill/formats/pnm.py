@@ -38,7 +38,7 @@ def parse_pnm(path: str | os.PathLike[str], start: bytes, length: int) -> PnmHea
         length: of the file, bytes.
 
     Raises:
-        FormatError: where the header is none, or the file has another length than it says.
+        FormatError: there is no such header, or the file has another length than it says.
     """
     found = _HEADER.match(start[:PNM_HEADER_LIMIT])
     if found is None:

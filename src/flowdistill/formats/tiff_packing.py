@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 
 _CLEAR, _END = 256, 257
-_FIRST = 258  # the first code that stands for a string
 _LONGEST = 1 << 12
 # Of the n-th code after a clear: its bits, and where they begin. TIFF's codes grow one entry early, and an encoder
 # clears before the last one.

@@ -24,7 +24,7 @@ def byte_order(start: bytes) -> Literal["<", ">"]:
 def read_directories(path: str | os.PathLike[str], content: bytes) -> list[Tags]:
     """Each directory of a TIFF: tag -> values, one or more, of tags that hold whole numbers.
 
-    Raises FormatError where one lies outside the file or there is none, and where they go in a circle.
+    Raises FormatError where one lies outside the file or there is none, and where they form a circle.
     """
     order = byte_order(content)
     directories: list[Tags] = []

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from flowdistill.data.access import is_file, is_folder, is_nowhere
+from flowdistill.data.folder_walk import LABELS_CONFIG
 from flowdistill.data.splits import SplitEntry
 from flowdistill.data.tree import files_below, listing
 from flowdistill.errors import UserError
@@ -19,7 +20,6 @@ from flowdistill.formats import write_atomically
 from flowdistill.labels.statistics import Tally
 from flowdistill.labels.writer import label_path
 
-CONFIG = "labels.yaml"
 _COUNTS, _TEMPORARY = "counts", ".flowdistill-"  # the latter is left by a run that was killed
 _ADVICE = "Take another --output, or move the folder away"
 
@@ -41,12 +41,12 @@ def labels_folder(root: Path, output: str) -> Path:
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
     """See that labels may be made in a folder; nothing is written yet.
 
-    A config of other settings beside which no sample was ever completed is in nobody's way: its run was broken off.
+    Another config may stand there as long as no sample is complete: its run was broken off.
 
     Raises:
         UserError: it holds labels of other settings, or files of somebody else.
     """
-    path = folder / CONFIG
+    path = folder / LABELS_CONFIG
     place = next(place for place in (folder, *folder.parents) if not is_nowhere(place))
     if not is_folder(place) or not os.access(place, os.W_OK | os.X_OK):
         raise UserError(
@@ -54,7 +54,7 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
         )
     # Looked for after the listing: labels never lie there before their config does.
     if any(not name.startswith(_TEMPORARY) for name in listing(folder)) and not is_file(path):
-        raise UserError(f"{folder} holds files but no {CONFIG}, so it is not ours to fill. {_ADVICE}.")
+        raise UserError(f"{folder} holds files but no {LABELS_CONFIG}, so it is not ours to fill. {_ADVICE}.")
     if (differing := _differing(path, settings)) and _has_samples(folder):
         raise _other_settings(folder, differing)
 
@@ -79,8 +79,8 @@ def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iter
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Have the settings stand in the folder, in place of others if no sample was completed with these."""
-    path = folder / CONFIG
+    """Write the settings into the folder, also over others with which no sample was completed."""
+    path = folder / LABELS_CONFIG
     differing = _differing(path, settings)
     if differing and _has_samples(folder):
         raise _other_settings(folder, differing)

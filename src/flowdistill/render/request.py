@@ -14,7 +14,7 @@ _HELD_OUT_SHARE = 8
 class Request:
     """`scenes` scenes with labels, then `test_scenes` without, each of `frames` frames of `size` (height, width).
 
-    The frames are every `stride`-th moment of a scene of `world` (a key of `data.render.world.WORLDS`).
+    The frames are every `stride`-th moment of a scene of `world` (a key of `render.world.WORLDS`).
 
     Scenes are numbered from 0 on, the unlabelled ones last.
 

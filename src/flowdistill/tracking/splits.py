@@ -118,9 +118,9 @@ def _exclusion(owner: MotionDataModule | ViewSource) -> FileRecord | None:
 
 
 def _made_by(root: str | Path | None, folder: str) -> FileRecord | None:
-    from flowdistill.labels.folder import CONFIG
+    from flowdistill.data.folder_walk import LABELS_CONFIG
 
-    path = Path(root or ".", folder, CONFIG)
+    path = Path(root or ".", folder, LABELS_CONFIG)
     return file_record(path) if path.is_file() else None
 
 
