@@ -15,7 +15,6 @@ from flowdistill.check.votes import Pair, Votes, sample_points
 
 Array = npt.NDArray[np.float32]
 
-OTHER_SIGN = "a change of the other sign"
 _LEAST_CHANGE = 0.1  # px: below, both signs look alike
 _LEAST_DIFFERENCE = 2.0  # grey levels by which one sign must explain a pixel better than the other
 _MATCH = 25.0  # grey levels: a pixel that neither sign explains better than this is occluded

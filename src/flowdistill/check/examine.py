@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flowdistill.check.change_sign import OTHER_SIGN, change_votes
+from flowdistill.check.change_sign import change_votes
 from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
 from flowdistill.check.problems import Finding, Kind, Severity
 from flowdistill.check.votes import Votes
@@ -35,11 +35,13 @@ class FileReport:
         size: height and width, if it has them.
         findings: what is wrong with it.
         votes: of a label that was compared with the pictures: name of a misreading -> votes for and against it.
+        change_sign: of a change of disparity: votes for and against the other sign.
     """
 
     size: tuple[int, int] | None = None
     findings: tuple[Finding, ...] = ()
     votes: Mapping[str, Votes] = field(default_factory=dict)
+    change_sign: Votes | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,10 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
                     Finding("wrong_content", "upper half repeated: the lower half holds it again"),
                 )
                 continue
-            votes = judge(sample, neighbours, key)
-            if key == "disparity_t1" and (change := _examine_change(sample)) is not None:
-                votes[OTHER_SIGN] = change
-            _vote(reports, file, mine, votes)
+            _vote(reports, file, mine, judge(sample, neighbours, key))
+            if key == "disparity_t1":
+                place = file.path, file.kind
+                reports[place] = replace(reports[place], change_sign=_examine_change(sample))
 
 
 def _usable(

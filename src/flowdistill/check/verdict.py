@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
-from flowdistill.check.change_sign import OTHER_SIGN, speaks_against
+from flowdistill.check.change_sign import speaks_against
 from flowdistill.check.examine import FileKey, FileReport
 from flowdistill.check.misreadings import UNEXPLAINED
 from flowdistill.check.plan import Plan, PlannedSample
@@ -21,6 +21,9 @@ _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE = 40, 0.8
 # Right labels explain at least 0.8 of the pixels that can be compared, those of other pictures at most 0.36.
 _UNEXPLAINED_SHARE = 0.6
 _LEVEL = 0.1  # difference of two shares that does not say which misreading it is
+_SIGN = (
+    "the pictures match better at disparity - change than at disparity + change: at {} of {} pixels that tell"
+)
 _LAST, _LAST_RESTS_ON = "disparity_t1", ("flow", "disparity_t0")
 
 
@@ -47,8 +50,15 @@ def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> No
             if misreading is not None and key in _LAST_RESTS_ON:
                 misread.add((dataset, root))
             for place, finding in _judge(votes, misreading).items():
-                found = reports[place]
-                reports[place] = replace(found, findings=(*found.findings, finding))
+                _add(reports, place, finding)
+            for place in files:
+                sign = reports[place].change_sign
+                if sign is not None and speaks_against(sign):
+                    _add(reports, place, Finding("wrong_sign", _SIGN.format(sign.other, sign.total)))
+
+
+def _add(reports: MutableMapping[FileKey, FileReport], place: FileKey, finding: Finding) -> None:
+    reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
 
 
 def _is_misread(sample: PlannedSample, reports: Mapping[FileKey, FileReport]) -> bool:
@@ -70,10 +80,6 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None)
             for place, found in agreeing.items()
         }
     for place, found in votes.items():
-        if OTHER_SIGN in found and speaks_against(found[OTHER_SIGN]):
-            sign = found[OTHER_SIGN]
-            detail = "the pictures match better at disparity - change than at disparity + change: at "
-            findings[place] = Finding("wrong_sign", f"{detail}{sign.other} of {sign.total} pixels that tell")
         if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE)):
             others = "; most files of its kind are right" if misreading is None else ""
             detail = f"{_words(single, found[single], '')}{others}"
@@ -99,9 +105,7 @@ def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None
     enough = {
         name: found
         for name, found in votes.items()
-        if name != OTHER_SIGN
-        and found.total >= least
-        and found.share >= (_UNEXPLAINED_SHARE if name == UNEXPLAINED else majority)
+        if found.total >= least and found.share >= (_UNEXPLAINED_SHARE if name == UNEXPLAINED else majority)
     }
     readings = {name: found for name, found in enough.items() if name != UNEXPLAINED}
     if not readings:

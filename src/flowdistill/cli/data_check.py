@@ -90,6 +90,10 @@ def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionData
     from flowdistill.check.exclusions import exclusion_lists
     from flowdistill.data.exclusion import write_exclusions
 
+    certain = {problem.entry for problem in problems if problem.severity == "error"}
+    doubtful = {problem.entry for problem in problems} - certain
     for file, (key, entries) in exclusion_lists(path, problems, module).items():
         write_exclusions(file, entries)
-        print(f"samples to leave out: {len(entries)} in {file}, for {key}")
+        only = sum(entry in doubtful for entry in entries)
+        warned = f" ({only} of them for warnings alone: look at these first)" if only else ""
+        print(f"samples to leave out: {len(entries)} in {file}, for {key}{warned}")

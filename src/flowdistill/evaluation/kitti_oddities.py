@@ -20,7 +20,7 @@ from flowdistill.formats.encodings import (
 )
 from flowdistill.formats.motion import read_motion
 
-_IMAGES = 16  # that are looked at, evenly chosen
+_IMAGES = 8  # that are looked at, evenly chosen
 
 
 def oddities(files: KittiFiles) -> list[str]:
