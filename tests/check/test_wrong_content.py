@@ -97,8 +97,7 @@ def test_a_data_set_of_misread_labels_is_named(
     problems = wrong(module)
     assert {problem.file for problem in problems} <= paths
     assert len({problem.file for problem in problems if name in problem.detail}) >= 4
-    if name != "of a neighbouring frame":  # the last one of every few has no right neighbour to compare with
-        assert {problem.severity for problem in problems if name in problem.detail} == {"error"}
+    assert {problem.severity for problem in problems if name in problem.detail} == {"error"}
 
 
 @pytest.mark.parametrize("layout", ["things", "things_subset"])
@@ -215,10 +214,13 @@ def test_noc_and_occ(originals: Path, tmp_path: Path) -> None:
     assert set(said) == {"flow_noc", "disp_noc_0"}
     assert said["flow_noc"].startswith("occ and noc swapped")
     assert said["disp_noc_0"].startswith("occ and noc swapped")
+    turned = next(file for file in files_by_key(module)["valid_disparity_t1_noc"])
+    write_label(turned, read_label(turned) + 2)
     label[30:40, :50] = np.nan
     write_label(noc, label)
     said = {Path(problem.file).parent.name: problem.detail for problem in wrong(module)}
     assert said["disp_noc_0"].startswith("noc is not a subset of occ: ")
+    assert said["disp_noc_1"].startswith("other values than occ at ")
 
 
 def test_the_sign_of_the_baseline(originals: Path, tmp_path: Path) -> None:
@@ -266,3 +268,20 @@ def test_a_pair_across_a_scenes_end_is_a_warning(originals: Path, tmp_path: Path
     assert {problem.sample for problem in problems} == {"train/0000002"}
     assert all(problem.detail.startswith("of other pictures: ") for problem in problems)
     assert all(problem.severity == "warning" for problem in problems)
+
+
+def test_changes_too_small_to_see_are_no_trouble(originals: Path, tmp_path: Path) -> None:
+    module = tree(originals, tmp_path, "things", "rooms")
+    changes = files_by_key(module)["disparity_t1"]
+    for number, file in enumerate(changes):
+        write_label(file, np.full((*SIZE, 1), 0.05 * (number % 2), np.float32))
+    assert check(module) == []
+
+
+def test_one_file_with_another_factor_is_not_the_fault_of_all(originals: Path, tmp_path: Path) -> None:
+    module = tree(originals, tmp_path, "kitti2015", "rooms")
+    file = files_by_key(module)["disparity_t0"][2]
+    plant_factor([file], 1)
+    problems = [problem for problem in wrong(module) if problem.file == file.path]
+    assert [problem.severity for problem in problems] == ["warning"]
+    assert "with the factor 1 in place of 256" in problems[0].detail

@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
+from flowdistill.data import MotionDataModule, View
 from flowdistill.data.datasets import open_dataset
-from flowdistill.data.first_batch import odd_labels, warn_of_odd_labels
+from flowdistill.data.first_batch import first_batch, odd_labels, warn_of_odd_labels
 from flowdistill.data.mixture import Mixture, Part
 from flowdistill.render.writer import Request, write_dataset
+from small_trainer import small_ddflow, trainer
 
 FLOW, DISPARITY = ("flow_occ", "flow_noc"), ("disp_occ_0", "disp_noc_0", "disp_occ_1", "disp_noc_1")
 
@@ -37,7 +39,8 @@ def rewrite(root: Path, folders: tuple[str, ...], change: object) -> None:
 
 def said(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    warn_of_odd_labels(open_dataset("kitti2015", str(root), "scan", "scene_flow", True), 0, 4)
+    dataset = open_dataset("kitti2015", str(root), "scan", "scene_flow", True)
+    warn_of_odd_labels(dataset, first_batch(len(dataset), 0, 4))
     return capsys.readouterr().err
 
 
@@ -68,9 +71,7 @@ def test_one_far_scene_among_others_is_not_a_small_disparity(
     assert said(root, capsys) == ""
 
 
-def test_fit_says_it_and_a_mixture_looks_into_every_source(
-    root: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mixture_looks_into_every_source(root: Path, original: Path) -> None:
     rewrite(root, FLOW, lambda codes: codes[..., ::-1])
     parts = [
         Part(open_dataset("kitti2015", str(folder), "scan", "scene_flow", True), 1, "here")
@@ -84,3 +85,18 @@ def test_fit_says_it_and_a_mixture_looks_into_every_source(
     (where,) = odd_labels(files).values()
     assert str(root) in where
     assert str(original) not in where
+
+
+def test_fit_of_ddflow_says_it_of_what_it_validates_on(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DDFlow trains on pictures alone, but its errors are measured against the labels."""
+    rewrite(root, FLOW, lambda codes: codes[..., ::-1])
+    data = MotionDataModule(
+        "kitti2015", str(root), flow=View(train_split="scan", val_split="scan"), batch_size=2, num_workers=0
+    )
+    trainer(tmp_path, 1).fit(small_ddflow(), data)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(said) == 1
+    assert "flow_occ/" in said[0]
+    assert "channels in the reverse order" in said[0]

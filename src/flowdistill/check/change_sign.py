@@ -47,6 +47,8 @@ def change_votes(
     height, width = change.shape[:2]
     known = np.isfinite(change[..., 0]) & (np.abs(change[..., 0]) >= _LEAST_CHANGE)
     points = sample_points([known], _POINTS)
+    if points.size < _LEAST_PIXELS:
+        return Votes()
     y, x = np.divmod(points, width)
     moved = np.concatenate([flow, disparity, change], axis=2)[y, x]
     telling = np.isfinite(moved).all(axis=1)
@@ -89,7 +91,8 @@ def _same_exposure(seen: list[Array], reference: Array, telling: npt.NDArray[np.
         for _ in range(2):  # the second time without what is occluded
             near = np.abs(np.polyval(curve, middle[:, channel]) - reference[:, channel])
             used = near <= np.percentile(near, 80)
-            curve = np.polyfit(middle[used, channel].astype(np.float64), reference[used, channel], 2)
+            if np.ptp(middle[used, channel]) > _LEAST_DIFFERENCE:  # else there is no curve to fit
+                curve = np.polyfit(middle[used, channel].astype(np.float64), reference[used, channel], 2)
         for colours, result in zip(both, scaled, strict=True):
             result[:, channel] = np.polyval(curve, colours[:, channel])
     return scaled

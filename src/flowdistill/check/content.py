@@ -19,6 +19,7 @@ from flowdistill.check.misreadings import (
     disparity_misreadings,
     flow_misreadings,
     later_disparity_misreadings,
+    other_factors,
     read_disparity,
     read_flow,
     upper_half_repeated,
@@ -26,6 +27,7 @@ from flowdistill.check.misreadings import (
 )
 from flowdistill.check.votes import Grey, Mask, Pair, Votes, grey
 from flowdistill.data.files import Content, SampleFile
+from flowdistill.formats.encodings import SMALL_DISPARITY
 
 FLOWS = ("flow", "flow_backward", "teacher_flow", "teacher_flow_backward")
 JUDGED = (*FLOWS, "disparity_t0", "disparity_t1")
@@ -33,6 +35,7 @@ JUDGED = (*FLOWS, "disparity_t0", "disparity_t1")
 
 # Share of a noc label's pixels that may lack truth in occ before it is called no subset.
 _SUBSET_SHARE = 1e-3
+_SAME_VALUE = 0.5  # px
 _LEAST_SIDE = 32  # px, that the matcher of two cameras needs
 
 
@@ -120,7 +123,7 @@ def compare_cameras(sample: SampleContent) -> dict[str, Votes]:
 
 
 def wrong_subsets(sample: SampleContent) -> Iterator[tuple[SampleFile, str]]:
-    """The `noc` files with pixels that their `occ` file does not know, and what is wrong with them."""
+    """The `noc` files with pixels or values that their `occ` file does not have, and what is wrong with them."""
     for key, (file, content) in sample.files.items():
         if not (key.endswith("_noc") and content.valid is not None):
             continue
@@ -130,6 +133,10 @@ def wrong_subsets(sample: SampleContent) -> Iterator[tuple[SampleFile, str]]:
         occ, noc = whole[1].valid, content.valid
         beyond, known = int(np.count_nonzero(noc & ~occ)), int(np.count_nonzero(noc))
         if beyond <= _SUBSET_SHARE * known:
+            apart = np.abs(content.values - whole[1].values).max(axis=2) > _SAME_VALUE
+            other = int(np.count_nonzero(apart & noc & occ))
+            if other > _SUBSET_SHARE * known:
+                yield file, f"other values than occ at {other} of {known} pixels"
             continue
         if np.count_nonzero(occ & ~noc) <= _SUBSET_SHARE * np.count_nonzero(occ):
             words = f"occ and noc swapped: noc knows every pixel of occ and {beyond} more"
@@ -159,6 +166,8 @@ def _judge_disparity(
     if pair is None or reverse is None or pair.start.shape != valid.shape:
         return {}
     stored = Reading(STORED, read_disparity(disparity), valid, pair)
+    if factors and _is_small(disparity):
+        return vote(stored, other_factors(stored, disparity))
     return vote(stored, disparity_misreadings(stored, disparity, reverse, others, factors))
 
 
@@ -173,4 +182,11 @@ def _judge_later_disparity(
     is_change = file.kind.quantity == "disparity_change"
     as_absolute = content.values[..., 0] * np.float32(file.kind.sign) if is_change else None
     stored = Reading(STORED, read_disparity(disparity, flow[0]), valid & flow[1], pair)
+    if factors and _is_small(disparity):
+        return vote(stored, other_factors(stored, disparity, flow[0]))
     return vote(stored, later_disparity_misreadings(stored, disparity, flow[0], as_absolute, others, factors))
+
+
+def _is_small(disparity: Array) -> bool:
+    """Whether nothing but another factor is plausible: disparities near 0 fit the pictures as almost any label does."""
+    return float(disparity.max()) < SMALL_DISPARITY

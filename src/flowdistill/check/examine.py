@@ -46,10 +46,18 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Job:
-    """A few samples that follow each other in a split, and those of their files that no earlier job looks at."""
+    """A few samples that follow each other in a split, and those of their files that no earlier job looks at.
+
+    Attributes:
+        files: to report on.
+        samples: all files of each sample.
+        before, after: the labels of the sample before the first and of that after the last one, if there are such.
+    """
 
     files: tuple[SampleFile, ...]
     samples: tuple[tuple[SampleFile, ...], ...] = ()
+    before: tuple[tuple[SampleFile, ...], ...] = ()
+    after: tuple[tuple[SampleFile, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,10 @@ class Examiner:
 def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKey, Content]) -> None:
     """Add to the reports what the labels of a sample say beside its other files."""
     mine = set(reports)
-    samples = [_usable(sample, reports, contents) for sample in job.samples]
+    samples = [_usable(sample, reports, contents) for sample in (*job.before, *job.samples, *job.after)]
     for number, sample in enumerate(samples):
+        if not len(job.before) <= number < len(job.before) + len(job.samples):
+            continue  # there to be compared with
         for noc, words in wrong_subsets(sample):
             _add(reports, noc, mine, Finding("wrong_content", words))
         if "disparity_t0" not in sample.files and "right_t0" in sample.files:

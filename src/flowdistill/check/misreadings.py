@@ -203,7 +203,13 @@ def _common(
     for name, values, valid in (*turned, *moved):
         if values.shape == disparity.shape:
             yield replace(stored, name=name, motion=read_disparity(values, flow), valid=valid)
-    for factor in DISPARITY_FACTORS if factors else ():
+    if factors:
+        yield from other_factors(stored, disparity, flow)
+
+
+def other_factors(stored: Reading, disparity: Array, flow: Array | None = None) -> Iterator[Reading]:
+    """A disparity that was stored with another factor than 256; after a flow, if it is that at t1."""
+    for factor in DISPARITY_FACTORS:
         name = f"stored with the factor {factor:g} in place of 256"
         yield replace(stored, name=name, motion=read_disparity(disparity, flow, 256 / factor))
 

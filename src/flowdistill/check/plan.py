@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, cast
 
+from flowdistill.check.content import JUDGED
 from flowdistill.check.examine import FileKey, Job
 from flowdistill.check.problems import Problem
 from flowdistill.data.access import check_open
@@ -22,7 +23,7 @@ from flowdistill.errors import UserError
 Labels = Literal["read", "if_there", "none"]
 
 # Samples that one job looks at: what they share is read once, and their labels are compared with each other.
-_SAMPLES_PER_JOB = 4
+_SAMPLES_PER_JOB = 8
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def plan_check(module: MotionDataModule) -> Plan:
     ranked = sorted(zip(named, plan.splits, strict=True), key=lambda pair: pair[0].view == "flow")
     for _, samples in ranked:
         for start in range(0, len(samples), _SAMPLES_PER_JOB):
-            job = _job(samples[start : start + _SAMPLES_PER_JOB], seen)
+            job = _job(samples, start, min(start + _SAMPLES_PER_JOB, len(samples)), seen)
             if job.files:
                 plan.jobs.append(job)
     for folder in dict.fromkeys(os.path.dirname(file.path) for job in plan.jobs for file in job.files):
@@ -180,12 +181,16 @@ def _spare_labels(samples: MotionDataset) -> dict[SplitEntry, tuple[SampleFile, 
     }
 
 
-def _job(samples: Sequence[PlannedSample], seen: set[FileKey]) -> Job:
+def _job(samples: Sequence[PlannedSample], start: int, end: int, seen: set[FileKey]) -> Job:
     """The files of some samples that no earlier job looks at; `seen` grows by them."""
     files = []
-    wholes = [(*sample.files, *sample.spare) for sample in samples]
+    wholes = [(*sample.files, *sample.spare) for sample in samples[start:end]]
     for file in (file for whole in wholes for file in whole):
         if (file.path, file.kind) not in seen:
             seen.add((file.path, file.kind))
             files.append(file)
-    return Job(tuple(files), tuple(wholes))
+    around = [samples[other] for other in (start - 1, end) if 0 <= other < len(samples)]
+    labels = [tuple(f for f in (*other.files, *other.spare) if f.key in JUDGED) for other in around]
+    before = labels[:1] if start else []
+    after = labels[len(before) :]
+    return Job(tuple(files), tuple(wholes), tuple(before), tuple(after))

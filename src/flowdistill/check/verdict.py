@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, MutableMapping, Sequence, Set
 from dataclasses import replace
 
 from flowdistill.check.change_sign import speaks_against
@@ -12,6 +12,7 @@ from flowdistill.check.misreadings import UNEXPLAINED
 from flowdistill.check.plan import Plan, PlannedSample
 from flowdistill.check.problems import Finding
 from flowdistill.check.votes import Votes
+from flowdistill.data.files import SampleFile
 
 # docs/data.md has the measurement: right labels have a share of at most 0.5 for any misreading, a data set of misread
 # ones at least 0.78 for the right name.
@@ -24,7 +25,7 @@ _LEVEL = 0.1  # difference of two shares that does not say which misreading it i
 _SIGN = (
     "the pictures match better at disparity - change than at disparity + change: at {} of {} pixels that tell"
 )
-_LAST, _LAST_RESTS_ON = "disparity_t1", ("flow", "disparity_t0")
+_LAST = "disparity_t1"
 
 
 def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> None:
@@ -34,21 +35,20 @@ def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> No
     error of each that does not speak against it. A file that sticks out from the others is a warning.
     """
     everything = [sample for samples in plan.splits for sample in samples]
-    misread: set[tuple[str, str]] = set()  # dataset and root of which a whole key is
+    misread: set[tuple[str, str, str]] = set()  # dataset, root and key
     # The disparity at t1 was compared by way of the others: what is wrong with them is not its fault.
     for last in (False, True):
         groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
         for sample in everything:
             for file in (*sample.files, *sample.spare):
                 judged = (file.key == _LAST) == last and reports[file.path, file.kind].votes
-                tree = sample.dataset, sample.root
-                if judged and not (last and (tree in misread or _is_misread(sample, reports))):
+                if judged and not (last and _rests_on_misread(sample, file, reports, misread)):
                     groups[sample.dataset, sample.root, file.key][file.path, file.kind] = None
         for (dataset, root, key), files in groups.items():
             votes = {place: reports[place].votes for place in files}
             misreading = _misreading_of_all(list(votes.values()))
-            if misreading is not None and key in _LAST_RESTS_ON:
-                misread.add((dataset, root))
+            if misreading is not None:
+                misread.add((dataset, root, key))
             for place, finding in _judge(votes, misreading).items():
                 _add(reports, place, finding)
             for place in files:
@@ -61,11 +61,18 @@ def _add(reports: MutableMapping[FileKey, FileReport], place: FileKey, finding: 
     reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
 
 
-def _is_misread(sample: PlannedSample, reports: Mapping[FileKey, FileReport]) -> bool:
-    """Whether something is wrong with what the disparity at t1 of a sample rests on."""
-    rests_on = [file for file in sample.files if file.key in _LAST_RESTS_ON]
-    findings = [finding for file in rests_on for finding in reports[file.path, file.kind].findings]
-    return any(finding.kind in ("wrong_content", "wrong_sign") for finding in findings)
+def _rests_on_misread(
+    sample: PlannedSample,
+    file: SampleFile,
+    reports: Mapping[FileKey, FileReport],
+    misread: Set[tuple[str, str, str]],
+) -> bool:
+    """Whether something is wrong with what the disparity at t1, or its change, of a sample rests on."""
+    keys = ("flow", "disparity_t0") if file.kind.quantity == "disparity_change" else ("flow",)
+    if any((sample.dataset, sample.root, key) in misread for key in keys):
+        return True
+    others = [reports[other.path, other.kind] for other in sample.files if other.key in keys]
+    return any(found.kind in ("wrong_content", "wrong_sign") for other in others for found in other.findings)
 
 
 def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None) -> dict[FileKey, Finding]:
@@ -79,11 +86,16 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None)
             place: Finding("wrong_content", _words(misreading, found, where))
             for place, found in agreeing.items()
         }
-    for place, found in votes.items():
-        if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE)):
-            others = "; most files of its kind are right" if misreading is None else ""
-            detail = f"{_words(single, found[single], '')}{others}"
-            findings[place] = Finding("wrong_content", detail, "warning")
+    singles = {
+        place: single
+        for place, found in votes.items()
+        if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE))
+    }
+    for place, single in singles.items():
+        detail = (
+            f"{_words(single, votes[place][single], '')}; {len(singles)} of {len(votes)} such files stick out"
+        )
+        findings[place] = Finding("wrong_content", detail, "warning")
     return findings
 
 
@@ -94,10 +106,13 @@ def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:
         for misreading, votes in found.items():
             together[misreading] += votes
     name = _best(together, _LEAST_VOTES, _MAJORITY)
-    if name is None:
-        return None
-    shares = [found[name].share for found in files if name in found]
-    return name if 3 * sum(share > 0.5 for share in shares) > len(shares) else None
+    if name is not None and 3 * sum(name in found and found[name].share > 0.5 for found in files) > len(
+        files
+    ):
+        return name
+    singles = Counter(_best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE) for found in files)
+    same, number = max(singles.items(), key=lambda item: (item[0] is not None, item[1]))
+    return same if 2 * number >= len(files) > 1 else None
 
 
 def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import dataset_class, open_dataset
-from flowdistill.data.first_batch import warn_of_odd_labels
+from flowdistill.data.first_batch import first_batch, warn_of_odd_labels
 from flowdistill.data.loaders import Shard, StepLoader, start_worker
 from flowdistill.data.mixture import Mixture, Part
 from flowdistill.data.photometric.device import apply_on_device
@@ -96,7 +96,7 @@ class MotionDataModule(pl.LightningDataModule):
         if needs_labels:
             self._check_labels(samples.keys, name)
         if trainer.is_global_zero:
-            warn_of_odd_labels(samples, self.seed, self.batch_size)
+            warn_of_odd_labels(samples, first_batch(len(samples), self.seed, self.batch_size))
         batches = InfiniteBatches(
             samples, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
         )
@@ -105,8 +105,11 @@ class MotionDataModule(pl.LightningDataModule):
         return StepLoader(trainer, batches, batch_size=None, **self._loader_options())
 
     def val_dataloader(self) -> "DataLoader[Batch]":
-        _, name, view = self._attached()
-        return self._evaluation_loader(self._open(view.val_split, "val_split", name, self.val_labels))
+        trainer, name, view = self._attached()
+        samples = self._open(view.val_split, "val_split", name, self.val_labels)
+        if trainer.is_global_zero:
+            warn_of_odd_labels(samples, range(min(self.batch_size, len(samples))))
+        return self._evaluation_loader(samples)
 
     def test_dataloader(self) -> "DataLoader[Batch]":
         return self.val_dataloader()

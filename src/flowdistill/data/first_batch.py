@@ -1,9 +1,9 @@
-"""A look at the label files of the first training batch: do their numbers look like what the format says?
+"""A look at the label files of the first samples: do their numbers look like what the format says?
 
 The whole data is looked at by `flowdistill data check`; this is for those who start a training without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import KITTI_DISPARITY, KITTI_FLOW, SampleFile
@@ -14,17 +14,21 @@ from flowdistill.formats import read_kitti_disparity_codes, read_kitti_flow_code
 from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
 
 
-def warn_of_odd_labels(samples: MotionDataset | Mixture, seed: int, batch_size: int) -> None:
-    """Print a remark on each way in which labels of the first batch are oddly encoded.
+def first_batch(length: int, seed: int, batch_size: int) -> list[int]:
+    """The indices of the samples that training takes first."""
+    return [sample_index(seed, number, length) for number in sample_numbers(0, 0, 1, min(batch_size, length))]
+
+
+def warn_of_odd_labels(samples: MotionDataset | Mixture, indices: Iterable[int]) -> None:
+    """Print a remark on each way in which the labels of some samples are oddly encoded.
 
     Raises:
-        FormatError: a file is damaged; training would raise the same.
+        FormatError: a file is damaged; loading the sample would raise the same.
     """
-    numbers = sample_numbers(0, 0, 1, min(batch_size, len(samples)))
-    files = [file for number in numbers for file in samples.files(sample_index(seed, number, len(samples)))]
+    files = [file for index in indices for file in samples.files(index)]
     for problem, text in odd_labels(files).items():
         note(
-            f"warning: {text}, which {problem}. Training believes it; `flowdistill data check` looks at all files."
+            f"warning: {text}, which {problem}. It is believed; `flowdistill data check` looks at all files."
         )
 
 
