@@ -95,7 +95,7 @@ class MotionDataModule(pl.LightningDataModule):
             samples = self._open(view.train_split, "train_split", name, needs_labels)
         if needs_labels:
             self._check_labels(samples.keys, name)
-        if trainer.is_global_zero:
+        if trainer.global_rank == 0:
             warn_of_odd_labels(samples, first_batch(len(samples), self.seed, self.batch_size))
         batches = InfiniteBatches(
             samples, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
@@ -107,7 +107,7 @@ class MotionDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> "DataLoader[Batch]":
         trainer, name, view = self._attached()
         samples = self._open(view.val_split, "val_split", name, self.val_labels)
-        if trainer.is_global_zero:
+        if trainer.global_rank == 0:
             warn_of_odd_labels(samples, range(min(self.batch_size, len(samples))))
         return self._evaluation_loader(samples)
 
