@@ -25,6 +25,7 @@ from misread import (
 from flowdistill.check.problems import Problem
 from flowdistill.cli.flowdistill import main
 from flowdistill.data import MotionDataModule, View
+from flowdistill.data.files import SampleFile
 from flowdistill.formats import read_image, write_image
 from flowdistill.render.writer import Request, write_dataset
 
@@ -63,7 +64,7 @@ def spoil(module: MotionDataModule, key: str, name: str, only: int | None = None
     paths = set()
     for group in with_noc(files_by_key(module), key):
 
-        def change(found: list[Label], group=group) -> list[Label]:  # type: ignore[no-untyped-def]
+        def change(found: list[Label], group: list[SampleFile] = group) -> list[Label]:
             bad = misread(found, name, group[0])
             return bad if only is None else [bad[k] if k == only else label for k, label in enumerate(found)]
 

@@ -1,7 +1,10 @@
 """`flowdistill data check` and `data tree` as commands: the committed configs, JSON, exit codes, exclusion lists."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -241,3 +244,16 @@ def test_tree_prints_the_layout_and_the_page(dataset: str, capsys: pytest.Captur
 def test_tree_names_the_known_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "tree", "kiti2015"]) == 2
     assert "Did you mean kitti2015?" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_does_not_cost_the_report(originals: Path, tmp_path: Path) -> None:
+    """`flowdistill data check ... | head -1`: standard output is closed before anything is printed."""
+    output, bad = tmp_path / "out.json", tmp_path / "bad.txt"
+    arguments = command("chairs", originals / "chairs", output, "--exclude-to", str(bad))
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = f"from flowdistill.cli.flowdistill import main; raise SystemExit(main({arguments!r}))"
+    subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert problems_in(output) == []
+    assert bad.is_file()

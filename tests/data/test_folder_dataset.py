@@ -215,7 +215,7 @@ def test_two_cameras(names: tuple[str, str], left: str, right: str, tmp_path: Pa
     write_names(tmp_path, [*lefts, *rights])
     write_names(tmp_path / "other", ["1.png", "2.png"])
     data = opened(tmp_path, view="scene_flow", left=left, right=right)
-    assert len(data) == 2  # right frames are no sequence of their own
+    assert len(data) == 2  # right frames are not a sequence of their own
     files = {file.key: os.path.relpath(file.path, tmp_path) for file in data.files(1)}
     assert files == {"left_t0": lefts[1], "left_t1": lefts[2], "right_t0": rights[1], "right_t1": rights[2]}
     assert set(data[0]) == {"left_t0", "right_t0", "left_t1", "right_t1", "name", "size"}

@@ -163,7 +163,7 @@ def test_cut_off_videos_are_named_with_the_last_frame(clips: Path, tmp_path: Pat
 
 
 def test_a_damaged_frame_is_named(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The decoder repairs a picture and goes on; the note says where, also when the frames are used again."""
+    """The decoder repairs a picture and continues; the note says where, also when the frames are used again."""
     content = bytearray((clips / "a.mp4").read_bytes())
     place = len(content) * 4 // 10
     content[place : place + 8] = bytes(byte ^ 0x55 for byte in content[place : place + 8])

@@ -91,7 +91,7 @@ def _same_exposure(seen: list[Array], reference: Array, telling: npt.NDArray[np.
         for _ in range(2):  # the second time without what is occluded
             near = np.abs(np.polyval(curve, middle[:, channel]) - reference[:, channel])
             used = near <= np.percentile(near, 80)
-            if np.ptp(middle[used, channel]) > _LEAST_DIFFERENCE:  # else there is no curve to fit
+            if np.ptp(middle[used, channel]) > _LEAST_DIFFERENCE:  # a flat picture has no curve
                 curve = np.polyfit(middle[used, channel].astype(np.float64), reference[used, channel], 2)
         for colours, result in zip(both, scaled, strict=True):
             result[:, channel] = np.polyval(curve, colours[:, channel])

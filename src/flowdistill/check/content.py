@@ -56,6 +56,7 @@ class SampleContent:
         return self._grey[key]
 
     def pair(self, start: str, end: str) -> Pair | None:
+        """Two pictures, if both are there and equally large."""
         first, second = self.picture(start), self.picture(end)
         return None if first is None or second is None or first.shape != second.shape else Pair(first, second)
 

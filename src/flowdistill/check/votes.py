@@ -53,6 +53,7 @@ class Votes:
 
     @property
     def total(self) -> int:
+        """Pixels that voted."""
         return self.other + self.stored
 
     @property

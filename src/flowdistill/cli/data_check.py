@@ -76,24 +76,31 @@ def run(args: argparse.Namespace) -> int:
     problems = collect(plan, reports)
     samples = {(sample.root, sample.entry) for split in plan.splits for sample in split}
     own = own_trees(plan, reports)
-    print(f"\n{table(problems, len(samples), plan.files, args.fast, own)}\n")
+    # Files first: a reader of the text that has seen enough (`| head`) must not cost an hour's work.
+    written = []
     if args.json is not None:
         write_json(args.json, to_json(problems))
-        print(f"problems: {args.json}")
+        written.append(f"problems: {args.json}")
     if args.exclude_to is not None:
-        _write_exclusions(args.exclude_to, problems, module)
+        written += _write_exclusions(args.exclude_to, problems, module)
+    print("\n".join([f"\n{table(problems, len(samples), plan.files, args.fast, own)}\n", *written]))
     return 1 if any(problem.severity == "error" for problem in problems) else 0
 
 
-def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> None:
-    """One list for the data module's own data set, and one beside it for each other source of a mixture."""
+def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> list[str]:
+    """One list for the data module's own data set, and one beside it for each other source of a mixture.
+
+    Returns what to say of each.
+    """
     from flowdistill.check.exclusions import exclusion_lists
     from flowdistill.data.exclusion import write_exclusions
 
     certain = {problem.entry for problem in problems if problem.severity == "error"}
     doubtful = {problem.entry for problem in problems} - certain
+    said = []
     for file, (key, entries) in exclusion_lists(path, problems, module).items():
         write_exclusions(file, entries)
         only = sum(entry in doubtful for entry in entries)
         warned = f" ({only} of them for warnings alone: look at these first)" if only else ""
-        print(f"samples to leave out: {len(entries)} in {file}, for {key}{warned}")
+        said.append(f"samples to leave out: {len(entries)} in {file}, for {key}{warned}")
+    return said

@@ -170,7 +170,7 @@ def _can_write(place: str) -> bool:
 
 @contextmanager
 def _locked(place: str, path: str) -> Iterator[None]:
-    """Only one process at a time fills a folder. Where a disk knows no locks several do so at once, each file whole."""
+    """One process at a time fills a folder; on a disk without locks several may, each file still whole."""
     with open(f"{place}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -140,7 +140,7 @@ class _Caught:
 
 @contextmanager
 def _caught_stderr() -> Iterator[_Caught]:
-    """Catch what FFmpeg's threads write to stderr meanwhile: it knows no other way to complain."""
+    """Catch what FFmpeg's threads write to stderr meanwhile: it reports damage in no other way."""
     with os.fdopen(os.dup(2), "w") as stderr, tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
