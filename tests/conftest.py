@@ -1,11 +1,25 @@
 """What all tests share: one thread a process, and a small rendered data set in KITTI's layout."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test asks for.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture
+def triton_backend() -> Iterator[None]:
+    """Triton's kernels run in this test, or it fails: on a GPU, else in Triton's interpreter."""
+    import flowkernels
+
+    flowkernels.set_backend("triton")
+    yield
+    flowkernels.set_backend("auto")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,135 @@
+"""Which implementation runs: the Triton kernels, or plain PyTorch.
+
+Triton kernels run on CUDA tensors of float32, float16 and bfloat16 where Triton is installed. Everything else (the
+CPU, other devices, float64, platforms without Triton) runs on plain PyTorch, with the same results.
+
+    flowkernels.backend()              # what runs on this machine's default device, and why
+    flowkernels.set_backend("torch")   # plain PyTorch everywhere
+    flowkernels.set_backend("triton")  # Triton or an error, never anything else
+
+The environment variable FLOWKERNELS_BACKEND (auto, triton, torch) sets the choice a process starts with. With
+TRITON_INTERPRET=1, Triton's interpreter runs the kernels on CPU tensors, slowly, for tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+import torch
+from torch import Tensor
+
+Choice = Literal["auto", "triton", "torch"]
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+VARIABLE = "FLOWKERNELS_BACKEND"
+
+
+class BackendError(RuntimeError):
+    """Triton was asked for and cannot run."""
+
+
+class Backend(NamedTuple):
+    """What runs on a device, and why it is not Triton where it is not."""
+
+    name: Literal["triton", "torch"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+def _checked(choice: str, source: str) -> Choice:
+    if choice not in get_args(Choice):
+        raise BackendError(f"{source} must be one of {', '.join(get_args(Choice))}, got {choice!r}")
+    return cast(Choice, choice)
+
+
+_choice: Choice = _checked(os.environ.get(VARIABLE, "auto"), VARIABLE)
+
+
+def set_backend(choice: Choice) -> None:
+    """Choose what runs from now on, in this process.
+
+    Args:
+        choice: "auto" takes Triton where it can run; "torch" is plain PyTorch everywhere; "triton" is Triton or a
+            `BackendError`.
+
+    Raises:
+        BackendError: an unknown choice.
+
+    Example:
+        >>> import flowkernels
+        >>> flowkernels.set_backend("torch")
+        >>> flowkernels.backend("cpu").name
+        'torch'
+        >>> flowkernels.set_backend("auto")
+    """
+    global _choice
+    _choice = _checked(choice, "the backend")
+
+
+def backend(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> Backend:
+    """What runs for tensors of a device (default: CUDA if there is a GPU, else the CPU) and dtype.
+
+    Raises:
+        BackendError: Triton was asked for and cannot run there; the message says why.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return _backend(torch.device(device).type, dtype, _choice)
+
+
+def use_triton(tensor: Tensor) -> bool:
+    """Whether Triton kernels run for a tensor of this device and dtype.
+
+    Raises:
+        BackendError: Triton was asked for and cannot run there.
+    """
+    return _backend(tensor.device.type, tensor.dtype, _choice).name == "triton"
+
+
+def interpreted() -> bool:
+    """Whether Triton's interpreter stands in for a GPU."""
+    return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
+
+
+def kernels(name: str) -> Any:
+    """A module of `flowkernels.triton_kernels`: imported at first use, since importing Triton takes its time."""
+    return importlib.import_module(f"flowkernels.triton_kernels.{name}")
+
+
+@functools.cache
+def _missing_triton() -> str | None:
+    """Why Triton cannot be imported, or None."""
+    try:
+        importlib.import_module("triton")
+    except ImportError as error:
+        return f"Triton is not installed: {error}"
+    return None
+
+
+@functools.cache
+def _backend(device: str, dtype: torch.dtype, choice: Choice) -> Backend:
+    if choice == "torch":
+        return Backend("torch", "chosen by set_backend or FLOWKERNELS_BACKEND")
+    reason = _why_not_triton(device, dtype, choice)
+    if reason is None:
+        return Backend("triton", "its interpreter" if device == "cpu" else "compiled for this GPU")
+    if choice == "triton":
+        raise BackendError(
+            f'the backend "triton" was asked for and cannot run here: {reason}. Choose "auto" or "torch" '
+            f"(flowkernels.set_backend, {VARIABLE}), or use a CUDA tensor of {', '.join(map(str, DTYPES))}"
+        )
+    return Backend("torch", reason)
+
+
+def _why_not_triton(device: str, dtype: torch.dtype, choice: Choice) -> str | None:
+    if device == "cpu" and not (choice == "triton" and interpreted()):
+        return "a CPU has no Triton kernels, except for tests under TRITON_INTERPRET=1"
+    if device not in ("cpu", "cuda"):
+        return f"no Triton kernels for {device}"
+    if dtype not in DTYPES:
+        return f"no Triton kernels for {dtype}"
+    return _missing_triton()

@@ -1,0 +1,1 @@
+"""Faster formulations for a CPU, forward and backward."""

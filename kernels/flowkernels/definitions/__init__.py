@@ -1,0 +1,1 @@
+"""What each operator computes, in plain PyTorch: the specification that every faster implementation is tested against."""

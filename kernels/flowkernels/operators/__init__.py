@@ -1,0 +1,1 @@
+"""The operators as `torch.library` knows them: schema, implementations, fake, autograd, autocast."""
