@@ -1,1 +1,1 @@
-"""What each operator computes, in plain PyTorch: the specification that every faster implementation is tested against."""
+"""What each operator computes, in plain PyTorch: the specification that faster implementations are tested against."""
