@@ -1,0 +1,95 @@
+"""Compile every kernel variant for every GPU that is claimed; fail on a spill or a regression."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+# The interpreter would stand in for the compiler; a cache would hide that a kernel no longer compiles.
+os.environ.pop("TRITON_INTERPRET", None)
+
+CLAIMED = (80, 90, 100)
+BEST_EFFORT = (75,)
+_cache: tempfile.TemporaryDirectory[str] | None = None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 if every variant compiles within its limits and the table's."""
+    parser = argparse.ArgumentParser(prog="python -m flowkernels.ahead_of_time", description=__doc__)
+    parser.add_argument("table", type=Path, help="the committed table, a JSON file")
+    parser.add_argument("--update", action="store_true", help="write the table anew instead of comparing")
+    parser.add_argument("--only", default="", help="variants whose name holds this text")
+    parser.add_argument("--targets", type=int, nargs="+", default=[*CLAIMED, *BEST_EFFORT])
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args(arguments)
+    from flowkernels.ahead_of_time.all_variants import all_variants
+    from flowkernels.ahead_of_time.table import read_table, write_table
+
+    table = read_table(options.table)
+    names = [name for name in all_variants() if options.only in name]
+    if not names:
+        print(f"no variant's name holds {options.only!r}", file=sys.stderr)
+        return 2
+    work = [
+        (name, target, table.get(f"sm_{target}", {}).get(name))
+        for target in options.targets
+        for name in names
+    ]
+    started = time.perf_counter()
+    failed = 0
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), _own_cache) as pool:
+        for (name, target, _), (counts, wrong) in zip(
+            work, pool.map(_examine, *zip(*work, strict=True)), strict=True
+        ):
+            if options.update:
+                wrong = [fault for fault in wrong if "the table" not in fault]
+                if counts:
+                    table.setdefault(f"sm_{target}", {})[name] = counts
+            bad = bool(wrong) and target not in BEST_EFFORT
+            failed += bad
+            if wrong:
+                print(f"{'FAILED' if bad else 'note'}: sm_{target} {name}: {'; '.join(wrong)}")
+    if options.update:
+        if not options.only:
+            table = {
+                f"sm_{t}": {n: c for n, c in table[f"sm_{t}"].items() if n in names} for t in options.targets
+            }
+        write_table(options.table, table)
+    seconds = time.perf_counter() - started
+    print(f"{len(names)} kernel variants for {len(options.targets)} GPUs in {seconds:.0f} s: {failed} failed")
+    return 1 if failed else 0
+
+
+def _own_cache() -> None:
+    """A fresh compilation cache per process, removed when it ends."""
+    global _cache
+    _cache = tempfile.TemporaryDirectory(prefix="flowkernels-")
+    os.environ["TRITON_CACHE_DIR"] = _cache.name
+
+
+def _examine(
+    name: str, target: int, committed: dict[str, int] | None
+) -> tuple[dict[str, int] | None, list[str]]:
+    from triton import CompilationError
+
+    from flowkernels.ahead_of_time.all_variants import all_variants
+    from flowkernels.ahead_of_time.compile import compile_variant
+    from flowkernels.ahead_of_time.inspect import inspect_cubin
+    from flowkernels.ahead_of_time.table import faults
+
+    variant = all_variants()[name]
+    try:
+        resources = inspect_cubin(*compile_variant(variant, target))
+    except (CompilationError, RuntimeError) as error:
+        return None, [f"does not compile: {error}"]
+    return resources.as_dict(), faults(variant, resources, committed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
