@@ -13,7 +13,7 @@ CHECKPOINT ?=
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti test test-slow lint typecheck format
+.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti test test-slow kernels gpu-check lint typecheck format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test: $(READY) ## Run the tests
 
 test-slow: $(READY) ## Run the tests that take minutes each
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+kernels: $(READY) ## Compile every Triton kernel ahead of time, without a GPU: registers, spills, loads
+	$(BIN)/python -m flowkernels.ahead_of_time kernels/resources.json
+
+gpu-check: $(READY) ## On a GPU: exactness, equal bits, times, training steps; writes docs/kernels.md (under 8 minutes)
+	$(BIN)/python benchmarks/gpu_check
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check .

@@ -89,8 +89,8 @@ def measure(model: str, size: str | None, steps: int, compiled: bool) -> dict[st
         rows, columns = map(int, size.split("x"))
     pl.seed_everything(0, verbose=False)
     torch.set_num_threads(1)
-    data = _batch(rows, columns, batch)
-    module = _module(model, compiled)
+    data = batch_of(rows, columns, batch)
+    module = module_of(model, compiled)
     clock = _clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
@@ -107,7 +107,7 @@ def measure(model: str, size: str | None, steps: int, compiled: bool) -> dict[st
     }
 
 
-def _batch(rows: int, columns: int, batch: int) -> dict[str, Any]:
+def batch_of(rows: int, columns: int, batch: int) -> dict[str, Any]:
     """Smooth images that move, with labels for both models."""
     import torch
 
@@ -126,7 +126,7 @@ def _batch(rows: int, columns: int, batch: int) -> dict[str, Any]:
     return {**images, **labels, **{f"valid_{name}": valid for name in labels}, "name": names}
 
 
-def _module(model: str, compiled: bool) -> Any:
+def module_of(model: str, compiled: bool) -> Any:
     from flowdistill.training import DDFlowModule, DwarfModule
 
     more = {"compile": True} if compiled else {}

@@ -1,81 +1,35 @@
-"""Correlations between two feature maps over a window of shifts, in plain PyTorch.
+"""Correlations of two feature maps over a window of shifts.
 
-These are the definitions that every faster kernel is held to. Shapes:
+    x, y     # (B, C, H, W)   features; y is looked up at the shifted position, zeros outside
+    volume   # (B, S, H, W)   one channel per shift
 
-    x, y     # (B, C, H, W)   features; `y` is looked up at the shifted position, zeros outside
-    volume   # (B, S, H, W)   one channel a shift
-
-Shift order: 1-D channel k is the x shift k - r. 2-D channel k is the y shift k // (2r+1) - r (slow) and
-the x shift k % (2r+1) - r (fast).
-
-Forward and backward are loops over shifts with reused buffers and without atomics: on one device and one
-software version two runs give the same bits.
+Shift order: channel k of a 1-D volume is the x shift k - r. Channel k of a 2-D volume is the y shift k // (2r+1) - r
+(slow) and the x shift k % (2r+1) - r (fast). Sums are float32 where the features are half precision; the volume has
+their dtype. Two runs give the same bits, forward and backward. What runs is said by `flowkernels.backend()`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from flowkernels.definitions.correlation import Window
+from flowkernels.operators import correlation as _registered  # noqa: F401  (defines the operators)
 
 Reduction = Literal["mean", "sum"]
 
 
-class _ShiftedProducts(torch.autograd.Function):
-    """volume[:, k] = scale * sum over channels of x * (y shifted by the k-th shift)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, radius_y: int, radius_x: int, scale: float) -> Tensor:
-        ctx.save_for_backward(x, y)
-        ctx.radii, ctx.scale = (radius_y, radius_x), scale
-        height, width = x.shape[-2:]
-        padded = F.pad(y, (radius_x, radius_x, radius_y, radius_y))
-        shifts = [(i, j) for i in range(2 * radius_y + 1) for j in range(2 * radius_x + 1)]
-        volume = x.new_empty(x.shape[0], len(shifts), height, width)
-        product = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for k, (i, j) in enumerate(shifts):
-            torch.mul(x, padded[:, :, i : i + height, j : j + width], out=product)
-            torch.sum(product, dim=1, out=volume[:, k])
-        return volume.mul_(scale) if scale != 1.0 else volume
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_volume: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = ctx.saved_tensors
-        radius_y, radius_x = ctx.radii
-        height, width = x.shape[-2:]
-        need_x, need_y = ctx.needs_input_grad[:2]
-        grad = grad_volume * ctx.scale if ctx.scale != 1.0 else grad_volume
-        padded = F.pad(y, (radius_x, radius_x, radius_y, radius_y))
-        grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if need_x else None
-        grad_padded = torch.zeros_like(padded) if need_y else None
-        shifts = [(i, j) for i in range(2 * radius_y + 1) for j in range(2 * radius_x + 1)]
-        for k, (i, j) in enumerate(shifts):
-            weight = grad[:, k : k + 1]
-            if grad_x is not None:
-                grad_x.addcmul_(weight, padded[:, :, i : i + height, j : j + width])
-            if grad_padded is not None:
-                grad_padded[:, :, i : i + height, j : j + width].addcmul_(weight, x)
-        grad_y = None
-        if grad_padded is not None:
-            grad_y = grad_padded[:, :, radius_y : radius_y + height, radius_x : radius_x + width]
-        return grad_x, grad_y, None, None, None
-
-
-def _correlate(x: Tensor, y: Tensor, radius_y: int, radius_x: int, reduction: Reduction) -> Tensor:
-    if x.shape != y.shape or x.dim() != 4:
-        raise ValueError(
-            f"correlation needs two feature maps of one shape (B, C, H, W), got {tuple(x.shape)} and {tuple(y.shape)}"
-        )
-    scale = 1.0 / x.shape[1] if reduction == "mean" else 1.0
-    volume: Tensor = _ShiftedProducts.apply(x, y, radius_y, radius_x, scale)
-    return volume
-
-
-def correlation_1d(x: Tensor, y: Tensor, radius: int = 4, reduction: Reduction = "mean") -> Tensor:
+def correlation_1d(
+    x: Tensor,
+    y: Tensor,
+    radius: int = 4,
+    reduction: Reduction = "mean",
+    negative_slope: float | None = None,
+    stride: int = 1,
+    dilation: int = 1,
+) -> Tensor:
     """Correlation along rows, for rectified stereo: (B, C, H, W) twice -> (B, 2r+1, H, W).
 
     Args:
@@ -83,16 +37,35 @@ def correlation_1d(x: Tensor, y: Tensor, radius: int = 4, reduction: Reduction =
         y: features of the other view, same shape; zeros outside.
         radius: largest x shift; channel k holds the shift k - radius.
         reduction: over channels; DWARF takes the mean.
+        negative_slope: of a leaky ReLU on the volume, in (0, 1]; None for none.
+        stride: every stride-th row and column of x is looked at; the volume is (ceil(H / stride), ceil(W / stride)).
+        dilation: px between neighbouring shifts.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: shapes that differ, a negative radius, a stride or dilation below 1, a slope outside (0, 1].
+        TypeError: dtypes or devices that do not fit.
 
     Source: DWARF (Aleotti et al., AAAI 2020), section "Scene flow estimation".
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import correlation_1d
+        >>> x = torch.tensor([[[[0.0, 0.0, 1.0, 0.0]]]])
+        >>> correlation_1d(x, x.roll(-1, 3), radius=1)[0, :, 0, 2]  # found one pixel to the left
+        tensor([1., 0., 0.])
     """
-    return _correlate(x, y, 0, radius, reduction)
+    return _correlate(x, y, Window(0, radius, 0, stride, dilation), reduction, negative_slope)
 
 
-def correlation_2d(x: Tensor, y: Tensor, radius: int = 4, reduction: Reduction = "mean") -> Tensor:
+def correlation_2d(
+    x: Tensor,
+    y: Tensor,
+    radius: int = 4,
+    reduction: Reduction = "mean",
+    negative_slope: float | None = None,
+    stride: int = 1,
+    dilation: int = 1,
+) -> Tensor:
     """Correlation over a square window: (B, C, H, W) twice -> (B, (2r+1)^2, H, W).
 
     Args:
@@ -100,16 +73,25 @@ def correlation_2d(x: Tensor, y: Tensor, radius: int = 4, reduction: Reduction =
         y: features of the other image, same shape; zeros outside.
         radius: largest shift in y (slow) and x (fast).
         reduction: over channels; DWARF takes the mean, DDFlow the sum.
+        negative_slope, stride, dilation: as for `correlation_1d`.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError, TypeError: as `correlation_1d`.
 
     Source: PWC-Net's cost volume, as used by DWARF (AAAI 2020) and DDFlow (AAAI 2019).
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import correlation_2d
+        >>> correlation_2d(torch.rand(1, 8, 6, 10), torch.rand(1, 8, 6, 10)).shape
+        torch.Size([1, 81, 6, 10])
     """
-    return _correlate(x, y, radius, radius, reduction)
+    return _correlate(x, y, Window(radius, radius, 0, stride, dilation), reduction, negative_slope)
 
 
-def correlation_3d(x: Tensor, y: Tensor, radius: int = 4, depth_radius: int = 0) -> Tensor:
+def correlation_3d(
+    x: Tensor, y: Tensor, radius: int = 4, depth_radius: int = 0, negative_slope: float | None = None
+) -> Tensor:
     """DWARF's correlation of two 1-D volumes, over y, x and the disparity channel.
 
     Args:
@@ -118,20 +100,46 @@ def correlation_3d(x: Tensor, y: Tensor, radius: int = 4, depth_radius: int = 0)
         radius: largest shift in y and x.
         depth_radius: largest shift d over channels; y's channel c + d stands beside x's channel c, zeros
             outside. The mean runs over all C channels, those zeros included.
+        negative_slope: as for `correlation_1d`.
 
     Returns:
         (B, (2*depth_radius+1) * (2*radius+1)^2, H, W), depth shift slowest.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError, TypeError: as `correlation_1d`.
 
     Source: DWARF (AAAI 2020), 3-D correlation layer; the published network has depth_radius 0.
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import correlation_3d
+        >>> correlation_3d(torch.rand(1, 9, 6, 10), torch.rand(1, 9, 6, 10), depth_radius=1).shape
+        torch.Size([1, 243, 6, 10])
     """
-    channels = y.shape[1]
-    volumes = []
-    for depth in range(-depth_radius, depth_radius + 1):
-        shifted = y if depth == 0 else F.pad(y, (0, 0, 0, 0, max(-depth, 0), max(depth, 0)))
-        if depth != 0:
-            shifted = shifted.narrow(1, max(depth, 0), channels)
-        volumes.append(_correlate(x, shifted, radius, radius, "mean"))
-    return volumes[0] if len(volumes) == 1 else torch.cat(volumes, dim=1)
+    return _correlate(x, y, Window(radius, radius, depth_radius), "mean", negative_slope)
+
+
+def _correlate(
+    x: Tensor, y: Tensor, window: Window, reduction: Reduction, negative_slope: float | None
+) -> Tensor:
+    if x.shape != y.shape or x.dim() != 4:
+        raise ValueError(
+            f"correlation needs two feature maps of one shape (B, C, H, W), got {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    if x.device != y.device:
+        raise TypeError(f"correlation needs two feature maps on one device, got {x.device} and {y.device}")
+    if not (x.is_floating_point() and y.is_floating_point()):
+        raise TypeError(f"correlation needs floating-point features, got {x.dtype} and {y.dtype}")
+    if min(window.radius_y, window.radius_x, window.depth) < 0 or min(window.stride, window.dilation) < 1:
+        raise ValueError(f"correlation: radii are 0 or more, stride and dilation 1 or more; got {window}")
+    if negative_slope is not None and not 0 < negative_slope <= 1:
+        raise ValueError(f"correlation: negative_slope must be in (0, 1], got {negative_slope}")
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f'correlation: reduction must be "mean" or "sum", got {reduction!r}')
+    if x.dtype != y.dtype:
+        dtype = torch.promote_types(x.dtype, y.dtype)
+        x, y = x.to(dtype), y.to(dtype)
+    scale = 1.0 / max(x.shape[1], 1) if reduction == "mean" else 1.0
+    slope = 1.0 if negative_slope is None else float(negative_slope)
+    volume: Tensor = torch.ops.flowkernels.correlation(x, y, *window, scale, slope)
+    return volume

@@ -1,4 +1,4 @@
-"""Backward warps: look an image up where a motion says that its pixels went, in plain PyTorch.
+"""Backward warps: look an image up where a motion says that its pixels went.
 
 Three published warps differ only at the border, and there they differ on purpose. Shapes:
 
@@ -8,66 +8,19 @@ Three published warps differ only at the border, and there they differ on purpos
 
 Half-precision inputs are warped in float32 and cast back: bfloat16 cannot tell neighbouring columns apart from
 256 on. Integer coordinates are pixel centres. Gradients reach the image and, through the interpolation weights, the
-motion; integer parts and clipping of indices carry none.
+motion; integer parts and clipping of indices carry none. Two runs give the same bits, forward and backward, on every
+device. On a GPU one gradient or weight that is not finite makes the whole gradient of the image NaN.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-_HALF = (torch.float16, torch.bfloat16)
+from flowkernels.definitions.warp import Convention
+from flowkernels.operators import warp as _registered  # noqa: F401  (defines the operators)
 
 
-def _pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
-    """x (1, 1, W) and y (1, H, 1) of every pixel, in `image`'s dtype."""
-    height, width = image.shape[-2:]
-    x = torch.arange(width, device=image.device, dtype=image.dtype).view(1, 1, width)
-    y = torch.arange(height, device=image.device, dtype=image.dtype).view(1, height, 1)
-    return x, y
-
-
-def _gather(image: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """image[b, :, row[b], column[b]] -> (B, C, H, W); row and column are (B, H, W) int64 inside the image."""
-    batch, channels, height, width = image.shape
-    index = (row * width + column).reshape(batch, 1, -1).expand(batch, channels, -1)
-    return (
-        image.reshape(batch, channels, height * width).gather(2, index).view(batch, channels, *row.shape[-2:])
-    )
-
-
-def _in_float32(warp: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Run a warp of half-precision tensors in float32; the result has the image's dtype."""
-
-    @functools.wraps(warp)
-    def run(image: Tensor, motion: Tensor) -> Tensor:
-        if image.dtype in _HALF or motion.dtype in _HALF:
-            return warp(image.float(), motion.float()).to(image.dtype)
-        return warp(image, motion)
-
-    return run
-
-
-def _check(image: Tensor, motion: Tensor, channels: int) -> None:
-    expected = (image.shape[0], channels, *image.shape[-2:])
-    if tuple(motion.shape) != expected:
-        raise ValueError(
-            f"warp: an image of shape {tuple(image.shape)} needs a motion of {expected}, got {tuple(motion.shape)}"
-        )
-
-
-def _indices(position: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Floor of a position and its two neighbours' indices clipped to [0, last]."""
-    whole = torch.floor(position.detach())
-    # Clip in floating point first: int64 of a huge or non-finite position is undefined.
-    low = torch.nan_to_num(whole).clamp(-1, last).long()
-    return whole, low.clamp(0, last), (low + 1).clamp(0, last)
-
-
-@_in_float32
 def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
     """Bilinear look-up at pixel + flow; outside, the border pixel is repeated.
 
@@ -80,23 +33,21 @@ def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
 
     Raises:
         ValueError: the shapes do not fit.
+        TypeError: the devices or dtypes do not fit.
 
     Source: the flow warp of DWARF (AAAI 2020): neighbours clipped, weights from the unclipped fraction.
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import warp_replicate
+        >>> row = torch.tensor([[[[0.0, 10.0, 20.0]]]])
+        >>> flow = torch.stack([torch.full((1, 1, 3), 0.5), torch.zeros(1, 1, 3)], 1)
+        >>> warp_replicate(row, flow)
+        tensor([[[[ 5., 15., 20.]]]])
     """
-    _check(image, flow, 2)
-    height, width = image.shape[-2:]
-    grid_x, grid_y = _pixel_grid(image)
-    position_x, position_y = grid_x + flow[:, 0], grid_y + flow[:, 1]
-    floor_x, x0, x1 = _indices(position_x, width - 1)
-    floor_y, y0, y1 = _indices(position_y, height - 1)
-    right = (position_x - floor_x).unsqueeze(1)  # (B, 1, H, W) weight of the right neighbour
-    lower = (position_y - floor_y).unsqueeze(1)
-    top = _gather(image, y0, x0) * (1 - right) + _gather(image, y0, x1) * right
-    bottom = _gather(image, y1, x0) * (1 - right) + _gather(image, y1, x1) * right
-    return top * (1 - lower) + bottom * lower
+    return _warp(image, flow, "replicate")
 
 
-@_in_float32
 def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
     """Linear look-up along the row at x + disparity, zero for x < 0 and x >= W - 1, last row always zero.
 
@@ -109,26 +60,21 @@ def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
 
     Raises:
         ValueError: the shapes do not fit.
+        TypeError: the devices or dtypes do not fit.
 
     Source: the 1-D warp of DWARF (AAAI 2020): weights are taken from the clipped neighbours, so they cancel
     outside; the same happens to the last row.
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import warp_disparity
+        >>> right = torch.tensor([[[[0.0, 10.0, 20.0], [0.0, 0.0, 0.0]]]])
+        >>> warp_disparity(right, torch.full((1, 1, 2, 3), -0.5))[0, 0, 0]
+        tensor([ 0.,  5., 15.])
     """
-    _check(image, disparity, 1)
-    height, width = image.shape[-2:]
-    grid_x, _ = _pixel_grid(image)
-    position = grid_x + disparity[:, 0]
-    _, x0, x1 = _indices(position, width - 1)
-    index = torch.stack((x0, x1), dim=1)  # (B, 2, H, W)
-    left = index[:, :1] if image.shape[1] == 1 else index[:, :1].expand_as(image)
-    right = index[:, 1:] if image.shape[1] == 1 else index[:, 1:].expand_as(image)
-    weight_left = torch.where(x1 > x0, x1 - position, torch.zeros_like(position)).unsqueeze(1)
-    weight_right = torch.where(x1 > x0, position - x0, torch.zeros_like(position)).unsqueeze(1)
-    warped = image.gather(3, left) * weight_left + image.gather(3, right) * weight_right
-    last_row = torch.arange(height, device=image.device).view(1, 1, height, 1) == height - 1
-    return warped.masked_fill(last_row, 0.0)
+    return _warp(image, disparity, "disparity")
 
 
-@_in_float32
 def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
     """Bilinear look-up at pixel + flow; zero outside, extrapolated in (-1, 0).
 
@@ -144,27 +90,42 @@ def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
 
     Raises:
         ValueError: the shapes do not fit.
+        TypeError: the devices or dtypes do not fit.
 
     Source: the warp of DDFlow (AAAI 2019), which truncates towards zero and takes weights from the clipped
     neighbours. Where they cancel we give exact zeros (the original leaves rounding noise there).
+
+    Example:
+        >>> import torch
+        >>> from flowkernels import warp_zero
+        >>> image = torch.tensor([[[[0.0, 10.0, 20.0], [0.0, 10.0, 20.0]]]])
+        >>> flow = torch.stack([torch.full((1, 2, 3), 0.5), torch.zeros(1, 2, 3)], 1)
+        >>> warp_zero(image, flow)[0, 0, 0]
+        tensor([ 5., 15.,  0.])
     """
-    _check(image, flow, 2)
-    height, width = image.shape[-2:]
-    grid_x, grid_y = _pixel_grid(image)
-    x0, x1, left, right = _truncated(grid_x + flow[:, 0], width - 1)
-    y0, y1, upper, lower = _truncated(grid_y + flow[:, 1], height - 1)
-    # The original's order of summation: top left, bottom left, top right, bottom right.
-    warped = _gather(image, y0, x0) * (left * upper) + _gather(image, y1, x0) * (left * lower)
-    warped = warped + _gather(image, y0, x1) * (right * upper)
-    return warped + _gather(image, y1, x1) * (right * lower)
+    return _warp(image, flow, "zero")
 
 
-def _truncated(position: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """DDFlow's neighbours (B, H, W) and weights (B, 1, H, W) along one axis; weights 0 where they cancel."""
-    whole = torch.nan_to_num(torch.trunc(position.detach())).clamp(-2, last + 1).long()
-    low, high = whole.clamp(0, last), (whole + 1).clamp(0, last)
-    inside = high > low
-    zero = torch.zeros_like(position)
-    weight_low = torch.where(inside, high - position, zero).unsqueeze(1)
-    weight_high = torch.where(inside, position - low, zero).unsqueeze(1)
-    return low, high, weight_low, weight_high
+def _warp(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
+    if image.dim() != 4:
+        raise ValueError(f"warp: an image is (B, C, H, W), got {tuple(image.shape)}")
+    expected = (image.shape[0], 1 if convention == "disparity" else 2, *image.shape[-2:])
+    if tuple(motion.shape) != expected:
+        raise ValueError(
+            f"warp: an image of shape {tuple(image.shape)} needs a motion of {expected}, got {tuple(motion.shape)}"
+        )
+    if image.device != motion.device:
+        raise TypeError(
+            f"warp: image and motion must be on one device, got {image.device} and {motion.device}"
+        )
+    if not (image.is_floating_point() and motion.is_floating_point()):
+        raise TypeError(
+            f"warp: image and motion must be floating point, got {image.dtype} and {motion.dtype}"
+        )
+    if image.dtype == motion.dtype:
+        warped: Tensor = torch.ops.flowkernels.warp(image, motion, convention)
+        return warped
+    # The result has the image's dtype; positions have the finer of the two.
+    dtype = torch.promote_types(image.dtype, motion.dtype)
+    mixed: Tensor = torch.ops.flowkernels.warp(image.to(dtype), motion.to(dtype), convention)
+    return mixed.to(image.dtype)

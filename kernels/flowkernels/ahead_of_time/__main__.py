@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,7 +15,6 @@ os.environ.pop("TRITON_INTERPRET", None)
 
 CLAIMED = (80, 90, 100)
 BEST_EFFORT = (75,)
-_cache: tempfile.TemporaryDirectory[str] | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from flowkernels.ahead_of_time.all_variants import all_variants
     from flowkernels.ahead_of_time.table import read_table, write_table
+    from flowkernels.ahead_of_time.work import examine, own_cache
 
     table = read_table(options.table)
     names = [name for name in all_variants() if options.only in name]
@@ -43,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     started = time.perf_counter()
     failed = 0
-    with ProcessPoolExecutor(options.jobs, get_context("spawn"), _own_cache) as pool:
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), own_cache) as pool:
         for (name, target, _), (counts, wrong) in zip(
-            work, pool.map(_examine, *zip(*work, strict=True)), strict=True
+            work, pool.map(examine, *zip(*work, strict=True)), strict=True
         ):
             if options.update:
                 wrong = [fault for fault in wrong if "the table" not in fault]
@@ -64,31 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = time.perf_counter() - started
     print(f"{len(names)} kernel variants for {len(options.targets)} GPUs in {seconds:.0f} s: {failed} failed")
     return 1 if failed else 0
-
-
-def _own_cache() -> None:
-    """A fresh compilation cache per process, removed when it ends."""
-    global _cache
-    _cache = tempfile.TemporaryDirectory(prefix="flowkernels-")
-    os.environ["TRITON_CACHE_DIR"] = _cache.name
-
-
-def _examine(
-    name: str, target: int, committed: dict[str, int] | None
-) -> tuple[dict[str, int] | None, list[str]]:
-    from triton import CompilationError
-
-    from flowkernels.ahead_of_time.all_variants import all_variants
-    from flowkernels.ahead_of_time.compile import compile_variant
-    from flowkernels.ahead_of_time.inspect import inspect_cubin
-    from flowkernels.ahead_of_time.table import faults
-
-    variant = all_variants()[name]
-    try:
-        resources = inspect_cubin(*compile_variant(variant, target))
-    except (CompilationError, RuntimeError) as error:
-        return None, [f"does not compile: {error}"]
-    return resources.as_dict(), faults(variant, resources, committed)
 
 
 if __name__ == "__main__":

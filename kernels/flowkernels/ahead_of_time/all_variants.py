@@ -6,7 +6,7 @@ import importlib
 
 from flowkernels.triton_kernels.variant import Variant
 
-MODULES = ("correlation", "warp", "census", "normalise")
+MODULES = ("warp",)
 
 
 def all_variants() -> dict[str, Variant]:

@@ -1,0 +1,39 @@
+"""One worker's part: compile a variant, read its machine code, compare it with the table."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from triton import CompilationError
+
+from flowkernels.ahead_of_time.all_variants import all_variants
+from flowkernels.ahead_of_time.compile import compile_variant
+from flowkernels.ahead_of_time.inspect import inspect_cubin
+from flowkernels.ahead_of_time.table import faults
+
+_cache: tempfile.TemporaryDirectory[str] | None = None
+
+
+def own_cache() -> None:
+    """A fresh compilation cache per process, removed when it ends."""
+    global _cache
+    _cache = tempfile.TemporaryDirectory(prefix="flowkernels-")
+    os.environ["TRITON_CACHE_DIR"] = _cache.name
+
+
+def examine(
+    name: str, target: int, committed: dict[str, int] | None
+) -> tuple[dict[str, int] | None, list[str]]:
+    variant = all_variants()[name]
+    try:
+        resources = inspect_cubin(*compile_variant(variant, target))
+    except (CompilationError, RuntimeError) as error:
+        return None, [f"does not compile: {_short(error)}"]
+    return resources.as_dict(), faults(variant, resources, committed)
+
+
+def _short(error: Exception) -> str:
+    """A compiler's error without the source that it quotes."""
+    lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip(" ^")]
+    return f"{lines[0]} ... {lines[-1]}"
