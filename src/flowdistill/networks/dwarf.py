@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowdistill.networks.pyramid import (
@@ -194,10 +193,10 @@ def scene_flow_volume(left_t0: Tensor, right_t0: Tensor, left_t1: Tensor, right_
 
     Source: DWARF (AAAI 2020), section "Scene flow estimation".
     """
-    stereo_t0 = F.leaky_relu(correlation_1d(left_t0, right_t0), SLOPE)
-    stereo_t1 = F.leaky_relu(correlation_1d(left_t1, right_t1), SLOPE)
-    change = F.leaky_relu(correlation_3d(stereo_t0, stereo_t1), SLOPE)
-    temporal = F.leaky_relu(correlation_2d(left_t0, left_t1), SLOPE)
+    stereo_t0 = correlation_1d(left_t0, right_t0, negative_slope=SLOPE)
+    stereo_t1 = correlation_1d(left_t1, right_t1, negative_slope=SLOPE)
+    change = correlation_3d(stereo_t0, stereo_t1, negative_slope=SLOPE)
+    temporal = correlation_2d(left_t0, left_t1, negative_slope=SLOPE)
     return torch.cat([stereo_t0, stereo_t1, change, temporal], dim=1)
 
 
