@@ -11,7 +11,7 @@ from flowdistill.interop import tensorflow_variables
 from flowdistill.losses import dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
 from flowdistill.networks import Dwarf, dwarf_to_image_size
 from flowdistill.networks.dwarf import scene_flow_volume
-from flowdistill.ops.resize import area_average
+from flowdistill.ops.area import area_average
 
 IMAGES = ("left_t0", "right_t0", "left_t1", "right_t1")
 

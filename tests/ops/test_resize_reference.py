@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import reference
-from flowdistill.ops.resize import area_average, resize_flow, resize_legacy_bilinear
+from flowdistill.ops.area import area_average
+from flowdistill.ops.resize import resize_flow, resize_legacy_bilinear
 
 LEGACY = [(20, 28), (12, 17), (3, 4), (5, 7)]
 

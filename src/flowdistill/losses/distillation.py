@@ -7,6 +7,7 @@ occluded   # (B, 1, H, W) bool
 from torch import Tensor
 
 from flowdistill.losses.robust import robust_loss
+from flowdistill.ops.precision import float32_island
 
 
 def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Tensor:
@@ -17,6 +18,7 @@ def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Ten
     return occluded_student.bool() & ~occluded_teacher.bool()
 
 
+@float32_island
 def distillation_loss(
     flow_forward: Tensor,
     flow_backward: Tensor,

@@ -7,9 +7,11 @@ occluded   # (B, 1, H, W) bool
 import torch
 from torch import Tensor
 
+from flowdistill.ops.precision import float32_island
 from flowkernels import warp_zero
 
 
+@float32_island
 def occlusion_masks(flow_forward: Tensor, flow_backward: Tensor) -> tuple[Tensor, Tensor]:
     """Forward-backward check: True where the two flows do not undo each other.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowdistill.losses.census import census_loss
 from flowdistill.losses.robust import robust_loss
+from flowdistill.ops.precision import float32_island
 from flowkernels import warp_zero
 
 # What is compared, and where.
@@ -25,6 +26,7 @@ PHOTOMETRIC_TERMS = (
 )
 
 
+@float32_island
 def photometric_losses(
     image1: Tensor,
     image2: Tensor,

@@ -1,18 +1,33 @@
-"""What keeps weights small."""
+"""What keeps weights small.
+
+parameters   # tensors of any shapes, on one device
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowdistill.ops.precision import raised
 
 DDFLOW_SCALE = 1e-4
 
 
 def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
-    """Sum of squares over all parameters, biases too, without a factor 1/2. DWARF adds it times 0.0004."""
-    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+    """Sum of squares over all parameters, biases too, without a factor 1/2. DWARF adds it times 0.0004.
+
+    Differentiable once. A few kernels for all parameters together, where a sum for each would take several hundred.
+
+    Example:
+        >>> squared_weights([torch.tensor([1.0, 2.0]), torch.tensor(3.0)])
+        tensor(14.)
+    """
+    total: Tensor = _SumOfSquares.apply(*(raised(parameter) for parameter in parameters))
+    return total
 
 
 def l2_regulariser(parameters: Iterable[Tensor]) -> Tensor:
@@ -21,3 +36,15 @@ def l2_regulariser(parameters: Iterable[Tensor]) -> Tensor:
     Source: DDFlow (AAAI 2019), released code, which computes it beside the losses and leaves it out of their sum.
     """
     return DDFLOW_SCALE / 2 * squared_weights(parameters)
+
+
+class _SumOfSquares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(*parameters)
+        return torch.stack(torch._foreach_norm(parameters)).square().sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch._foreach_mul(ctx.saved_tensors, 2 * grad))

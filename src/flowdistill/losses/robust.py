@@ -6,7 +6,10 @@ mask         # (B, 1, H, W) weights, usually 0 or 1
 
 from torch import Tensor
 
+from flowdistill.ops.precision import float32_island
 
+
+@float32_island
 def robust_loss(difference: Tensor, mask: Tensor) -> Tensor:
     """Masked mean of (|d| + 0.01)^0.4, halved: sum(mask * (|d| + 0.01)^0.4) / (2 * sum(mask) + 1e-6).
 

@@ -4,9 +4,9 @@
     disparity_t0, disparity_t1   # (B, 1, H, W) px, positive, on the grid of left_t0
     valid_*                      # (B, 1, H, W) bool
 
-Both compare in network units, full-resolution pixels / 20, and sum over pixels: their size grows with the image, as in
-the original. Each returns its terms, weighted with the level's alpha and not yet with the flow's factor 0.5, and
-their sum under "data_loss".
+Both run in float32, whatever the network's precision, and compare in network units, full-resolution pixels / 20. They
+sum over pixels: their size grows with the image, as in the original. Each returns its terms, weighted with the level's
+alpha and not yet with the flow's factor 0.5, and their sum under "data_loss".
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from flowdistill.ops.resize import area_average, resize_legacy_bilinear
+from flowdistill.ops.area import area_averages
+from flowdistill.ops.precision import float32_island, raised
+from flowdistill.ops.resize import resize_legacy_bilinear
 
 NonFinite = Literal["zero", "mask"]
 SCALE = 20.0
@@ -25,7 +27,6 @@ FLOW_WEIGHT = 0.5
 # Published weights: pre-training on FlyingThings3D, fine-tuning on KITTI (level -> alpha).
 PRETRAINING_ALPHAS = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
 KITTI_ALPHAS = {2: 0.001}
-_MOTIONS = ("flow", "disparity_t0", "disparity_t1")
 
 
 class Motion(Protocol):
@@ -36,6 +37,7 @@ class Motion(Protocol):
     disparity_t1: Tensor
 
 
+@float32_island
 def dwarf_pretraining_loss(
     levels: Mapping[int, Motion],
     flow: Tensor,
@@ -60,17 +62,16 @@ def dwarf_pretraining_loss(
 
     Source: DWARF (AAAI 2020), training on FlyingThings3D; released code for the weights.
     """
-    labels = {"flow": flow, "disparity_t0": disparity_t0, "disparity_t1": disparity_t1}
-    terms: dict[str, Tensor] = {}
-    for level, alpha in alphas.items():
-        for name in _MOTIONS:
-            policy: Literal["spread", "leave_out"] = "spread" if non_finite == "zero" else "leave_out"
-            label = area_average(labels[name], level, policy)
-            predicted = getattr(levels[level], name)
-            terms[f"level{level}/{name}"] = alpha * _l1(predicted, label, None, non_finite)
-    return _with_sum(terms)
+    labels = _maps(flow, disparity_t0, disparity_t1)
+    averages = area_averages(labels, alphas, "spread" if non_finite == "zero" else "leave_out")
+    sums = {
+        level: alpha * _l1(_level(levels[level]), averages[level], None, non_finite)
+        for level, alpha in alphas.items()
+    }
+    return _terms(sums)
 
 
+@float32_island
 def dwarf_kitti_loss(
     levels: Mapping[int, Motion],
     flow: Tensor,
@@ -96,31 +97,49 @@ def dwarf_kitti_loss(
 
     Source: DWARF (AAAI 2020), fine-tuning on KITTI; released code for the weights.
     """
-    labels = {"flow": flow, "disparity_t0": disparity_t0, "disparity_t1": disparity_t1}
-    valid = {"flow": valid_flow, "disparity_t0": valid_disparity_t0, "disparity_t1": valid_disparity_t1}
+    labels = _maps(flow, disparity_t0, disparity_t1)
+    valid = torch.cat([valid_flow.expand_as(flow), valid_disparity_t0, valid_disparity_t1], dim=1)
     size = (flow.shape[-2], flow.shape[-1])
-    terms: dict[str, Tensor] = {}
-    for level, alpha in alphas.items():
-        for name in _MOTIONS:
-            predicted = resize_legacy_bilinear(getattr(levels[level], name), size)
-            terms[f"level{level}/{name}"] = alpha * _l1(predicted, labels[name], valid[name], non_finite)
-    return _with_sum(terms)
+    sums = {
+        level: alpha * _l1(resize_legacy_bilinear(_level(levels[level]), size), labels, valid, non_finite)
+        for level, alpha in alphas.items()
+    }
+    return _terms(sums)
+
+
+def _level(motion: Motion) -> Tensor:
+    return _maps(motion.flow, motion.disparity_t0, motion.disparity_t1)
+
+
+def _maps(flow: Tensor, disparity_t0: Tensor, disparity_t1: Tensor) -> Tensor:
+    """The three motions as one map (B, 4, H, W): one kernel of each kind serves them all."""
+    return raised(torch.cat([flow, disparity_t0, disparity_t1], dim=1))
 
 
 def _l1(predicted: Tensor, label: Tensor, valid: Tensor | None, non_finite: NonFinite) -> Tensor:
-    """Sum of absolute differences over channels and pixels, mean over the batch, in network units."""
-    finite = torch.isfinite(label).all(dim=1, keepdim=True)
+    """(4,) sums of absolute differences over pixels, mean over the batch, in network units; maps are (B, 4, H, W)."""
     if non_finite == "mask":
+        finite = torch.isfinite(label)
+        both = finite[:, 0:1] & finite[:, 1:2]  # a flow is known if x and y are
+        finite = torch.cat([both, both, finite[:, 2:]], dim=1)
         valid = finite if valid is None else valid & finite
     elif non_finite != "zero":
         raise ValueError(f'non_finite must be "zero" or "mask", got {non_finite!r}')
-    label = torch.where(torch.isfinite(label), label, torch.zeros_like(label))
-    difference = (predicted - label).abs() / SCALE
+    difference = (predicted - torch.nan_to_num(label, 0.0, 0.0, 0.0)).abs()
     if valid is not None:
-        difference = torch.where(valid, difference, torch.zeros_like(difference))
-    return difference.sum() / predicted.shape[0]
+        difference = torch.where(valid, difference, 0.0)
+    return difference.sum(dim=(0, 2, 3)) / (SCALE * predicted.shape[0])
 
 
-def _with_sum(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    weighted = [value * FLOW_WEIGHT if name.endswith("/flow") else value for name, value in terms.items()]
-    return {**terms, "data_loss": torch.stack(weighted).sum()}
+def _terms(sums: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """The terms of levels' sums (4,), and their weighted sum."""
+    levels = torch.stack(list(sums.values()))  # (levels, 4)
+    flow, disparities = levels[:, :2].sum(dim=1), levels[:, 2:]
+    terms: dict[str, Tensor] = {}
+    for k, level in enumerate(sums):
+        terms |= {
+            f"level{level}/flow": flow[k],
+            f"level{level}/disparity_t0": disparities[k, 0],
+            f"level{level}/disparity_t1": disparities[k, 1],
+        }
+    return {**terms, "data_loss": FLOW_WEIGHT * flow.sum() + disparities.sum()}

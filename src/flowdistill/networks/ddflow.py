@@ -6,6 +6,9 @@ Source: Liu, King, Lyu, Xu, "DDFlow: Learning Optical Flow with Unlabeled Data D
     image1, image2   # (B, 3, H, W) RGB in [0, 1], any H and W from 64 up
     flow             # (B, 2, h, w) px of its own level
     features         # (B, C, ceil(H / 2^level), ceil(W / 2^level))
+
+Under autocast the convolutions run in half precision; flows, their up-sampling, warped features and correlations stay
+float32.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, SameConv, scaled
+from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, MotionHead, SameConv, scaled
+from flowdistill.ops.precision import raised
 from flowdistill.ops.resize import resize_flow
 from flowkernels import correlation_2d, warp_zero
 
@@ -45,7 +49,7 @@ class FlowEstimator(nn.Module):
         channels = [inputs, *(scaled(c, width) for c in ESTIMATOR)]
         layers = itertools.pairwise(channels)
         self.hidden = nn.Sequential(*(SameConv(i, o, slope=SLOPE) for i, o in layers))
-        self.predict = SameConv(channels[-1], 2)
+        self.predict = MotionHead(channels[-1], 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.hidden(x)
@@ -84,7 +88,7 @@ class DDFlowNet(nn.Module):
         levels: dict[int, Tensor] = {}
         flow: Tensor | None = None
         for level in LEVELS:
-            features = pyramid[level - 1]
+            features = raised(pyramid[level - 1])  # what is warped and correlated is float32
             size = (features.shape[-2], features.shape[-1])
             flow = (
                 features.new_zeros(features.shape[0], 2, *size) if flow is None else resize_flow(flow, size)
@@ -107,7 +111,7 @@ def estimator_input(features1: Tensor, features2: Tensor, flow: Tensor) -> Tenso
     """What enters an estimator: cost volume (81), normalised first features (C), flow (2).
 
     Args:
-        features1, features2: (B, C, h, w), raw.
+        features1, features2: (B, C, h, w), raw, float32.
         flow: (B, 2, h, w) px of this level; the second features are warped by it, also when it is zero.
 
     Returns:

@@ -8,22 +8,30 @@ Knowledge", AAAI 2020. 19,618,196 parameters at width 1.
                                         # units: full-resolution pixels / 20, disparities negative
     volume                              # (B, 180, h, w)
 
-Network units stay in this file; `SceneMotion` holds full-resolution pixels with positive disparities.
+Network units stay in this file; `SceneMotion` holds full-resolution pixels with positive disparities. Under autocast
+the convolutions run in half precision; motions, their up-sampling, warped features and correlations stay float32.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, SameConv, scaled
+from flowdistill.networks.pyramid import (
+    ContextNetwork,
+    FeaturePyramid,
+    MotionHead,
+    MotionUpsample,
+    SameConv,
+    scaled,
+)
 from flowdistill.ops.padding import crop_to
-from flowdistill.ops.resize import Size, resize_legacy_bilinear, scale_of
+from flowdistill.ops.precision import lowered, raised
+from flowdistill.ops.resize import Size, resize_legacy_bilinear, scale_flow
 from flowkernels import correlation_1d, correlation_2d, correlation_3d, warp_disparity, warp_replicate
 
 SCALE = 20.0  # full-resolution pixels a network unit
@@ -69,6 +77,13 @@ class DwarfOutput:
         return self.levels[2].resize(self.size)
 
 
+class Upsampled(NamedTuple):
+    """A level's motion and features at twice its size."""
+
+    motion: Tensor  # (B, 4, 2h, 2w) network units, float32
+    features: Tensor  # (B, 4, 2h, 2w)
+
+
 class Branch(nn.Module):
     """Two dense convolutions and a linear 3x3 output for one motion."""
 
@@ -76,12 +91,18 @@ class Branch(nn.Module):
         super().__init__()
         self.dense = _dense(inputs, BRANCH, width)
         self.features = inputs + sum(scaled(c, width) for c in BRANCH)
-        self.predict = SameConv(self.features, outputs)
+        self.predict = MotionHead(self.features, outputs)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) -> motion (B, 1|2, h, w), last dense feature (B, features, h, w)."""
-        x = _run_dense(self.dense, x)
-        return self.predict(x), x
+    def forward(self, trunk: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, h, w) -> motion (B, 1|2, h, w), dense features (B, features, h, w).
+
+        `inputs` are the estimator's, in float32: the first channels of `trunk`.
+        """
+        dense = _run_dense(self.dense, trunk)
+        if dense.dtype == inputs.dtype:
+            return self.predict(dense), dense
+        # Under autocast: the coarser level's motion, which the dense links pass on, reaches the output unrounded.
+        return self.predict(torch.cat([inputs, raised(dense[:, inputs.shape[1] :])], dim=1)), dense
 
 
 class Estimator(nn.Module):
@@ -98,24 +119,22 @@ class Estimator(nn.Module):
                 {name: ContextNetwork(features, c, SLOPE, width) for name, c in MOTIONS.items()}
             )
         else:
-            self.upsample_motion = nn.ModuleDict({name: _upsample(c, c) for name, c in MOTIONS.items()})
+            self.upsample_motion = nn.ModuleDict({name: MotionUpsample(c) for name, c in MOTIONS.items()})
             self.upsample_features = nn.ModuleDict(
-                {name: _upsample(features, c) for name, c in MOTIONS.items()}
+                {name: nn.ConvTranspose2d(features, c, 4, stride=2, padding=1) for name, c in MOTIONS.items()}
             )
         self.refine = refine
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Motion (B, 4, h, w) of this level, and (B, 8, 2h, 2w) up-sampled motion and features."""
-        trunk = _run_dense(self.trunk, x)
-        found = {name: branch(trunk) for name, branch in self.branches.items()}
+    def forward(self, inputs: Tensor) -> tuple[dict[str, Tensor], Upsampled | None]:
+        """Each motion (B, 1|2, h, w) of this level in network units, and what the next level gets of it."""
+        trunk = _run_dense(self.trunk, lowered(inputs))
+        found = {name: branch(trunk, inputs) for name, branch in self.branches.items()}
         if self.refine:
-            refined = [motion + self.context[name](dense) for name, (motion, dense) in found.items()]
-            return torch.cat(refined, dim=1), None
+            return {name: motion + self.context[name](dense) for name, (motion, dense) in found.items()}, None
         motions = [self.upsample_motion[name](motion) for name, (motion, _) in found.items()]
         features = [self.upsample_features[name](dense) for name, (_, dense) in found.items()]
-        return torch.cat([motion for motion, _ in found.values()], dim=1), torch.cat(
-            motions + features, dim=1
-        )
+        upsampled = Upsampled(torch.cat(motions, dim=1), torch.cat(features, dim=1))
+        return {name: motion for name, (motion, _) in found.items()}, upsampled
 
 
 class Dwarf(nn.Module):
@@ -148,17 +167,21 @@ class Dwarf(nn.Module):
         _check_images(images)
         pyramid = self.encoder(torch.cat(images))  # one pass for the four images
         levels: dict[int, SceneMotion] = {}
-        upsampled: Tensor | None = None
+        upsampled: Upsampled | None = None
         for level in LEVELS:
-            features = pyramid[level - 1].chunk(4)
+            # What is warped and correlated is float32.
+            features = raised(pyramid[level - 1]).chunk(4)
             if upsampled is None:
                 inputs = scene_flow_volume(*features)
             else:
-                warped = _warp_towards_left_t0(features, upsampled[:, :4], level)
-                inputs = torch.cat([scene_flow_volume(*warped), features[0], upsampled], dim=1)
-            motion, upsampled = self.estimators[str(level)](inputs)
+                warped = _warp_towards_left_t0(features, upsampled.motion, level)
+                inputs = torch.cat(
+                    [scene_flow_volume(*warped), features[0], upsampled.motion, raised(upsampled.features)],
+                    dim=1,
+                )
+            motions, upsampled = self.estimators[str(level)](inputs)
             if self.training or level == 2:
-                levels[level] = _to_pixels(motion)
+                levels[level] = _to_pixels(motions)
         return DwarfOutput(levels, (left_t0.shape[-2], left_t0.shape[-1]))
 
 
@@ -170,10 +193,10 @@ def scene_flow_volume(left_t0: Tensor, right_t0: Tensor, left_t1: Tensor, right_
 
     Source: DWARF (AAAI 2020), section "Scene flow estimation".
     """
-    stereo_t0 = F.leaky_relu(correlation_1d(left_t0, right_t0), SLOPE)
-    stereo_t1 = F.leaky_relu(correlation_1d(left_t1, right_t1), SLOPE)
-    change = F.leaky_relu(correlation_3d(stereo_t0, stereo_t1), SLOPE)
-    temporal = F.leaky_relu(correlation_2d(left_t0, left_t1), SLOPE)
+    stereo_t0 = correlation_1d(left_t0, right_t0, negative_slope=SLOPE)
+    stereo_t1 = correlation_1d(left_t1, right_t1, negative_slope=SLOPE)
+    change = correlation_3d(stereo_t0, stereo_t1, negative_slope=SLOPE)
+    temporal = correlation_2d(left_t0, left_t1, negative_slope=SLOPE)
     return torch.cat([stereo_t0, stereo_t1, change, temporal], dim=1)
 
 
@@ -204,9 +227,7 @@ def dwarf_to_image_size(
     (padded_height, padded_width), (height, width) = full.flow.shape[-2:], size
     factor_x, factor_y = width / padded_width, height / padded_height
     scaled_values = SceneMotion(
-        full.flow * scale_of(full.flow, (factor_x, factor_y)),
-        full.disparity_t0 * factor_x,
-        full.disparity_t1 * factor_x,
+        scale_flow(full.flow, factor_x, factor_y), full.disparity_t0 * factor_x, full.disparity_t1 * factor_x
     )
     return scaled_values.resize(size)
 
@@ -227,22 +248,21 @@ def _check_images(images: tuple[Tensor, ...]) -> None:
 def _warp_towards_left_t0(features: tuple[Tensor, ...], motion: Tensor, level: int) -> tuple[Tensor, ...]:
     """right_t0, left_t1 and right_t1 looked up where the up-sampled motion (B, 4, h, w) says."""
     left_t0, right_t0, left_t1, right_t1 = features
-    pixels = motion * (SCALE / 2**level)
-    disparity_t0, disparity_t1, flow = pixels[:, 0:1], pixels[:, 1:2], pixels[:, 2:4]
-    to_right_t1 = torch.cat([flow[:, 0:1] + disparity_t1, flow[:, 1:2]], dim=1)
+    # All four at once: one kernel forward and one backward, where slices take several.
+    disparity_t0, disparity_t1, x, y = (motion * (SCALE / 2**level)).split(1, dim=1)
     return (
         left_t0,
         warp_disparity(right_t0, disparity_t0),
-        warp_replicate(left_t1, flow),
-        warp_replicate(right_t1, to_right_t1),
+        warp_replicate(left_t1, torch.cat([x, y], dim=1)),
+        warp_replicate(right_t1, torch.cat([x + disparity_t1, y], dim=1)),
     )
 
 
-def _to_pixels(motion: Tensor) -> SceneMotion:
+def _to_pixels(motions: dict[str, Tensor]) -> SceneMotion:
     return SceneMotion(
-        flow=motion[:, 2:4] * SCALE,
-        disparity_t0=motion[:, 0:1] * -SCALE,
-        disparity_t1=motion[:, 1:2] * -SCALE,
+        flow=motions["flow"] * SCALE,
+        disparity_t0=motions["disparity_t0"] * -SCALE,
+        disparity_t1=motions["disparity_t1"] * -SCALE,
     )
 
 
@@ -259,11 +279,6 @@ def _run_dense(layers: nn.ModuleList, x: Tensor) -> Tensor:
     for layer in layers:
         x = torch.cat([x, layer(x)], dim=1)
     return x
-
-
-def _upsample(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    """Exact doubling: TensorFlow's SAME removes one pixel on each side of the full result."""
-    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
 
 def _xavier(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Parts that both networks share: TensorFlow's SAME convolution, the feature pyramid, the context network.
+"""Parts that both networks share: TensorFlow's SAME convolution, the feature pyramid, what gives motions.
 
 images     # (B, 3, H, W) RGB in [0, 1]
 features   # (B, C, ceil(H / 2^level), ceil(W / 2^level))
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from flowdistill.ops.precision import float32_island, raised
 
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
 CONTEXT_CHANNELS = (128, 128, 128, 96, 64, 32)
@@ -45,7 +48,43 @@ class SameConv(nn.Conv2d):
             height, width = x.shape[-2:]
             x = F.pad(x, (width % 2, 1, height % 2, 1))
         x = super().forward(x)
-        return x if self.slope is None else F.leaky_relu(x, self.slope)
+        # In place: backward needs the result alone, and the convolution's output is kept for nothing else.
+        return x if self.slope is None else F.leaky_relu(x, self.slope, inplace=True)
+
+
+class MotionHead(SameConv):
+    """The linear 3x3 convolution that gives a motion: float32 under autocast too.
+
+    A half-precision result would round 100 px to steps of 0.06 px (float16) or 0.5 px (bfloat16).
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+
+    @float32_island
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        assert bias is not None
+        return self._conv_forward(x, raised(weight), raised(bias))
+
+
+class MotionUpsample(nn.ConvTranspose2d):
+    """Learned doubling of a motion (B, C, h, w) -> (B, C, 2h, 2w): TensorFlow's SAME removes one pixel on each side.
+
+    A motion that goes to the next level is a coordinate there. Computed in float64, because a GPU cuts the inputs of
+    float32 convolutions to TF32's 11 bits; with one or two channels that costs nothing. Apple's MPS has no float64.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 4, stride=2, padding=1)
+
+    @float32_island
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        weight, bias = self.weight, self.bias
+        assert bias is not None
+        wide = x.dtype if x.device.type == "mps" else torch.float64
+        up = F.conv_transpose2d(x.to(wide), weight.to(wide), bias.to(wide), stride=2, padding=1)
+        return up.to(x.dtype)
 
 
 class FeaturePyramid(nn.Module):
@@ -78,17 +117,15 @@ class FeaturePyramid(nn.Module):
 
 
 class ContextNetwork(nn.Sequential):
-    """Seven dilated convolutions that give a correction of a motion; the last one is linear.
+    """Seven dilated convolutions that give a correction of a motion; the last one is linear and float32.
 
     Source: PWC-Net's context network, used by DWARF (slope 0.1) and DDFlow (slope 0.2).
     """
 
     def __init__(self, inputs: int, outputs: int, slope: float, width: float) -> None:
-        channels = [inputs, *(scaled(c, width) for c in CONTEXT_CHANNELS), outputs]
-        last = len(DILATIONS) - 1
-        super().__init__(
-            *(
-                SameConv(channels[i], channels[i + 1], dilation=d, slope=slope if i < last else None)
-                for i, d in enumerate(DILATIONS)
-            )
+        channels = [inputs, *(scaled(c, width) for c in CONTEXT_CHANNELS)]
+        hidden = (
+            SameConv(channels[i], channels[i + 1], dilation=dilation, slope=slope)
+            for i, dilation in enumerate(DILATIONS[:-1])
         )
+        super().__init__(*hidden, MotionHead(channels[-1], outputs))

@@ -1,20 +1,29 @@
-"""Resizing of images and motions: the three resamplings that the published methods use.
+"""Linear resizing of images and motions, in the two conventions of the published methods.
 
-image   # (B, C, H, W)
-flow    # (B, 2, H, W) px, x then y
+    image   # (B, C, H, W)
+    flow    # (B, 2, H, W) px, x then y
+
+Forward is PyTorch's `interpolate`; backward is ours, since PyTorch's adds with atomics on a GPU, in any order. Half
+precision is raised to float32, autocast or not: most of what is resized here is a motion. Area averages, which labels
+need, are in `area.py`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowdistill.ops.precision import float32_island
+from flowdistill.ops.taps import Taps, kept_per_device, sum_of_taps
 
 Size = tuple[int, int]  # rows, columns
 
 
+@float32_island
 def resize_legacy_bilinear(image: Tensor, size: Size) -> Tensor:
     """Bilinear resize in TensorFlow-1's legacy convention: (B, C, H, W) -> (B, C, *size).
 
@@ -22,16 +31,15 @@ def resize_legacy_bilinear(image: Tensor, size: Size) -> Tensor:
     bottom neighbours are clipped. Values are not scaled.
 
     Source: DWARF (AAAI 2020), which brings every motion to image size this way.
+
+    Example:
+        >>> resize_legacy_bilinear(torch.tensor([[[[0.0, 4.0]]]]), (1, 4))
+        tensor([[[[0., 2., 4., 4.]]]])
     """
-    if tuple(image.shape[-2:]) == tuple(size):
-        return image
-    # One replicated row and column turn the legacy rule into the aligned-corners rule on sizes + 1:
-    # index * in / out == index * ((in + 1) - 1) / ((out + 1) - 1).
-    padded = F.pad(image, (0, 1, 0, 1), mode="replicate")
-    larger = F.interpolate(padded, (size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
-    return larger[..., : size[0], : size[1]]
+    return _resize(image, size, corners=False)
 
 
+@float32_island
 def resize_flow(flow: Tensor, size: Size) -> Tensor:
     """Resize a flow and its values: (B, 2, H, W) -> (B, 2, *size), in pixels of the new size.
 
@@ -39,52 +47,73 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
     new width / old width and y by new height / old height.
 
     Source: DDFlow (AAAI 2019), between pyramid levels and up to the image.
+
+    Example:
+        >>> resize_flow(torch.ones(1, 2, 2, 3), (4, 6)).unique()
+        tensor([2.])
     """
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size):
         return flow
-    resized = F.interpolate(flow, tuple(size), mode="bilinear", align_corners=True)
-    return resized * scale_of(flow, (size[1] / width, size[0] / height))
+    return scale_flow(_resize(flow, size, corners=True), size[1] / width, size[0] / height)
 
 
-def scale_of(like: Tensor, factors: tuple[float, float]) -> Tensor:
-    """(1, 2, 1, 1) factors for the x and y channels of a flow."""
-    return torch.tensor(factors, dtype=like.dtype, device=like.device).view(1, 2, 1, 1)
+@float32_island
+def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
+    """A flow (B, 2, H, W) with its x and y multiplied.
 
-
-def area_average(image: Tensor, factor: int, non_finite: Literal["spread", "leave_out"] = "spread") -> Tensor:
-    """Area averaging to 1/2^factor of the size, truncated: (B, C, H, W) -> (B, C, H >> factor, W >> factor).
-
-    Every output cell is the mean over its rectangle of the input; for sizes that do not divide, pixels cut by
-    a cell's edge count by their share.
-
-    Args:
-        image: values; non-finite ones are allowed.
-        factor: exponent of the reduction.
-        non_finite: "spread" makes every cell that touches a non-finite value NaN (as the original does);
-            "leave_out" averages the finite values only and gives NaN where there are none.
-
-    Source: the ground-truth pyramid of DWARF (AAAI 2020).
+    Example:
+        >>> scale_flow(torch.ones(1, 2, 1, 1), 2.0, 3.0).flatten()
+        tensor([2., 3.])
     """
-    height, width = image.shape[-2:]
-    finite = torch.isfinite(image)
-    values = torch.where(finite, image, torch.zeros_like(image))
-    rows = _area_weights(height, height >> factor, image)  # (h, H)
-    columns = _area_weights(width, width >> factor, image).T  # (W, w)
-    if bool(finite.all()):
-        return rows @ values @ columns
-    share = rows @ finite.to(image.dtype) @ columns  # finite part of each cell's area, 0..1
-    mean = rows @ values @ columns / share.clamp_min(torch.finfo(image.dtype).tiny)
-    # Counting the pixels that a cell touches is exact, a comparison of shares would not be.
-    looked_at = finite if non_finite == "leave_out" else ~finite
-    touches = (rows > 0).to(image.dtype) @ looked_at.to(image.dtype) @ (columns > 0).to(image.dtype) > 0.5
-    return mean.masked_fill(~touches if non_finite == "leave_out" else touches, torch.nan)
+    # Python numbers, not a tensor of factors, which each call would copy to the device.
+    return flow * x if x == y else torch.cat([flow[:, :1] * x, flow[:, 1:] * y], dim=1)
 
 
-def _area_weights(size: int, cells: int, like: Tensor) -> Tensor:
-    """(cells, size) matrix: the share of each input pixel in each cell's mean; rows sum to 1."""
-    edges = torch.arange(cells + 1, dtype=torch.float64) * (size / cells)
-    pixel = torch.arange(size, dtype=torch.float64)
-    overlap = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
-    overlap[overlap < 1e-9] = 0.0  # no overlap, or rounding of an edge
-    return (overlap * (cells / size)).to(like)
+def _resize(image: Tensor, size: Size, corners: bool) -> Tensor:
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    resized: Tensor = _Linear.apply(image, (int(size[0]), int(size[1])), corners)
+    return resized
+
+
+class _Linear(torch.autograd.Function):
+    """Bilinear resize whose gradient is gathered: each input pixel adds up, in order, the outputs that read it."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, size: Size, corners: bool) -> Tensor:
+        ctx.source, ctx.corners = (image.shape[-2], image.shape[-1]), corners
+        if corners:
+            return F.interpolate(image, size, mode="bilinear", align_corners=True)
+        # One replicated row and column turn the legacy rule into the aligned-corners rule on sizes + 1:
+        # index * in / out == index * ((in + 1) - 1) / ((out + 1) - 1).
+        padded = F.pad(image, (0, 1, 0, 1), mode="replicate")
+        larger = F.interpolate(padded, (size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
+        return larger[..., : size[0], : size[1]].contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        for axis in (-2, -1):  # rows first: picking whole rows is four times as fast on a CPU
+            grad = sum_of_taps(grad, _readers(grad, ctx.source[axis], grad.shape[axis], ctx.corners), axis)
+        return grad, None, None
+
+
+@kept_per_device
+def _readers(length: int, target: int, corners: bool, dtype: torch.dtype, device: torch.device) -> Taps:
+    """For each of `length` inputs of an axis: the outputs, of `target`, that read it, and with which weight."""
+    step, steps = (length - 1, target - 1) if corners else (length, target)  # inputs for so many outputs
+    if steps == 0:
+        step = 0  # a single output reads the first input
+    inputs = torch.arange(length, device=device).view(-1, 1)
+    if step == 0:
+        first, count = torch.zeros_like(inputs), target
+    else:
+        # Output j lies at j * step / steps; those strictly between inputs i - 1 and i + 1 read input i.
+        first = ((inputs - 1) * steps).div(step, rounding_mode="floor").clamp_min(0)
+        count = -(-2 * steps // step) + 1
+    outputs = first + torch.arange(count, device=device)
+    # As `interpolate` computes it, in the map's own precision. Beyond the last input, that one is read alone.
+    position = (outputs.to(dtype) * (step / steps if step else 0.0)).clamp_max(length - 1)
+    weight = (1 - (position - inputs).abs()).clamp_min(0).masked_fill(outputs >= target, 0)
+    return Taps(outputs.clamp_max(target - 1), weight)

@@ -27,10 +27,14 @@ from flowdistill.training.guards import check_finite
 from flowdistill.training.optimisers import LearningRate, adam_with_schedule
 from flowdistill.training.validation import MotionValidation
 
+# Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
+MAY_CHANGE = ("init_from", "compile")
+
 
 class MotionModule(pl.LightningModule, ABC):
     """A network, Adam with a schedule of its learning rate, and an optional start from an earlier stage.
 
+    With `compiled`, `torch.compile` compiles the network (alone) for training steps.
     `view` and `needs_labels` tell the datamodule what to serve; `advice` says what to try when the loss is not finite.
     """
 
@@ -45,6 +49,7 @@ class MotionModule(pl.LightningModule, ABC):
         learning_rate: Weight | Mapping[str, Any],
         halve_at: Sequence[int],
         start: str | None,
+        compiled: bool,
     ) -> None:
         super().__init__()
         self.network = network
@@ -52,6 +57,7 @@ class MotionModule(pl.LightningModule, ABC):
         self.learning_rate = LearningRate(as_schedule("learning_rate", learning_rate), tuple(halve_at))
         self._start = start
         self._restored = False
+        self._compiled = compiled
 
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
@@ -73,6 +79,9 @@ class MotionModule(pl.LightningModule, ABC):
     # may be gone.
     def on_fit_start(self) -> None:
         self._start_from()
+        if self._compiled:
+            # In place, so that the names of weights in checkpoints stay. The work is done by the first step.
+            self.network.compile()
 
     def on_validation_start(self) -> None:
         self._start_from()
@@ -88,6 +97,13 @@ class MotionModule(pl.LightningModule, ABC):
             rank_zero_info(init_from(self.network, self._start))
         self._start = None  # once: a later pass of the same process keeps what was learned
 
+    def run_network(self, *images: Tensor) -> Any:
+        """The network's output, of the compiled network in training steps if `compile` asks for it.
+
+        Evaluation sees images of many sizes, each of which would be compiled anew, for minutes.
+        """
+        return self.network(*images) if self.training else self.network.forward(*images)
+
     def keep_settings(self, **settings: Any) -> None:
         """Add settings to the hyper-parameters in a form that a checkpoint can hold."""
         self.save_hyperparameters({name: plain(value) for name, value in settings.items()})
@@ -99,7 +115,7 @@ class MotionModule(pl.LightningModule, ABC):
         if not self.fits:
             return
         stored = checkpoint.get("hyper_parameters", {})
-        own = {name: value for name, value in self.hparams.items() if name != "init_from"}
+        own = {name: value for name, value in self.hparams.items() if name not in MAY_CHANGE}
         changed = [name for name in own if name in stored and not _same(stored[name], own[name])]
         if changed:
             listed = ", ".join(f"{name} (was {stored[name]}, is {own[name]})" for name in changed)

@@ -1,0 +1,81 @@
+"""Float32 islands: what half precision would spoil runs in float32 under every precision of a Trainer.
+
+Half has 8 (bfloat16) or 11 (float16) significant bits, so that neighbouring columns cannot be told apart from 256 or
+2,048 on. Labels, losses, coordinates, motions and sums of correlations are therefore float32; the other convolutions
+may run in half. float32 and float64 tensors pass unchanged.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+HALF = (torch.float16, torch.bfloat16)
+
+
+def raised(tensor: Tensor) -> Tensor:
+    """A float16 or bfloat16 tensor in float32; any other one as it is.
+
+    Example:
+        >>> raised(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+        >>> raised(torch.ones(1, dtype=torch.float64)).dtype
+        torch.float64
+    """
+    return tensor.float() if tensor.dtype in HALF else tensor
+
+
+def lowered(tensor: Tensor) -> Tensor:
+    """A float32 tensor in autocast's dtype where autocast is on; any other one as it is.
+
+    Convolutions do this by themselves; asking for it once keeps a map that many layers read from being cast by each.
+    """
+    device = tensor.device.type
+    if tensor.dtype == torch.float32 and _autocast_is_on(device):
+        return tensor.to(torch.get_autocast_dtype(device))
+    return tensor
+
+
+def float32_island(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Run a function without autocast, its float16 and bfloat16 arguments raised to float32.
+
+    Only arguments that are tensors themselves are raised; a function that takes tensors inside of other things calls
+    `raised` on them.
+
+    Example:
+        >>> @float32_island
+        ... def product(a, b):
+        ...     return a @ b
+        >>> a = torch.ones(2, 2, dtype=torch.bfloat16)
+        >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+        ...     product(a, a).dtype
+        torch.float32
+    """
+
+    @functools.wraps(function)
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        values = (*args, *kwargs.values())
+        device = next((value.device.type for value in values if isinstance(value, Tensor)), "cpu")
+        args = tuple(_raised_value(value) for value in args)  # type: ignore[assignment]
+        kwargs = {name: _raised_value(value) for name, value in kwargs.items()}  # type: ignore[assignment]
+        if not _autocast_is_on(device):
+            return function(*args, **kwargs)
+        with torch.autocast(device, enabled=False):
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _autocast_is_on(device: str) -> bool:
+    # The meta device knows no autocast, and asking for its state is an error.
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _raised_value(value: object) -> object:
+    return raised(value) if isinstance(value, Tensor) else value
