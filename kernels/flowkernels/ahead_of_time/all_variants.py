@@ -6,7 +6,7 @@ import importlib
 
 from flowkernels.triton_kernels.variant import Variant
 
-MODULES = ("warp",)
+MODULES = ("correlation", "warp", "census", "normalise")
 
 
 def all_variants() -> dict[str, Variant]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, MotionHead, SameConv, scaled
 from flowdistill.ops.precision import raised
 from flowdistill.ops.resize import resize_flow
-from flowkernels import correlation_2d, warp_zero
+from flowkernels import correlation_2d, l2_normalise, warp_zero
 
 SLOPE = 0.2
 LEVELS = (6, 5, 4, 3, 2)
@@ -119,14 +119,9 @@ def estimator_input(features1: Tensor, features2: Tensor, flow: Tensor) -> Tenso
 
     Source: DDFlow (AAAI 2019), cost volume over L2-normalised features.
     """
-    first = _normalise(features1)
-    second = _normalise(warp_zero(features2, flow))
+    first = l2_normalise(features1)
+    second = l2_normalise(warp_zero(features2, flow))
     return torch.cat([correlation_2d(first, second, reduction="sum"), first, flow], dim=1)
-
-
-def _normalise(features: Tensor) -> Tensor:
-    """Unit length over channels; vectors shorter than 1e-6 are only scaled by 1e6."""
-    return features * torch.rsqrt(features.square().sum(dim=1, keepdim=True).clamp_min(1e-12))
 
 
 def _check_images(image1: Tensor, image2: Tensor) -> None:
