@@ -13,7 +13,10 @@ would go from the host to the device.
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule
 
 LIMIT = 2000
@@ -33,8 +37,10 @@ OWN = {
     "correlation_backward": 2,
     "warp": 1,
     "warp_backward": 5,
-    "census_distance": 1,
-    "census_distance_backward": 1,
+    "census": 1,
+    "census_backward": 1,
+    "normalise": 1,
+    "normalise_backward": 1,
 }
 # What reads a device's values on the host; what makes a tensor of Python numbers.
 WAITS = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique", "_unique2")
@@ -139,6 +145,10 @@ class Parts(pl.Callback):
             group["foreach"] = True  # PyTorch's own choice on a GPU
         launches = self.launches
         module.network.forward = launches.around("network", module.network.forward)
+        for name in ("squared_weights", "l2_regulariser"):
+            home = sys.modules[type(module).__module__]
+            if hasattr(home, name):
+                setattr(home, name, launches.around("regulariser", getattr(home, name)))
         if getattr(module, "teacher", None) is not None:
             module.teacher.labels = launches.around("teacher", module.teacher.labels)
             module.teacher.after_step = launches.around("teacher", module.teacher.after_step)
@@ -179,6 +189,31 @@ def one_step(model: pl.LightningModule) -> Launches:
     return parts.launches
 
 
+def compiled_kernels(network: torch.nn.Module, images: Tensor) -> list[int]:
+    """Kernels of the compiled network, forward and backward: loops that Inductor made, and calls to libraries or us."""
+    from torch._inductor.utils import run_fw_bw_and_get_code
+
+    def loss() -> Tensor:
+        output = network(*images)
+        levels = output.levels.values() if hasattr(output, "levels") else [each.full for each in output]
+        maps = [
+            value
+            for each in levels
+            for value in ([each] if isinstance(each, Tensor) else vars(each).values())
+        ]
+        return torch.stack([value.abs().mean() for value in maps]).sum()
+
+    # Not from an earlier run's cache, which would hand the code out without generating it.
+    with torch._inductor.config.patch(force_disable_caches=True):
+        network.compile(fullgraph=True)
+        _, codes = run_fw_bw_and_get_code(loss)
+    call = re.compile(
+        r"^\s+(?:\w+ = )?(cpp_fused\w*|extern_kernels\.\w+|torch\.ops\.(?:aten|flowkernels)\.\w+)", re.M
+    )
+    found = [[name.rpartition(".")[2] for name in call.findall(code)] for code in codes]
+    return [sum(OWN.get(name, 1) for name in names) for names in found]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -190,18 +225,26 @@ def main() -> None:
     )
     options = parser.parse_args()
     pl.seed_everything(0, verbose=False)
-    columns = ("network", "losses", "teacher", "backward", "optimiser")
-    print(f"{'':20s}" + "".join(f"{name:>10s}" for name in (*columns, "together", "waits", "copies")))
+    columns = ("network", "losses", "teacher", "regulariser", "backward", "optimiser")
+    print(f"{'':20s}" + "".join(f"{name:>12s}" for name in (*columns, "together", "waits", "copies")))
     for name in options.models:
         found = one_step(MODELS[name]())
         numbers = [found.counts[part] for part in columns]
         total = found.counts.total()
         numbers += [total, found.waits.total(), found.copies.total()]
         mark = "" if total <= LIMIT else f"   more than {LIMIT}"
-        print(f"{name:20s}" + "".join(f"{number:10,d}" for number in numbers) + mark)
+        print(f"{name:20s}" + "".join(f"{number:12,d}" for number in numbers) + mark)
         if options.names:
             for (part, operator), number in found.names.most_common(24):
-                print(f"    {part:10s} {operator:36s} {number:5d}")
+                print(f"    {part:12s} {operator:36s} {number:5d}")
+    if options.compiled:
+        for name, network, count in (("DWARF", Dwarf(), 4), ("DDFlow", DDFlowNet(), 2)):
+            started = time.monotonic()
+            forward, backward = compiled_kernels(network, torch.rand(count, 1, 3, *SIZE))
+            seconds = time.monotonic() - started
+            print(
+                f"{name}'s network compiled for the CPU ({seconds:.0f} s): {forward} forward, {backward} backward"
+            )
 
 
 if __name__ == "__main__":
