@@ -126,9 +126,6 @@ def _tiles(height: int, width: int, tile: dict[str, int]) -> tuple[int, int]:
     return triton.cdiv(width // 4, tile["QUADS"]), triton.cdiv(height, tile["ROWS"])
 
 
-_TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-
-
 def variants() -> list[Variant]:
     """What the published networks launch (radius 4; 2-D, 1-D and, with nine channels, 3-D), and the general kernels."""
     return [*_quad_variants(), *_pixel_variants()]
@@ -140,26 +137,33 @@ def _quad_variants() -> Iterator[Variant]:
         "scale": "fp32",
         "slope": "fp32",
     }
-    for dtype, radius_y, leaky in _choices(torch.float32, torch.float16, torch.bfloat16):
-        window = Window(radius_y, 4)
-        name = f"{'2d' if radius_y else '1d'}/{dtype}{'/leaky' if leaky else ''}"
-        radii = {**_radii(window), "LEAKY": leaky}
-        # W = 320, 40 and 20: two tile shapes; the compiler never sees the width.
-        for width, height in ((320, 96), (40, 12), (20, 6)):
-            grouped = group(window, 4, height, width)
-            yield Variant(
-                f"correlation_forward/{name}/W{width}", forward_quads,
-                dict.fromkeys(("x", "y", "volume"), f"*{dtype}") | scalars,
-                radii | {"GROUP": grouped} | quad_tile(width), ("x", "y", "volume"),
-                vector_loads=dtype == "fp32",
-            )  # fmt: skip
-        for sign in (1, -1):
+    # DWARF folds the leaky ReLU in, DDFlow does not; its 1-D volumes cost little. The compiler never sees the width,
+    # W = 320, 40 and 20 have different tiles.
+    sizes = {"fp32": ((320, 96), (40, 12), (20, 6)), "fp16": ((320, 96),), "bf16": ((320, 96),)}
+    kinds = {
+        "fp32": ((4, False), (4, True), (0, True)),
+        "fp16": ((4, True),),
+        "bf16": ((4, False), (4, True)),
+    }
+    for dtype, kind in kinds.items():
+        for radius_y, leaky in kind:
+            window = Window(radius_y, 4)
+            name = f"{'2d' if radius_y else '1d'}/{dtype}{'/leaky' if leaky else ''}"
+            radii = {**_radii(window), "LEAKY": leaky}
+            for width, height in sizes[dtype]:
+                tile = {"GROUP": group(window, 4, height, width), **quad_tile(width)}
+                maps: tuple[str, ...] = ("x", "y", "volume")
+                yield Variant(
+                    f"correlation_forward/{name}/W{width}", forward_quads, dict.fromkeys(maps, f"*{dtype}") | scalars,
+                    radii | tile, maps, vector_loads=dtype == "fp32",
+                )  # fmt: skip
             maps = ("grad", "volume", "other", "out")
-            yield Variant(
-                f"correlation_backward/{name}/{'x' if sign == 1 else 'y'}", backward_quads,
-                dict.fromkeys(maps, f"*{dtype}") | scalars,
-                radii | {"SIGN": sign, "BLOCK": block(sign, leaky)} | quad_tile(320), maps,
-            )  # fmt: skip
+            for sign in (1, -1):
+                tile = {"SIGN": sign, "BLOCK": block(sign, leaky), **quad_tile(320)}
+                yield Variant(
+                    f"correlation_backward/{name}/{'x' if sign == 1 else 'y'}", backward_quads,
+                    dict.fromkeys(maps, f"*{dtype}") | scalars, radii | tile, maps,
+                )  # fmt: skip
 
 
 def _pixel_variants() -> Iterator[Variant]:
@@ -188,11 +192,3 @@ def _pixel_variants() -> Iterator[Variant]:
                 dict.fromkeys(maps, f"*{dtype}") | scalars,
                 settings | {"SIGN": sign, "BLOCK": PIXEL_BLOCK}, maps,
             )  # fmt: skip
-
-
-def _choices(*dtypes: torch.dtype) -> Iterator[tuple[str, int, bool]]:
-    """Dtype, row radius, leaky: DWARF folds the leaky ReLU in, DDFlow does not."""
-    for dtype in dtypes:
-        yield _TYPES[dtype], 4, False
-        yield _TYPES[dtype], 4, True
-        yield _TYPES[dtype], 0, True
