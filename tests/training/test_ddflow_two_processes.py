@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -39,6 +40,39 @@ def run_guard(folder: Path, root: Path) -> str:
     return "went on"
 
 
+class Spoil(pl.Callback):
+    """Makes the second process's batch of step 1 NaN. Keeps sums of all weights, at the start of each step."""
+
+    def __init__(self) -> None:
+        self.sums: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, index: int) -> None:
+        self.sums.append(sum(float(weight.double().abs().sum()) for weight in module.network.parameters()))
+        if trainer.global_step == 1 and trainer.global_rank == 1:
+            batch["left_t1"][0, 0, 5, 5] = torch.nan
+
+
+def run_spoiled(folder: Path, root: Path) -> dict[str, Any]:
+    """A run of which one process sees a NaN once, three steps before values are read."""
+    spoil = Spoil()
+    fit = trainer(
+        folder,
+        9,
+        devices=2,
+        strategy="ddp",
+        limit_val_batches=0,
+        callbacks=[spoil],
+        log_every_n_steps=5,
+        enable_checkpointing=False,
+    )
+    text = "went on"
+    try:
+        fit.fit(small_ddflow(learning_rate=1e-3), flow_data(root, batch_size=1))
+    except UserError as error:
+        text = str(error)
+    return {"text": text, "sums": spoil.sums}
+
+
 def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
     """Weights of student and teacher after a run that begins to distill at its third step, and the crops' places."""
     losses = {"abs_robust_mean_no_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}
@@ -61,9 +95,10 @@ def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
 
 def main(folder: Path, root: Path) -> None:
     said = run_guard(folder, root)
+    spoiled = run_spoiled(folder, root)
     taught = run_teacher(folder, root)
     rank = os.environ.get("LOCAL_RANK", "0")
-    (folder / f"{rank}.json").write_text(json.dumps({"said": said, **taught}))
+    (folder / f"{rank}.json").write_text(json.dumps({"said": said, "spoiled": spoiled, **taught}))
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +116,19 @@ def results(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> list[di
 def test_both_processes_stop_at_the_same_step(results: list[dict[str, Any]]) -> None:
     assert "for 3 steps, up to step 2: the occlusion check masks 99.93 %" in results[0]["said"]
     assert results[0]["said"] == results[1]["said"]
+
+
+def test_a_nan_of_one_process_stops_both_and_changes_neither(results: list[dict[str, Any]]) -> None:
+    one, other = (result["spoiled"] for result in results)
+    text = one["text"]
+    assert text.startswith("the loss is not finite at step 1 (found at step 4): loss = nan, abs_robust")
+    assert "(batch 1 of process 1, data seed 0)" in text
+    assert "of process 0" not in text
+    assert other["text"] == text
+    assert len(one["sums"]) == 5
+    assert one["sums"] == other["sums"]
+    assert one["sums"][1] == one["sums"][2]  # the step with the NaN
+    assert len(set(one["sums"])) == 4
 
 
 def test_the_teacher_is_the_same_on_both(results: list[dict[str, Any]]) -> None:

@@ -142,7 +142,7 @@ def test_a_gradient_that_is_not_finite_is_named_though_the_loss_is(
     weight = student.network.context[-1].weight
     weight.register_hook(lambda gradient: gradient * (torch.nan if len(spoil.names) == 2 else 1))
     fit = trainer(tmp_path, 9, callbacks=[spoil], limit_val_batches=0, log_every_n_steps=3)
-    with pytest.raises(NonFiniteLossError, match=r"at step 1 \(found at step 2\): gradient = nan\nsamples"):
+    with pytest.raises(NonFiniteLossError, match=r"the gradient is not finite at step 1 \(found at step 2\)"):
         fit.fit(student, flow_data(rendered))
     assert same(spoil.states[1], spoil.states[2])
 

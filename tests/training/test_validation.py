@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
+from device_traffic import DEVICE, Traffic, watched
 from flowdistill.data import KittiDataset, collate, read_split
 from flowdistill.metrics import SCENE_FLOW_KEYS
 from flowdistill.training.validation import MotionValidation
@@ -94,3 +96,20 @@ def test_no_occlusion_and_no_labels_leave_nothing_behind(batch: Any) -> None:
     values = validation.compute()
     assert "epe_occ" not in values
     assert values["epe_all"] == 0.0
+
+
+@pytest.mark.parametrize("noc", [True, False])
+def test_no_batch_waits_for_the_device(noc: bool, batch: Any) -> None:
+    on_device = move_data_to_device(batch, DEVICE)
+    if not noc:
+        on_device = {key: value for key, value in on_device.items() if not key.endswith("_noc")}
+    prediction = {key: torch.zeros_like(on_device[key]) for key in SCENE_FLOW_KEYS}
+    prediction["occluded"] = torch.zeros_like(on_device["valid_flow"])
+    validation = MotionValidation(*SCENE_FLOW_KEYS, occlusion=True, means=("census",)).to(DEVICE)
+    with watched(Traffic()) as traffic:
+        for _ in range(2):
+            validation.update(prediction, on_device)
+            validation.add("census", prediction["flow"].mean(), 2)
+    assert traffic.all == []
+    states = [state for metric in validation.metrics.values() for state in metric.metric_state.values()]
+    assert {state.device for state in states} == {DEVICE}

@@ -42,29 +42,28 @@ def check_finite(
             processes.
     """
     for step in steps:
-        if all(math.isfinite(value) for value in step.means.values()):
+        bad = [name for name, value in step.means.items() if not math.isfinite(value)]
+        if not bad:
             continue
-        found = [text for text in everywhere(_what_is_wrong(step)) if text]
+        # A loss that is not finite makes the gradient of all processes so. Alone, that is worth a word.
+        names = [name for name in bad if name != GRADIENT] or bad
+        found = [text for text in everywhere(_what_is_wrong(step, names)) if text]
         if not found:  # each process's own values are finite, only their sum is not
-            found = [f"{_not_finite(step.means)}, the mean over all processes\n{_whence(step.origin)}"]
+            listed = ", ".join(f"{name} = {step.means[name]}" for name in names)
+            found = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
+        what = "gradient" if names == [GRADIENT] else "loss"
         late = f" (found at step {steps[-1].step})" if steps[-1].step > step.step else ""
         raise NonFiniteLossError(
-            f"the loss is not finite at step {step.step}{late}: {'; '.join(found)}\n"
+            f"the {what} is not finite at step {step.step}{late}: {'; '.join(found)}\n"
             f"{advice} That step changed no weight, and the run's last checkpoint is from before it."
         )
 
 
-def _what_is_wrong(step: RecentStep) -> str:
-    """Terms and samples of this process, or nothing if all of its values are finite."""
-    bad = _not_finite(step.values)
-    return f"{bad}\n{_whence(step.origin)}" if bad else ""
-
-
-def _not_finite(values: Mapping[str, float]) -> str:
-    # A loss that is not finite makes the gradient so; alone it is worth a word.
-    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
-    terms = {name: value for name, value in bad.items() if name != GRADIENT} or bad
-    return ", ".join(f"{name} = {value}" for name, value in terms.items())
+def _what_is_wrong(step: RecentStep, names: Sequence[str]) -> str:
+    """Of these values those that are not finite in this process, and its samples; or nothing."""
+    own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
+    listed = ", ".join(f"{name} = {value}" for name, value in own.items())
+    return f"{listed}\n{_whence(step.origin)}" if own else ""
 
 
 def _whence(origin: BatchOrigin) -> str:
