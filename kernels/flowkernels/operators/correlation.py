@@ -25,8 +25,8 @@ def _scale(x: Tensor, average: bool) -> float:
     return 1.0 / x.shape[1] if average else 1.0
 
 
-def _is_for_cpu(x: Tensor, window: Window) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32 and window.stride == 1
+def _is_for_cpu(device: torch.device, dtype: torch.dtype, window: Window) -> bool:
+    return device.type == "cpu" and dtype == torch.float32 and window.stride == 1
 
 
 @torch.library.custom_op("flowkernels::correlation", mutates_args=())
@@ -47,11 +47,9 @@ def correlation(
     if use_triton(x):
         volume: Tensor = kernels("correlation").forward(x, y, window, scale, negative_slope)
         return volume
-    dtype = x.dtype
-    if dtype in HALF:
-        x, y = x.float(), y.float()
-    run = cpu.forward if _is_for_cpu(x, window) else defined
-    return run(x, y, window, scale, negative_slope).to(dtype)
+    raised = torch.float32 if x.dtype in HALF else x.dtype
+    run = cpu.forward if _is_for_cpu(x.device, raised, window) else defined
+    return run(x.to(raised), y.to(raised), window, scale, negative_slope).to(x.dtype)
 
 
 @torch.library.custom_op("flowkernels::correlation_backward", mutates_args=())
@@ -77,17 +75,14 @@ def correlation_backward(
     if use_triton(x):
         found = kernels("correlation").backward(grad, x, y, volume, window, scale, negative_slope, needed)
     else:
-        dtype = x.dtype
-        if dtype in HALF:
-            grad, x, y = grad.float(), x.float(), y.float()
+        raised = torch.float32 if x.dtype in HALF else x.dtype
         if negative_slope is not None:
             assert volume is not None
-            grad = leaky_relu_backward(grad, volume, negative_slope)
-        run = cpu.backward if _is_for_cpu(x, window) else defined_backward
-        grad_x, grad_y = run(grad, x, y, window, scale, needed)
-        found = (None if grad_x is None else grad_x.to(dtype), None if grad_y is None else grad_y.to(dtype))
-    empty = x.new_empty(0)
-    return tuple(empty.clone() if g is None else g for g in found)  # type: ignore[return-value]
+            grad = leaky_relu_backward(grad.to(raised), volume, negative_slope)
+        run = cpu.backward if _is_for_cpu(x.device, raised, window) else defined_backward
+        found = run(grad.to(raised), x.to(raised), y.to(raised), window, scale, needed)
+    grad_x, grad_y = (x.new_empty(0) if gradient is None else gradient.to(x.dtype) for gradient in found)
+    return grad_x, grad_y
 
 
 @correlation.register_fake
