@@ -93,10 +93,8 @@ def forward(
         for n, depth in enumerate(window.depths()):
             of_x, of_y = overlap(depth, channels)
             used = of_x.stop - of_x.start
-            offset_x, offset_y = (
-                (b * channels + of_x.start) * plane_x,
-                (b * channels + of_y.start) * plane_y,
-            )
+            offset_x = (b * channels + of_x.start) * plane_x
+            offset_y = (b * channels + of_y.start) * plane_y
             left = padded_x.as_strided((t.count, TILE, used), (TILE, 1, plane_x), offset_x)
             for i in range(t.rows):
                 out = slices[n * t.rows + i]

@@ -1,7 +1,7 @@
 """Correlation's kernels in quads: W a multiple of 4, x radius up to 4, no stride, no dilation. Shapes:
 
     x, y     # (B, C, H, W)     contiguous
-    volume   # (B, S, H, W)     S = depths * ROWS * columns shifts, columns fastest
+    volume   # (B, S, H, W)     S = depths * rows * columns shifts, columns fastest
 
 A thread owns 4 neighbouring pixels and a few y shifts with all their x shifts. It reads 4 values of x and 12 of y per
 channel and y shift, each quad in one 128-bit load, and multiplies every pair in registers:
