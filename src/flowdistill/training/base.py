@@ -194,6 +194,8 @@ class MotionModule(pl.LightningModule, ABC):
         Raises:
             NonFiniteLossError: a loss or a term was not finite, in any process; all of them raise.
         """
+        if not len(self.recent_steps):  # as in every other process
+            return []
         together = self.trainer.world_size > 1
         steps = self.recent_steps.read(self._mean_over_processes if together else None)
         self.check_steps(steps)
