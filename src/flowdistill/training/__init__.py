@@ -4,7 +4,7 @@ from flowdistill.training.atomic_io import AtomicCheckpointIO
 from flowdistill.training.checkpoints import BestCheckpoint, Checkpoints
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
-from flowdistill.training.guards import BlindRunError, NonFiniteLossError
+from flowdistill.training.guards import BlindRunError, NonFiniteLossError, NonFiniteWeightsError
 from flowdistill.training.teachers import (
     AverageTeacher,
     CheckpointTeacher,
@@ -23,6 +23,7 @@ __all__ = [
     "DDFlowModule",
     "DwarfModule",
     "NonFiniteLossError",
+    "NonFiniteWeightsError",
     "OfflineTeacher",
     "SnapshotTeacher",
     "Teacher",

@@ -1,13 +1,18 @@
-"""What both LightningModules share: the optimiser, weights of an earlier stage, checks, the log of a step."""
+"""What both LightningModules share: the optimiser, weights of an earlier stage, checks, the log of a step.
+
+Between two steps that are logged the host never waits for the device: a step's values stay there, and are read, checked
+and logged together (`trainer.log_every_n_steps`), before each validation and each checkpoint, and at the end.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -23,8 +28,14 @@ from flowdistill.losses.schedule import (
     first_empty_step,
     plain,
 )
-from flowdistill.training.guards import check_finite
-from flowdistill.training.optimisers import LearningRate, adam_with_schedule
+from flowdistill.training.guards import GRADIENT, check_finite, check_weights
+from flowdistill.training.optimisers import (
+    LearningRate,
+    adam_with_schedule,
+    largest_gradient,
+    skip_unless_finite,
+)
+from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSteps, nan_unless_finite
 from flowdistill.training.validation import MotionValidation
 
 # Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
@@ -55,6 +66,7 @@ class MotionModule(pl.LightningModule, ABC):
         self.network = network
         self.validation = validation
         self.learning_rate = LearningRate(as_schedule("learning_rate", learning_rate), tuple(halve_at))
+        self.recent_steps = RecentSteps()
         self._start = start
         self._restored = False
         self._compiled = compiled
@@ -62,6 +74,10 @@ class MotionModule(pl.LightningModule, ABC):
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
         """Every weight of the loss, by the name that its logs have."""
+
+    @abstractmethod
+    def term_names(self) -> list[str]:
+        """Every term that some step of a run computes, by the name that its logs have."""
 
     def taught_by(self) -> dict[str, Schedule]:
         """The weights of which one must be positive at every step, or there is nothing to learn from."""
@@ -90,6 +106,7 @@ class MotionModule(pl.LightningModule, ABC):
 
     def on_validation_start(self) -> None:
         self._start_from()
+        self.read_steps()
 
     def on_test_start(self) -> None:
         self._start_from()
@@ -137,20 +154,88 @@ class MotionModule(pl.LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return adam_with_schedule(self.network.parameters(), self.learning_rate)
 
-    def log_step(
-        self, loss: Tensor, terms: dict[str, Tensor], batch: Batch, idle: Iterable[str] = ()
-    ) -> None:
-        """Check that the loss and its terms are finite; log them under `train/`, weights that change under `weight/`.
+    def guarded(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch, batch_idx: int) -> Tensor:
+        """What `training_step` returns: the loss, or NaN where the loss or one of its terms is not finite.
 
-        `idle` terms, which other steps compute, are logged as NaN: Lightning would repeat their last value for ever.
+        Keeps the values, all scalars, for the next read. Whether they are finite is found on the device: a NaN that
+        reaches the gradient, of this process or another, makes the optimizer pass over the step.
         """
-        check_finite({"loss": loss, **terms}, batch, self.global_step, self.advice)
-        size = len(batch["name"])
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=size)
-        self.log_dict({f"train/{name}": math.nan for name in idle}, batch_size=size)
-        weights = changing_weights(self.schedules(), self.global_step)
-        self.log_dict({f"weight/{name}": value for name, value in weights.items()}, batch_size=size)
+        origin = BatchOrigin(tuple(batch["name"]), *self.batch_identity(batch_idx))
+        values = self.recent_steps.add(self.global_step, origin, {"loss": loss, **terms})
+        return loss * nan_unless_finite(values)
+
+    def batch_identity(self, batch_idx: int) -> tuple[int, int, int]:
+        """Number of the batch in this process from the start of the run, rank, seed of the data (0 without one)."""
+        seed = int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
+        accumulated = self.trainer.accumulate_grad_batches
+        return self.global_step * accumulated + batch_idx % accumulated, self.global_rank, seed
+
+    # After the backward pass: by then the device has the whole step to work on while the host reads.
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # float16's scaler looks for itself, before it scales gradients back: it tries factors that overflow.
+        if self.trainer.scaler is None:
+            largest = largest_gradient(self.network.parameters())
+            self.recent_steps.add_to_newest(GRADIENT, largest)
+            skip_unless_finite(optimizer, largest)
+        # Lightning's own answer: after a resume its count of steps may differ from ours.
+        if self.trainer._logger_connector.should_update_logs or self.recent_steps.full:
+            self._log_newest(self.read_steps())
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.trainer.should_stop:  # a callback said so just now: Lightning logs this step, too
+            self._log_newest(self.read_steps())
+
+    def on_train_end(self) -> None:
+        self.read_steps()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Nothing is written that resuming or evaluating could not use."""
+        self.read_steps()
+        check_weights(dict(self.named_parameters()), self.global_step)
+
+    def read_steps(self) -> list[RecentStep]:
+        """Wait for the steps since the last read and check them. All processes call it at the same steps.
+
+        Raises:
+            NonFiniteLossError: a loss or a term was not finite, in any process; all of them raise.
+        """
+        together = self.trainer.world_size > 1
+        steps = self.recent_steps.read(self._mean_over_processes if together else None)
+        self.check_steps(steps)
+        return steps
+
+    def check_steps(self, steps: Sequence[RecentStep]) -> None:
+        """Raise if something is wrong with the steps that were read."""
+        check_finite(steps, self.advice, self._from_all_processes)
+
+    def _mean_over_processes(self, value: Tensor) -> Tensor:
+        mean = self.trainer.strategy.reduce(value, reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+    def _from_all_processes(self, text: str) -> list[str]:
+        texts = [text] * self.trainer.world_size
+        if len(texts) > 1:
+            torch.distributed.all_gather_object(texts, text)
+        return texts
+
+    def _log_newest(self, steps: Sequence[RecentStep]) -> None:
+        """Log values under `train/`, weights that change under `weight/`.
+
+        A term that this step did not compute is logged as NaN: Lightning would keep logging its last value.
+        """
+        if not steps:
+            return
+        newest = steps[-1]
+        values = dict.fromkeys(self.term_names(), math.nan) | newest.values
+        values.pop(GRADIENT, None)
+        logged = {f"train/{name}": value for name, value in values.items() if name != "loss"}
+        weights = changing_weights(self.schedules(), newest.step)
+        logged |= {f"weight/{name}": value for name, value in weights.items()}
+        # As tensors on the host: Lightning copies a float to the device, and the progress bar fetches it from there at
+        # every step.
+        self.log("train/loss", torch.tensor(values["loss"]), prog_bar=True)
+        self.log_dict({name: torch.tensor(value) for name, value in logged.items()})
 
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")

@@ -31,6 +31,7 @@ from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.networks.initialisation import start_encoder_linear
 from flowdistill.training.base import MotionModule
 from flowdistill.training.guards import BlindGuard
+from flowdistill.training.recent_steps import RecentStep
 from flowdistill.training.student import crop_at, crop_offset
 from flowdistill.training.teachers import Teacher, TeacherLabels, as_teacher
 from flowdistill.training.validation import MotionValidation
@@ -108,6 +109,9 @@ class DDFlowModule(MotionModule):
     def schedules(self) -> dict[str, Schedule]:
         return self.losses
 
+    def term_names(self) -> list[str]:
+        return [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
+
     def taught_by(self) -> dict[str, Schedule]:
         return {name: weight for name, weight in self.losses.items() if name in TAUGHT_BY}
 
@@ -158,14 +162,15 @@ class DDFlowModule(MotionModule):
         if L2 in weights:
             terms[L2] = l2_regulariser(self.network.parameters())
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        found = {**terms, **shares}
-        every = [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
-        self.log_step(loss, found, batch, idle=[name for name in every if name not in found])
-        if any(term in weights for term in MASKING):
-            # The same number in all processes, so that they stop together.
-            visible = self.trainer.strategy.reduce(1 - shares["occluded_share"], reduce_op="mean")
-            self.blind.look(float(visible), self.global_step)
-        return loss
+        return self.guarded(loss, {**terms, **shares}, batch, batch_idx)
+
+    def check_steps(self, steps: Sequence[RecentStep]) -> None:
+        super().check_steps(steps)
+        for step in steps:
+            weights = positive_weights(self.losses, step.step)
+            if any(term in weights for term in MASKING):
+                # The same number in all processes, so that they stop together.
+                self.blind.look(1 - step.means["occluded_share"], step.step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         image1, image2 = batch["left_t0"], batch["left_t1"]
@@ -209,15 +214,10 @@ class DDFlowModule(MotionModule):
                 f"student_crop {list(crop)} is larger than the view, {size[0]}x{size[1]} ({batch['name'][0]}): make it "
                 "smaller (configs/ddflow/patch/ holds one for each data set), or data.init_args.flow.crop larger"
             )
-        offset = crop_offset(*self._batch_identity(batch_idx), size, crop)
+        number, rank, seed = self.batch_identity(batch_idx)
+        offset = crop_offset(seed, number, rank, size, crop)
         image1, image2 = (crop_at(image, offset, crop) for image in images)
         return image1, image2, TeacherLabels(*(crop_at(label, offset, crop) for label in labels))
-
-    def _batch_identity(self, batch_idx: int) -> tuple[int, int, int]:
-        """Seed of the data (0 for loaders without one), number of the batch in this process, rank."""
-        seed = int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
-        accumulated = self.trainer.accumulate_grad_batches
-        return seed, self.global_step * accumulated + batch_idx % accumulated, self.global_rank
 
     def _flows(self, image1: Tensor, image2: Tensor, names: list[str]) -> tuple[Tensor, Tensor]:
         """Forward and backward flow at the images' size."""

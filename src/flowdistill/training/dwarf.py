@@ -79,6 +79,9 @@ class DwarfModule(MotionModule):
     def taught_by(self) -> dict[str, Schedule]:
         return {f"alphas.{level}": alpha for level, alpha in self.alphas.items()}
 
+    def term_names(self) -> list[str]:
+        return [f"level{level}/{name}" for level in self.alphas for name in LABELS]
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = _images(batch)
         height, width = images[0].shape[-2:]
@@ -92,10 +95,7 @@ class DwarfModule(MotionModule):
         loss, decay = data_loss, self.decay.at(self.global_step)
         if decay > 0:
             loss = data_loss + decay * squared_weights(self.network.parameters())
-        every = [f"level{level}/{name}" for level in self.alphas for name in LABELS]
-        found = {"data_loss": data_loss, **terms}
-        self.log_step(loss, found, batch, idle=[name for name in every if name not in found])
-        return loss
+        return self.guarded(loss, {"data_loss": data_loss, **terms}, batch, batch_idx)
 
     def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
         """The configured loss at this step; labels that are not valid count as unknown."""

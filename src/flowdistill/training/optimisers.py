@@ -1,15 +1,20 @@
-"""Adam with step schedules, as both papers use it."""
+"""Adam with step schedules, as both papers use it; a step that has no finite gradient is passed over."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from flowdistill.losses import Schedule
+
+#: Where PyTorch updates all weights by one kernel, which can be told on the device to leave them alone.
+FUSED_ON = ("cuda",)
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,41 @@ class LearningRate:
 def adam_with_schedule(
     parameters: Iterable[Tensor], learning_rate: LearningRate
 ) -> OptimizerLRSchedulerConfig:
-    """Adam whose learning rate follows a schedule."""
+    """Adam whose learning rate follows a schedule: fused on a GPU, else PyTorch's default."""
+    weights = list(parameters)
+    fused = all(weight.device.type in FUSED_ON for weight in weights)
     # The scheduler multiplies this 1 with the rate itself.
-    optimizer = torch.optim.Adam(parameters, lr=1.0)
+    optimizer = torch.optim.Adam(weights, lr=1.0, fused=fused or None)
+    optimizer.register_load_state_dict_pre_hook(_keep_fused)
     # A function, not a method: the scheduler's state leaves those out of checkpoints.
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate.at(step))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _keep_fused(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of another kind of device may be resumed: whether Adam is fused is not its to say."""
+    own = [group.get("fused") for group in optimizer.param_groups]
+    groups = [{**group, "fused": fused} for group, fused in zip(state["param_groups"], own, strict=False)]
+    return {**state, "param_groups": groups}
+
+
+def largest_gradient(parameters: Iterable[Tensor]) -> Tensor:
+    """The largest absolute value of all gradients: a scalar on their device, NaN if any is NaN."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients, math.inf)
+
+
+def skip_unless_finite(optimizer: torch.optim.Optimizer, largest: Tensor) -> None:
+    """Make the optimizer's next step do nothing if the largest gradient is not finite.
+
+    Weights, moments and the moments' count of steps keep their bits then; the schedule of the learning rate goes on.
+    A fused optimizer is told on the device. Any other is told by the host, which waits for that (not on a CPU).
+    """
+    finite = torch.isfinite(largest)
+    if all(group.get("fused") for group in optimizer.param_groups):
+        # What `torch.amp.GradScaler` sets, too: the fused kernels read it.
+        optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]
+    elif not bool(finite):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None

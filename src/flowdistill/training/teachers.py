@@ -13,7 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,13 @@ class TeacherLabels(NamedTuple):
 
 
 class Teacher(nn.Module, ABC):
-    """What all teachers have in common. Their tensors, if any, travel in the student's checkpoints as `teacher.*`."""
+    """What all teachers have in common. Their tensors, if any, travel in the student's checkpoints as `teacher.*`.
+
+    So do the numbers that `numbers` names. They are plain attributes, not buffers: no step waits for them, and
+    processes have nothing to send each other.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,6 +78,34 @@ class Teacher(nn.Module, ABC):
     def train(self, mode: bool = True) -> Teacher:
         """Stays in evaluation mode, whatever the student does."""
         return super().train(False)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in self.numbers:
+            number = getattr(self, name)
+            dtype = torch.float64 if isinstance(number, float) else torch.int64
+            destination[prefix + name] = torch.tensor(number, dtype=dtype)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        keys = {prefix + name: name for name in self.numbers}
+        for key, name in keys.items():
+            if key in state_dict:
+                setattr(self, name, state_dict[key].item())
+            elif strict:
+                missing_keys.append(key)
+        others = {key: value for key, value in state_dict.items() if key not in keys}
+        super()._load_from_state_dict(
+            others, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 class OfflineTeacher(Teacher):
@@ -127,12 +161,12 @@ class CheckpointTeacher(NetworkTeacher):
         checkpoint: a .ckpt file of DDFlowModule; its width may differ from the student's. Needed for training only.
     """
 
-    width: Tensor
+    numbers = ("width",)
 
     def __init__(self, checkpoint: str | None = None) -> None:
         super().__init__()
         self.checkpoint = checkpoint
-        self.register_buffer("width", torch.ones((), dtype=torch.float64))
+        self.width = 1.0
 
     def init_args(self) -> dict[str, Any]:
         return {"checkpoint": self.checkpoint}
@@ -144,10 +178,9 @@ class CheckpointTeacher(NetworkTeacher):
         path = Path(self.checkpoint)
         stored = read_checkpoint(path, option)
         # Checkpoints from before widths were kept are of the published width.
-        width = float(stored.get("hyper_parameters", {}).get("width", 1.0))
-        network = DDFlowNet(width)
+        self.width = float(stored.get("hyper_parameters", {}).get("width", 1.0))
+        network = DDFlowNet(self.width)
         network.load_state_dict(network_weights(stored, network, f"{option}: {path}"))
-        self.width.fill_(width)
         self.adopt(network)
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
@@ -165,14 +198,14 @@ class AverageTeacher(NetworkTeacher):
     Source: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017).
     """
 
-    updates: Tensor
+    numbers = ("updates",)
 
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise UserError(f"teacher.decay must be from 0 to just under 1, got {decay}")
         self.decay = decay
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.updates = 0
 
     def init_args(self) -> dict[str, Any]:
         return {"decay": self.decay}
@@ -187,21 +220,20 @@ class AverageTeacher(NetworkTeacher):
     def after_step(self, student: DDFlowNet) -> None:
         assert self.network is not None
         self.updates += 1
-        # Stays on the device: nothing waits for it.
-        decay = ((1 + self.updates) / (10 + self.updates)).clamp(max=self.decay)
-        for average, weight in zip(self.network.parameters(), student.parameters(), strict=True):
-            average.lerp_(weight, 1 - decay)
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages: list[Tensor] = list(self.network.parameters())
+        weights: list[Tensor] = list(student.parameters())
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # a few kernels for all of them
 
 
 class SnapshotTeacher(NetworkTeacher):
     """A copy of the student, taken at the first step at which the distillation weight is positive."""
 
-    taken_at: Tensor
+    numbers = ("taken_at",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("taken_at", torch.full((), -1, dtype=torch.int64))  # step, -1: not yet
-        self._looked = False  # after the first look at `taken_at` no step waits for the device
+        self.taken_at = -1  # step, -1: not yet
 
     def prepare(self, student: DDFlowNet) -> None:
         self.adopt(copy.deepcopy(student))
@@ -210,13 +242,10 @@ class SnapshotTeacher(NetworkTeacher):
         self.prepare(student)  # weights and step follow with the state dict
 
     def before_teaching(self, student: DDFlowNet, step: int) -> None:
-        if self._looked:
-            return
-        self._looked = True
-        assert self.network is not None
         if self.taken_at < 0:
+            assert self.network is not None
             self.network.load_state_dict(student.state_dict())
-            self.taken_at.fill_(step)
+            self.taken_at = step
 
 
 def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
