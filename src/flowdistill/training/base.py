@@ -84,6 +84,11 @@ class MotionModule(pl.LightningModule, ABC):
         return self.schedules()
 
     def setup(self, stage: str) -> None:
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise UserError(
+                f"trainer.precision {self.trainer.precision} would round labels and motions to half precision: take "
+                "bf16-mixed or 16-mixed (configs/trainer/precision/), which leave these in float32"
+            )
         if stage == "fit":
             limit = self.trainer.max_steps
             empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
