@@ -53,7 +53,7 @@ def evaluate(indices: list[int]) -> dict[str, list[str]]:
     for name, metric in metrics.items():
         texts[name] = [f"{key} {float(value).hex()}" for key, value in metric.compute().items()]
         with metric.sync_context(should_sync=distributed.is_initialized()):
-            texts[name] += [str(metric.pixels.tolist()), str([float(total).hex() for total in metric.total])]
+            texts[name] += [str(metric.pixels.tolist()), str(metric.total.tolist())]
     return texts
 
 

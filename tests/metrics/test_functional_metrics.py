@@ -1,6 +1,7 @@
 """Errors per pixel, the outlier rule at its edges, and sums that do not depend on their order."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from flowdistill.metrics import end_point_error, is_outlier, outliers
+from flowdistill.metrics.exact_sum import INFINITE, exact_parts, exact_total
 from flowdistill.metrics.functional import masked_count, masked_sum, vector_length
 
 NAN, INF = math.nan, math.inf
@@ -17,6 +19,11 @@ NAN, INF = math.nan, math.inf
 
 def scalar(value: float) -> torch.Tensor:
     return torch.full((1, 1, 1, 1), value)
+
+
+def error_sum(errors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """px, as `EndPointError` adds errors (B, 1, H, W) over a mask."""
+    return exact_total(masked_sum(exact_parts(errors), mask))
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -88,28 +95,46 @@ def test_a_negative_disparity_has_a_positive_magnitude() -> None:
 def test_nothing_leaks_from_under_the_mask() -> None:
     values = torch.tensor([1.0, NAN, INF, 2.5]).reshape(1, 1, 2, 2)
     mask = torch.tensor([True, False, False, True]).reshape(1, 1, 2, 2)
-    total = masked_sum(values, mask)
+    total = error_sum(values, mask)
     assert total.dtype == torch.float64
     assert total.item() == 3.5
     count = masked_count(values.isfinite().logical_not() | mask, mask)
     assert count.dtype == torch.int64
     assert count.item() == 2
-    assert masked_sum(values, torch.zeros_like(mask)).item() == 0
-    assert masked_sum(values, ~mask).isnan()
+    assert error_sum(values, torch.zeros_like(mask)).item() == 0
+    assert error_sum(values, ~mask).isnan()
+    infinite = torch.tensor([False, False, True, True]).reshape(1, 1, 2, 2)
+    assert error_sum(values, infinite).item() == INF
 
 
 def test_a_sum_does_not_depend_on_its_order() -> None:
     rng = np.random.default_rng(0)
     values = torch.from_numpy(rng.lognormal(0, 4, 100_000).astype(np.float32)).reshape(1, 1, 100, 1000)
     mask = torch.ones_like(values, dtype=torch.bool)
-    whole = masked_sum(values, mask).item()
+    whole = error_sum(values, mask).item()
     for seed in range(5):
         order = torch.from_numpy(np.random.default_rng(seed).permutation(100_000))
         parts = values.flatten()[order].reshape(1, 1, 100, 1000).split([1, 30, 69], dim=2)
-        assert (
-            sum(masked_sum(part, torch.ones_like(part, dtype=torch.bool)).item() for part in parts) == whole
-        )
+        assert sum(error_sum(part, torch.ones_like(part, dtype=torch.bool)).item() for part in parts) == whole
     assert whole == pytest.approx(math.fsum(values.flatten().tolist()), abs=100_000 * 2**-21)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, INFINITE, width=32, exclude_max=True), min_size=1, max_size=30))
+def test_a_sum_is_that_of_fractions(errors: list[float]) -> None:
+    """Each rounded to 2**-20 px, halves to even, and nothing rounded but the whole."""
+    exact = sum((Fraction(round(Fraction(error) * 2**20), 2**20) for error in errors), Fraction(0))
+    values = torch.tensor(errors).reshape(1, 1, 1, -1)
+    assert error_sum(values, torch.ones_like(values, dtype=torch.bool)).item() == float(exact)
+
+
+def test_a_sum_of_errors_that_no_picture_has_neither_overflows_nor_turns_negative() -> None:
+    """2**63 steps of 2**-20 px, where one integer would end, are 2**15 pixels of the largest error that counts."""
+    values = torch.full((1, 1, 2**8, 2**9), float(np.nextafter(np.float32(INFINITE), np.float32(0))))
+    mask = torch.ones_like(values, dtype=torch.bool)
+    assert error_sum(values, mask).item() == values.double().sum().item() > 2**43
+    values[0, 0, 0, 0] = INFINITE
+    assert error_sum(values, mask).item() == INF
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (1, 3, 4, 5), (2, 2)])

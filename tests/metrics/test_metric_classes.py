@@ -9,7 +9,14 @@ import slow_metrics as slow
 import torch
 from torch import Tensor
 
-from flowdistill.metrics import SCENE_FLOW_KEYS, EndPointError, OutlierRate, SceneFlowOutlierRate
+from flowdistill.metrics import (
+    SCENE_FLOW_KEYS,
+    EndPointError,
+    OcclusionScores,
+    OutlierRate,
+    SampleMean,
+    SceneFlowOutlierRate,
+)
 
 SIZE = (6, 9)
 
@@ -145,8 +152,36 @@ def test_forward_gives_the_batch_and_keeps_the_whole() -> None:
 
 def test_states_keep_their_precision_when_a_module_is_cast() -> None:
     metric = torch.nn.ModuleDict({"epe": EndPointError()}).half()["epe"]
-    assert metric.total.dtype == torch.float64
-    assert metric.pixels.dtype == torch.int64
+    assert metric.total.dtype == metric.pixels.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    "metric_type", [EndPointError, OutlierRate, SceneFlowOutlierRate, OcclusionScores, SampleMean]
+)
+def test_no_state_is_float64(metric_type: type) -> None:
+    """Apple's GPUs have none."""
+    assert all(getattr(metric_type(), name).dtype != torch.float64 for name in metric_type()._defaults)
+
+
+def test_a_mean_over_samples_is_weighted_and_shows_nan() -> None:
+    metric = SampleMean()
+    metric.update(torch.tensor(2.0), 3)
+    metric.update(torch.tensor(7.0), 1)
+    assert metric.compute().item() == 3.25
+    metric.update(torch.tensor(math.nan), 1)
+    assert metric.compute().isnan()
+    metric.reset()
+    metric.update(torch.tensor(1.5), 2)
+    assert metric.compute().item() == 1.5
+
+
+def test_forward_does_not_hide_a_mixture() -> None:
+    inputs = tensors(*random_motion(np.random.default_rng(0), 1, 2))
+    metric = EndPointError()
+    metric(*inputs)
+    metric(*inputs[:3])
+    with pytest.raises(ValueError, match="valid_noc in every update or in none"):
+        metric.compute()
 
 
 def test_masks_of_another_shape_are_refused() -> None:

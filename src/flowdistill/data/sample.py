@@ -100,7 +100,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     batch: dict[str, Any] = {}
     for key in first:
         values = [cast(dict[str, Any], sample)[key] for sample in samples]
-        batch[key] = values if key == "name" else torch.stack(values)
+        batch[key] = torch.stack(values) if isinstance(values[0], Tensor) else values
     return cast(Batch, batch)
 
 

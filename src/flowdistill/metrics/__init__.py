@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from flowdistill.metrics.mean_end_point_error import EndPointError
     from flowdistill.metrics.occlusion_scores import OcclusionScores
     from flowdistill.metrics.outlier_rate import SCENE_FLOW_KEYS, OutlierRate, SceneFlowOutlierRate
+    from flowdistill.metrics.sample_mean import SampleMean
 
 __all__ = [
     "SCENE_FLOW_KEYS",
     "EndPointError",
     "OcclusionScores",
     "OutlierRate",
+    "SampleMean",
     "SceneFlowOutlierRate",
     "end_point_error",
     "is_outlier",
@@ -29,6 +31,7 @@ _MODULE_OF = {
     "EndPointError": "mean_end_point_error",
     "OcclusionScores": "occlusion_scores",
     "OutlierRate": "outlier_rate",
+    "SampleMean": "sample_mean",
     "SceneFlowOutlierRate": "outlier_rate",
     "end_point_error": "functional",
     "is_outlier": "functional",

@@ -1,9 +1,9 @@
 """The mean end-point error as a torchmetrics class."""
 
-import torch
 from torch import Tensor
 
 from flowdistill.metrics import functional
+from flowdistill.metrics.exact_sum import PARTS, exact_parts, exact_total
 from flowdistill.metrics.pixel_sets import PixelSetMetric
 
 
@@ -12,19 +12,22 @@ class EndPointError(PixelSetMetric):
 
     `compute()` gives float64 scalars: `all` (valid), `noc` (valid and not occluded), `occ` (valid and occluded);
     the last two only if the updates had `valid_noc`. A set without pixels gives NaN; so does, on purpose, a NaN in
-    the prediction at a valid pixel.
+    the prediction at a valid pixel. An error of 2**28 px or more counts as infinite.
     """
 
     sets = ("all", "noc", "occ")
 
     def __init__(self) -> None:
-        super().__init__(total_type=torch.float64)
+        super().__init__(PARTS)
 
     def update(
         self, prediction: Tensor, truth: Tensor, valid: Tensor, valid_noc: Tensor | None = None
     ) -> None:
         """Adds a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
-        self.add(functional.end_point_error(prediction, truth), valid, valid_noc)
+        self.add(exact_parts(functional.end_point_error(prediction, truth)), valid, valid_noc)
+
+    def totals(self) -> Tensor:
+        return exact_total(self.total)
 
     def compute(self) -> dict[str, Tensor]:
         return self.means()

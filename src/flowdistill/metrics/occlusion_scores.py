@@ -10,9 +10,9 @@ from flowdistill.metrics import functional
 class OcclusionScores(Metric):
     """How well found occlusions agree with true ones, over all pixels of all images together.
 
-    `compute()` gives float64 scalars from 0 to 1: `precision`, the share of the found occlusions that are true, and
-    `recall`, the share of the true ones that were found; NaN where nothing was found, or nothing is occluded. The
-    states are counts: any split over batches and processes gives the same result.
+    `compute()` gives float64 scalars from 0 to 1, on the CPU: `precision`, the share of the found occlusions that are
+    true, and `recall`, the share of the true ones that were found; NaN where nothing was found, or nothing is occluded.
+    The states are counts: any split over batches and processes gives the same result.
     """
 
     full_state_update = False
@@ -33,5 +33,5 @@ class OcclusionScores(Metric):
         self.counts = self.counts + torch.stack([functional.masked_count(mask, valid) for mask in masks])
 
     def compute(self) -> dict[str, Tensor]:
-        both, found, true = self.counts.double()
+        both, found, true = self.counts.cpu().double()
         return {"precision": both / found, "recall": both / true}

@@ -20,9 +20,6 @@ class _PercentOfPixels(PixelSetMetric):
 
     sets = ("all", "noc")
 
-    def __init__(self) -> None:
-        super().__init__(total_type=torch.int64)
-
     def compute(self) -> dict[str, Tensor]:
         return {name: 100 * share for name, share in self.means().items()}
 

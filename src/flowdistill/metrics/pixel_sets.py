@@ -10,9 +10,12 @@ from flowdistill.metrics import functional
 class PixelSetMetric(Metric):
     """A mean over pixels for each of several sets: `all`, `noc` (non-occluded) and perhaps `occ` (occluded only).
 
-    The state is, per set, the total of a value and the number of pixels, so that any split over batches and
-    processes gives the same result. `noc` and `occ` exist only where the updates come with a mask of non-occluded
-    pixels; updates with and without one cannot be mixed.
+    The state is, per set, the total of a value and the number of pixels, all integers, so that any split over batches
+    and processes gives the same result. `noc` and `occ` exist only where the updates come with a mask of non-occluded
+    pixels; updates with and without one cannot be mixed. No update waits for the device.
+
+    Args:
+        parts: how many integers stand for the value of a pixel, which is True or False without them.
     """
 
     full_state_update = False
@@ -20,46 +23,60 @@ class PixelSetMetric(Metric):
     is_differentiable = False
 
     sets: tuple[str, ...]
-    total: Tensor
-    pixels: Tensor
-    updates: Tensor
+    total: Tensor  # (sets,) int64, or (sets, parts)
+    pixels: Tensor  # (sets,) int64
+    with_noc: Tensor  # () int64: updates that came with a mask of non-occluded pixels
+    without_noc: Tensor
 
-    def __init__(self, total_type: torch.dtype) -> None:
+    def __init__(self, *parts: int) -> None:
         super().__init__()
         zeros = torch.zeros(len(self.sets), dtype=torch.int64)
-        self.add_state("total", zeros.to(total_type), dist_reduce_fx="sum")
+        self.add_state("total", zeros.new_zeros(len(self.sets), *parts), dist_reduce_fx="sum")
         self.add_state("pixels", zeros, dist_reduce_fx="sum")
-        # Updates without and with a mask of non-occluded pixels.
-        self.add_state("updates", torch.zeros(2, dtype=torch.int64), dist_reduce_fx="sum")
+        for name in ("with_noc", "without_noc"):
+            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self._kind: bool | None = None
+
+    def reset(self) -> None:
+        super().reset()
+        self._kind = None
 
     def add(self, values: Tensor, valid: Tensor, valid_noc: Tensor | None) -> None:
-        """Adds values (B, 1, H, W), px or bool, within each set's mask (B, 1, H, W), bool.
+        """Adds values (B, 1, H, W) bool, or (B, parts, H, W) int64, within each set's mask (B, 1, H, W), bool.
 
         Raises ValueError for other masks, and where earlier updates were of the other kind.
         """
-        kind = 0 if valid_noc is None else 1
-        if self.updates[1 - kind] > 0:
+        kind = valid_noc is not None
+        if self._kind is not None and kind != self._kind:
             raise self._mixed()
-        functional.check_mask(valid, values)
+        functional.check_mask(valid, values[:, :1])
         if valid_noc is None:
             noc = occ = torch.zeros_like(valid)
         else:
-            functional.check_mask(valid_noc, values)
+            functional.check_mask(valid_noc, values[:, :1])
             noc, occ = valid & valid_noc, valid & ~valid_noc
         masks = (valid, noc, occ)[: len(self.sets)]
-        reduction = functional.masked_count if values.dtype == torch.bool else functional.masked_sum
-        self.total = self.total + torch.stack([reduction(values, mask) for mask in masks])
+        add = functional.masked_count if values.dtype == torch.bool else functional.masked_sum
+        self.total = self.total + torch.stack([add(values, mask) for mask in masks])
         self.pixels = self.pixels + torch.stack([mask.sum() for mask in masks])
-        self.updates = self.updates + torch.tensor([1 - kind, kind], device=self.updates.device)
+        if kind:
+            self.with_noc = self.with_noc + 1
+        else:
+            self.without_noc = self.without_noc + 1
+        self._kind = kind
+
+    def totals(self) -> Tensor:
+        """Totals (sets,) in float64 on the CPU."""
+        return self.total.cpu().double()
 
     def means(self) -> dict[str, Tensor]:
-        """Total / pixels per set as float64 scalars; NaN where a set has no pixel."""
+        """Total / pixels per set as float64 scalars on the CPU; NaN where a set has no pixel."""
         # Processes may differ where each for itself was consistent.
-        if (self.updates > 0).all():
+        with_noc = bool(self.with_noc > 0)
+        if with_noc and self.without_noc > 0:
             raise self._mixed()
-        means = self.total.double() / self.pixels
-        sets = self.sets if self.updates[1] > 0 else self.sets[:1]
-        return dict(zip(sets, means, strict=False))
+        means = self.totals() / self.pixels.cpu()
+        return dict(zip(self.sets if with_noc else self.sets[:1], means, strict=False))
 
     def _mixed(self) -> ValueError:
         name = type(self).__name__

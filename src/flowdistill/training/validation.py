@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from flowdistill.data.sample import Batch
 from flowdistill.metrics import (
@@ -21,6 +21,7 @@ from flowdistill.metrics import (
     EndPointError,
     OcclusionScores,
     OutlierRate,
+    SampleMean,
     SceneFlowOutlierRate,
 )
 
@@ -44,7 +45,7 @@ class MotionValidation(nn.Module):
 
     def __init__(self, *motions: str, occlusion: bool = False, means: Sequence[str] = ()) -> None:
         super().__init__()
-        self.means = nn.ModuleDict({name: MeanMetric() for name in means})
+        self.means = nn.ModuleDict({name: SampleMean() for name in means})
         self.motions = motions
         metrics: dict[str, Metric] = {}
         for motion in motions:
@@ -90,7 +91,7 @@ class MotionValidation(nn.Module):
 
     def add(self, name: str, value: Tensor, samples: int) -> None:
         """Add a batch's mean of one of `means`."""
-        cast(Metric, self.means[name]).update(value, weight=samples)
+        cast(Metric, self.means[name]).update(value, samples)
 
     def compute(self) -> dict[str, float]:
         """`NAME_{all,noc,occ}` and `occlusion_{precision,recall}` -> value; nothing without labels or of empty sets."""

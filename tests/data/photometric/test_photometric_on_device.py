@@ -1,14 +1,17 @@
 """Photometric changes of whole batches by kornia: those that the workers would have made, from the same draws."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
+from device_traffic import DEVICE, Traffic, watched
 from flowdistill.data import MotionDataModule, View
 from flowdistill.data.photometric import Photometric, Strength, apply_on_device
 from flowdistill.data.sample import IMAGES, Batch, Sample, collate
@@ -54,7 +57,7 @@ def test_labels_are_not_touched_and_nothing_is_left_behind() -> None:
         [Photometric(Strength(1, 1, 0.1), on="device")(s, np.random.default_rng(0)) for s in samples()]
     )
     draws = set(batch) - set(samples()[0])
-    assert len(draws) == 3
+    assert len(draws) == 4  # the noise has strengths and seeds
     after = apply_on_device(batch)
     assert after["flow"] is batch["flow"]
     assert set(after) == set(samples()[0])
@@ -133,3 +136,27 @@ def test_under_the_trainer_both_places_give_the_same_batches(rendered: Path, tmp
             assert batch["name"] == expected["name"]
             for key in ("left_t0", "left_t1"):
                 torch.testing.assert_close(batch[key], expected[key], atol=3e-6, rtol=0)
+
+
+def test_the_noise_of_a_picture_is_its_seed_s() -> None:
+    """From the generator of the device, as it always was: a run that is repeated sees the same pictures."""
+    strength = Strength(noise=0.1, shared=False)
+    _, found = both_ways(strength)
+    clean = collate(samples())
+    for i in range(3):
+        for key, draw in zip(IMAGES, strength.draw(4, np.random.default_rng(i)), strict=True):
+            noise = torch.empty(3, 20, 26).normal_(generator=torch.Generator().manual_seed(draw.seed))
+            expected = (cast(Any, clean)[key][i] + noise * torch.tensor(draw.noise)).clamp(0, 1)
+            assert torch.equal(cast(Any, found)[key][i], expected)
+
+
+def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = Photometric(Strength(1, 2, 0.1), on="device")
+    batch = collate([drawn(sample, np.random.default_rng(0)) for sample in samples()])
+    on_device = move_data_to_device(batch, DEVICE)  # as Lightning does
+    # The meta device has no generators; making and seeding one is the host's work.
+    monkeypatch.setattr("torch.Generator", lambda device: SimpleNamespace(manual_seed=lambda seed: None))
+    with watched(Traffic()) as traffic:
+        changed = apply_on_device(on_device)
+    assert traffic.all == []
+    assert all(cast(Any, changed)[key].device == DEVICE for key in IMAGES)

@@ -11,7 +11,7 @@ BLUR_RADIUS = 6
 """Taps of the blur on each side of a pixel."""
 LARGEST_BLUR = BLUR_RADIUS / 3
 """px; of a wider Gaussian the taps would miss more than 0.3 %."""
-_SEEDS = 2**24  # every integer below it is exact in float32, the type of a batch's tensors
+_SEEDS = 2**24  # of the noise; another number would draw other strengths from the same seed of a run
 
 
 @dataclass(frozen=True)

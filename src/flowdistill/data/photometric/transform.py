@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
-from flowdistill.data.photometric.device import BLUR, COLOUR, NOISE
+from flowdistill.data.photometric.device import BLUR, COLOUR, NOISE, SEEDS
 from flowdistill.data.photometric.strength import Strength
 from flowdistill.data.photometric.worker import albumentations, change
 from flowdistill.data.sample import IMAGES, Sample
@@ -39,5 +39,6 @@ class Photometric:
         if self.strength.blur > 0:
             out[BLUR] = torch.tensor([draw.blur for draw in draws])
         if self.strength.noise > 0:
-            out[NOISE] = torch.tensor([[draw.noise, draw.seed] for draw in draws])
+            out[NOISE] = torch.tensor([draw.noise for draw in draws])
+            out[SEEDS] = [draw.seed for draw in draws]
         return cast(Sample, out)

@@ -1,0 +1,33 @@
+"""The mean of a number over samples, as a torchmetrics class."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class SampleMean(Metric):
+    """Mean over samples of what batches report as their mean; NaN without samples, and if any batch reports NaN.
+
+    Unlike torchmetrics' MeanMetric it neither looks at the values (the host would wait) nor copies the weights to the
+    device. Processes may have different numbers of samples.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+
+    total: Tensor  # () float32
+    samples: Tensor  # () int64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("samples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, samples: int) -> None:
+        """Adds the mean () over a batch of so many samples."""
+        self.total = self.total + mean.detach().float() * samples
+        self.samples = self.samples + samples
+
+    def compute(self) -> Tensor:
+        """The mean, a float32 scalar."""
+        return self.total / self.samples
