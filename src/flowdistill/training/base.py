@@ -40,6 +40,7 @@ from flowdistill.training.validation import MotionValidation
 
 # Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
 MAY_CHANGE = ("init_from", "compile")
+DEVICES = ("cpu", "cuda", "meta")
 
 
 class MotionModule(pl.LightningModule, ABC):
@@ -84,6 +85,12 @@ class MotionModule(pl.LightningModule, ABC):
         return self.schedules()
 
     def setup(self, stage: str) -> None:
+        device = self.trainer.strategy.root_device.type
+        if device not in DEVICES:
+            raise UserError(
+                f"this run would use the device {device!r}, on which training is not supported (its gradients need "
+                "float64): take --trainer.accelerator cpu, or a CUDA GPU"
+            )
         if self.trainer.precision in ("16-true", "bf16-true"):
             raise UserError(
                 f"trainer.precision {self.trainer.precision} would round labels and motions to half precision: take "
