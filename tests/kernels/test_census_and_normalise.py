@@ -197,11 +197,11 @@ def test_what_cannot_be_compared_is_an_error() -> None:
         census_distance(image.expand(1, 3, 4, 5), image.expand(1, 3, 4, 5))
     with pytest.raises(TypeError, match="one device, got cpu and meta"):
         census_distance(image, image.to("meta"))
-    with pytest.raises(TypeError, match="floating-point images, got torch.uint8"):
+    with pytest.raises(TypeError, match=r"floating-point images, got torch\.uint8"):
         census_distance(image.byte(), image.byte())
     with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(1, 4, 5\)"):
         l2_normalise(image[0])
-    with pytest.raises(TypeError, match="floating-point features, got torch.int32"):
+    with pytest.raises(TypeError, match=r"floating-point features, got torch\.int32"):
         l2_normalise(image.int())
 
 
