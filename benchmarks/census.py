@@ -2,8 +2,8 @@
 
     python benchmarks/census.py [--repeats 9]
 
-Processor time of one thread, so other work on the machine disturbs little; both take turns, and each ratio is the median
-over the turns of (old / ours), with the span of the middle half.
+Processor time of one thread, so other work on the machine disturbs little; both take turns, and each ratio is the
+median over the turns of (old / ours), with the span of the middle half.
 
     grey   # (B, 1, H, W) 0..255
 """
@@ -87,23 +87,34 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{processor()}, one thread, {repeats} turns")
     for shape in SHAPES:
-        grey1, grey2, grad = 255 * torch.rand(shape), 255 * torch.rand(shape), torch.randn(shape)
-        difference = (_Loop.apply(grey1, grey2) - census_distance(grey1, grey2)).abs().max().item()
-        leaf = grey2.clone().requires_grad_()
-        old, new = ([], []), ([], [])  # type: tuple[list[float], list[float]], tuple[list[float], list[float]]
+        compare(shape, repeats)
+
+
+def compare(shape: tuple[int, ...], repeats: int) -> None:
+    """Print both ratios at one size."""
+    grey1, grey2, grad = 255 * torch.rand(shape), 255 * torch.rand(shape), torch.randn(shape)
+    leaf = grey2.clone().requires_grad_()
+
+    def forward(run: Callable[..., Tensor]) -> None:
+        with torch.no_grad():
+            run(grey1, grey2)
+
+    def both(run: Callable[..., Tensor]) -> None:
+        torch.autograd.grad(run(grey1, leaf), leaf, grad)
+
+    for name, task, goal in (("forward", forward, GOALS[0]), ("with backward", both, GOALS[1])):
+        old, new = [], []
         for _ in range(repeats):
-            for run, times in ((_Loop.apply, old), (census_distance, new)):
-                with torch.no_grad():
-                    times[0].append(_seconds(lambda run=run: run(grey1, grey2)))
-                times[1].append(_seconds(lambda run=run: torch.autograd.grad(run(grey1, leaf), leaf, grad)))
-        for name, a, b, goal in zip(("forward", "with backward"), old, new, GOALS, strict=True):
-            ratios = [x / y for x, y in zip(a, b, strict=True)]
-            low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-            print(
-                f"{shape} {name}: ours {1000 * statistics.median(b):.0f} ms, old / ours "
-                f"{statistics.median(ratios):.2f} ({low:.2f}..{high:.2f}), goal {goal}"
-            )
-        print(f"{shape} largest difference {difference:.1e} of 48")
+            old.append(_seconds(lambda task=task: task(_Loop.apply)))
+            new.append(_seconds(lambda task=task: task(census_distance)))
+        ratios = [x / y for x, y in zip(old, new, strict=True)]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        print(
+            f"{shape} {name}: ours {1000 * statistics.median(new):.0f} ms, old / ours "
+            f"{statistics.median(ratios):.2f} ({low:.2f}..{high:.2f}), goal {goal}"
+        )
+    difference = (_Loop.apply(grey1, grey2) - census_distance(grey1, grey2)).abs().max().item()
+    print(f"{shape} largest difference {difference:.1e} of 48")
 
 
 def processor() -> str:
