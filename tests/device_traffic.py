@@ -1,20 +1,21 @@
 """Finds, without a GPU, where a program would make the host wait for a device, or copy to it.
 
-The meta device stands for the GPU: its tensors have shapes and no values, so that what needs a value fails. The two
-modes here name the place instead, and also see what the meta device lets pass, such as `torch.tensor(...)` on it.
+The meta device stands for the GPU: its tensors have shapes and no values, so that what needs a value fails. This names
+the place, and also sees what the meta device lets pass, such as `torch.tensor(...)` on it. An index that is a Python
+list, which is copied to the device, it does not see.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,11 +23,11 @@ DEVICE = torch.device("meta")
 ROOT = Path(__file__).parents[1]
 # What needs a device's values on the host, by itself or for the size of its result.
 WAITS = {
-    "_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "unique_dim", "_unique", "_unique2",
-    "unique_consecutive", "repeat_interleave", "bincount", "_assert_tensor_metadata", "isin",
+    "_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "bincount", "repeat_interleave",
+    "unique_dim", "unique_consecutive", "_unique", "_unique2",
 }  # fmt: skip
-# What makes a tensor of the host's numbers, in C++ where no operator shows.
-MAKERS = {torch.tensor, torch.as_tensor, torch.from_numpy, torch.asarray, Tensor.new_tensor}
+# What makes a tensor of the host's numbers, on the meta device without an operator that would show.
+MAKERS = ((torch, "tensor"), (torch, "as_tensor"), (torch, "asarray"), (Tensor, "new_tensor"))
 
 
 class Traffic:
@@ -43,8 +44,22 @@ class Traffic:
 
 @contextmanager
 def watched(traffic: Traffic) -> Iterator[Traffic]:
-    with _Makers(traffic), _Operators(traffic):
+    """Notes what happens inside, in backward passes too. Calls it a copy where `torch.tensor` gives a device tensor."""
+    with ExitStack() as open_:
+        for owner, name in MAKERS:
+            open_.enter_context(patch.object(owner, name, _noting(getattr(owner, name), name, traffic)))
+        open_.enter_context(_Operators(traffic))
         yield traffic
+
+
+def _noting(make: Callable[..., Tensor], name: str, traffic: Traffic) -> Callable[..., Tensor]:
+    def noting(*args: Any, **kwargs: Any) -> Tensor:
+        result = make(*args, **kwargs)
+        if result.device == DEVICE and not any(result is value for value in args):
+            traffic.copies.append(_place(name))
+        return result
+
+    return noting
 
 
 class _Operators(TorchDispatchMode):
@@ -53,50 +68,47 @@ class _Operators(TorchDispatchMode):
         self.traffic = traffic
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         name = func._schema.name.partition("::")[2]
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        on_device = [tensor for tensor in tensors if tensor.device == DEVICE]
-        target = kwargs.get("device")
-        if on_device and (name in WAITS or _has_mask_index(name, args)):
-            self.traffic.waits.append(_place(name))
-        elif on_device and target is not None and torch.device(target) != DEVICE:
-            self.traffic.waits.append(_place(f"{name} to {target}"))
-        elif not on_device and tensors and target is not None and torch.device(target) == DEVICE:
-            self.traffic.copies.append(_place(name))
-        # A scalar of the host goes along as an argument of the kernel.
-        elif on_device and any(tensor.device != DEVICE and tensor.dim() > 0 for tensor in tensors):
-            self.traffic.copies.append(_place(name))
-        elif name == "copy_" and len({tensor.device for tensor in tensors}) > 1:
-            self.traffic.copies.append(_place(name))
-        return func(*args, **kwargs)
+        kind = _kind(name, args, kwargs or {})
+        if kind is not None:
+            getattr(self.traffic, kind).append(_place(name))
+        return func(*args, **(kwargs or {}))
 
 
-class _Makers(TorchFunctionMode):
-    def __init__(self, traffic: Traffic) -> None:
-        super().__init__()
-        self.traffic = traffic
+def _kind(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Literal["waits", "copies"] | None:
+    """What an operator makes the host do."""
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    places = {tensor.device == DEVICE for tensor in tensors}
+    if "device" in kwargs and kwargs["device"] is not None and tensors:
+        places.add(torch.device(kwargs["device"]) == DEVICE)
+        if len(places) > 1:
+            return "waits" if tensors[0].device == DEVICE else "copies"
+    if places == {True} and (name in WAITS or _picks_by_mask(name, args)):
+        return "waits"
+    if len(places) > 1 and name == "copy_":
+        return "copies" if args[0].device == DEVICE else "waits"
+    # A scalar of the host goes along as an argument of the kernel.
+    if len(places) > 1 and any(tensor.device != DEVICE and tensor.dim() > 0 for tensor in tensors):
+        return "copies"
+    return None
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func in MAKERS and result.device == DEVICE and not (args and args[0] is result):
-            self.traffic.copies.append(_place(getattr(func, "__name__", str(func))))
-        return result
 
-
-def _has_mask_index(name: str, args: tuple[Any, ...]) -> bool:
-    """Whether it picks by a mask: how many, only the values say."""
-    if name not in ("index", "index_put", "index_put_") or len(args) < 2:
+def _picks_by_mask(name: str, args: tuple[Any, ...]) -> bool:
+    """How many values that are, only the device knows."""
+    if name not in ("index", "index_put", "index_put_"):
         return False
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
 
 
 def _place(what: str) -> str:
-    """Where our own code is, or else the innermost frame that is not torch's."""
+    """The innermost line that is not torch's, and from which of our own lines it came if it is a library's."""
     frames = [frame for frame in traceback.extract_stack() if frame.filename != __file__]
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "src")]
-    own += [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "kernels")]
-    others = [frame for frame in frames if "/torch/" not in frame.filename] or frames
-    frame = (own or others)[-1]
+    frames = [frame for frame in frames if "/torch/" not in frame.filename] or frames
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
+    place = f"{what} {_line(frames[-1])}"
+    return place if frames[-1] in own or not own else f"{place} from {_line(own[-1])}"
+
+
+def _line(frame: traceback.FrameSummary) -> str:
     file = Path(frame.filename)
-    return f"{what} {file.relative_to(ROOT) if file.is_relative_to(ROOT) else file}:{frame.lineno}"
+    return f"{file.relative_to(ROOT) if file.is_relative_to(ROOT) else file.name}:{frame.lineno}"
