@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED ?= 0
 SEEDS ?= 0 1 2
-JOBS ?= 1
+JOBS ?=
 CHECKPOINT ?=
 # Tests run two at a time with one thread each: small tensors gain nothing from more threads.
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
@@ -34,8 +34,8 @@ demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEED
 demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (40-60 minutes, resumable; SEED=0)
 	$(BIN)/flowdistill demo-long --seed $(SEED)
 
-ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=1 CHECKPOINT=)
-	$(BIN)/flowdistill ablation --seeds $(SEEDS) --jobs $(JOBS) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=2 CHECKPOINT=)
+	$(BIN)/flowdistill ablation --seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
 # 0 and nothing mean no, anything else yes. A smoke run has data of its own: a DATA_ROOT of the environment is not its.
 SMOKES := $(filter-out 0,$(SMOKE))

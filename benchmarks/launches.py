@@ -77,9 +77,9 @@ class Launches(TorchDispatchMode):
         self.counts[self.part] += launched
         self.names[self.part, name] += launched
         # Adam's counters of steps are on the CPU, whatever the device of the weights.
-        if name in WAITS and self.part != "optimiser":
-            self.waits[self.part] += 1
-        self.copies[self.part] += name in COPIES
+        if self.part != "optimiser":
+            self.waits[self.part] += name in WAITS
+            self.copies[self.part] += name in COPIES
         return result
 
     @contextmanager

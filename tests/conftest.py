@@ -12,6 +12,14 @@ if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # Lightning on too few workers, too few batches, no logger: true of tiny test runs. Not in pyproject.toml: pytest
+    # imports the class, and with it Triton, before it reads this file.
+    config.addinivalue_line(
+        "filterwarnings", "ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning"
+    )
+
+
 @pytest.fixture
 def triton_backend() -> Iterator[None]:
     """Triton's kernels run in this test, or it fails: on a GPU, else in Triton's interpreter."""

@@ -104,11 +104,16 @@ def _place(what: str) -> str:
     """The innermost line that is not torch's, and from which of our own lines it came if it is a library's."""
     frames = [frame for frame in traceback.extract_stack() if frame.filename != __file__]
     frames = [frame for frame in frames if "/torch/" not in frame.filename] or frames
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT)]
+    own = [frame for frame in frames if _is_ours(Path(frame.filename))]
     place = f"{what} {_line(frames[-1])}"
     return place if frames[-1] in own or not own else f"{place} from {_line(own[-1])}"
 
 
 def _line(frame: traceback.FrameSummary) -> str:
     file = Path(frame.filename)
-    return f"{file.relative_to(ROOT) if file.is_relative_to(ROOT) else file.name}:{frame.lineno}"
+    return f"{file.relative_to(ROOT) if _is_ours(file) else file.name}:{frame.lineno}"
+
+
+def _is_ours(file: Path) -> bool:
+    # The environment may lie in the repository: .venv.
+    return file.is_relative_to(ROOT) and "site-packages" not in file.parts

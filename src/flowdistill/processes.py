@@ -8,6 +8,8 @@ import runpy
 import signal
 import sys
 
+from flowdistill.errors import UserError
+
 ENDS_WITH_PARENT = "FLOWDISTILL_ENDS_WITH_PARENT"
 """Set by recipes: `lightning` ends with the process that started it, and so do the ranks that it starts itself."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -27,6 +29,23 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def local_rank() -> int:
+    """This process's number on its machine, as torchrun sets it in the environment; 0 without torchrun.
+
+    Raises:
+        UserError: it is not a number.
+    """
+    return number_from_environment("LOCAL_RANK", 0)
+
+
+def number_from_environment(name: str, default: int) -> int:
+    """A number that torchrun sets in the environment. Raises UserError where it is something else."""
+    text = os.environ.get(name, str(default))
+    if not text.isdigit():
+        raise UserError(f"the environment's {name} is {text!r}; torchrun sets it to a number")
+    return int(text)
 
 
 def start_worker(parent: int) -> None:

@@ -34,7 +34,7 @@ def motions(output: Any) -> list[Tensor]:
     return [value for motion in output.levels.values() for value in vars(motion).values()]
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("half", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("make", "images"), [(Dwarf, 4), (DDFlowNet, 2)])
 def test_a_network_is_one_graph_of_the_same_numbers(
     make: Callable[[float], nn.Module], images: int, half: bool

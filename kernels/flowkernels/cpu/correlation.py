@@ -1,105 +1,195 @@
-"""The correlation on a CPU: small matrix products along rows forward, tiles of rows that stay in cache backward.
+"""Correlation for a CPU: batched matrix products over tiles of columns, forward and backward.
 
-    x, y     # (B, C, H, W) float32, contiguous
-    volume   # (B, S, H, W)
+A row of width W is cut into tiles of TILE columns. A tile's pixels look at TILE + 2 * reach columns of the other map,
+and one small product gives every pixel of the tile with every one of these columns:
 
-Forward: 16 neighbouring pixels of a row and the 16 + 2 radius_x pixels of y's row that they look at give a (16, 24)
-matrix of products, of which a band of 2 radius_x + 1 diagonals is the volume. Half of the products are for nothing, and
-the matrix unit is still faster than one pass over memory per shift. No entry outside the band is used, so a NaN
-reaches those shifts only that look at it.
+    products   # (H * tiles, TILE, TILE + 2 * reach)
+    products[n, t, t + u * dilation]   # the band: pixel t of a tile at its u-th x shift
+
+The volume is the band; the other half to two thirds of the products is the price of the library's fast loops. Backward
+the band is filled with the volume's gradient, zeros beside it, and multiplied with the other map. Tiles and band are
+views: only the padding and the band itself are copied.
+
+Results are the same bits in every run: no atomics, and tiles start at multiples of 64 bytes, so that the library sees
+the same alignment each time.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowkernels.definitions.correlation import Window
+from flowkernels.definitions.correlation import Window, correlation_backward, overlap
 
-TILE = 16  # pixels of a row
-TILE_BYTES = (
-    2**18
-)  # of one map in the backward: three of them and a share of the volume stay in a second-level cache
+# Columns. Wider tiles compute more that nobody looks at, narrower ones make products too small for the library.
+TILE = 16
 
 
-def takes(x: Tensor, window: Window) -> bool:
-    """Whether these formulations apply."""
-    plain_window = window.depth == 0 and window.stride == 1 and window.dilation == 1
-    return x.device.type == "cpu" and x.dtype == torch.float32 and plain_window
+class _Tiling:
+    """Where the tiles of a map of one size lie, and its buffer of products with a view of the band."""
 
-
-def correlation(x: Tensor, y: Tensor, window: Window, scale: float, slope: float) -> Tensor:
-    """As the definition."""
-    batch, channels, height, width = x.shape
-    radius_y, radius_x = window.radius_y, window.radius_x
-    rows, columns, reach = 2 * radius_y + 1, 2 * radius_x + 1, TILE + 2 * radius_x
-    padded_width = -(-(width + 2 * radius_x) // TILE) * TILE
-    tiles = padded_width // TILE
-    whole, rest = divmod(width, TILE)
-    # One row more than needed: the last tile of the last row reads a few values past its end.
-    padded_x = F.pad(x, (0, padded_width - width))
-    padded_y = F.pad(y, (radius_x, padded_width - width - radius_x, radius_y, radius_y + 1))
-    plane_x, plane_y = height * padded_width, (height + rows) * padded_width
-    volume = x.new_empty(batch, rows * columns, height, width)
-    products = x.new_empty(height * tiles, TILE, reach)
-    # Entry (t, t + j) of a tile's matrix is pixel t at column shift j: a view with one more step per pixel.
-    step = (1, tiles * TILE * reach, TILE * reach, reach + 1)
-    band = products.as_strided((columns, height, tiles, TILE), step)
-    for b in range(batch):
-        tiles_x = padded_x.as_strided(
-            (height * tiles, TILE, channels), (TILE, 1, plane_x), b * channels * plane_x
+    def __init__(self, like: Tensor, window: Window) -> None:
+        self.height, self.width = like.shape[-2:]
+        _, self.rows, self.columns = window.counts
+        self.reach_y, self.reach_x = window.reach
+        self.tiles = -(-(self.width + 2 * self.reach_x) // TILE)  # per row
+        self.count = self.height * self.tiles
+        self.padded_width = self.tiles * TILE
+        self.looked_at = TILE + 2 * self.reach_x
+        # The last tile reads 2 * reach_x columns beyond its row: for the last row there are further ones.
+        self.spare_rows = -(-2 * self.reach_x // self.padded_width)
+        self.padded_height = self.height + 2 * self.reach_y + self.spare_rows
+        #: Where the map lies in one with the last axes (padded_height, padded_width).
+        self.inside = (
+            ...,
+            slice(self.reach_y, self.reach_y + self.height),
+            slice(self.reach_x, self.reach_x + self.width),
         )
-        for i in range(rows):
-            tiles_y = padded_y.as_strided(
-                (height * tiles, channels, reach),
-                (TILE, plane_y, 1),
-                b * channels * plane_y + i * padded_width,
-            )
-            torch.baddbmm(products, tiles_x, tiles_y, beta=0, alpha=scale, out=products)
-            found = volume[b, i * columns : (i + 1) * columns]
-            found[..., : whole * TILE].unflatten(-1, (whole, TILE)).copy_(band[:, :, :whole])
-            if rest:
-                found[..., whole * TILE :].copy_(band[:, :, whole, :rest])
-    return volume if slope == 1.0 else F.leaky_relu_(volume, slope)
+        self.products = like.new_zeros(self.count, TILE, self.looked_at)
+        tile = TILE * self.looked_at
+        self._band = self.products.as_strided(
+            (self.columns, self.height, self.tiles, TILE),
+            (window.dilation, self.tiles * tile, tile, self.looked_at + 1),
+        )
+        self._whole = self.width // TILE
+        self._split = self._whole * TILE
+
+    def read_band(self, volume: Tensor) -> None:
+        """Copy the band into (columns, H, W)."""
+        volume[..., : self._split].unflatten(-1, (self._whole, TILE)).copy_(self._band[:, :, : self._whole])
+        if self._split < self.width:
+            volume[..., self._split :].copy_(self._band[:, :, self._whole, : self.width - self._split])
+
+    def write_band(self, volume: Tensor) -> None:
+        """Copy (columns, H, W) into the band."""
+        self._band[:, :, : self._whole].copy_(volume[..., : self._split].unflatten(-1, (self._whole, TILE)))
+        if self._split < self.width:
+            self._band[:, :, self._whole, : self.width - self._split].copy_(volume[..., self._split :])
 
 
-def correlation_backward(
-    grad: Tensor,
-    x: Tensor,
-    y: Tensor,
-    volume: Tensor | None,
-    window: Window,
-    scale: float,
-    slope: float,
-    need_x: bool,
-    need_y: bool,
-) -> tuple[Tensor, Tensor]:
-    """As the definition; a gradient that is not needed is not computed (what is returned for it means nothing)."""
-    batch, channels, height, width = x.shape
-    radius_y, radius_x = window.radius_y, window.radius_x
-    padded = F.pad(y, (radius_x, radius_x, radius_y, radius_y))
-    grad_x = torch.zeros_like(x) if need_x else x
-    grad_padded = torch.zeros_like(padded) if need_y else padded
-    row_bytes = 4 * channels * width
-    tall = max(1, min(height, TILE_BYTES // row_bytes))
-    many = max(1, TILE_BYTES // (row_bytes * height))
-    for first in range(0, batch, many):
-        images = slice(first, first + many)
-        for top in range(0, height, tall):
-            own = slice(top, min(top + tall, height))
-            weights = grad[images, :, own]
-            if volume is not None:
-                weights = torch.where(volume[images, :, own] < 0, weights * slope, weights)
-            for k in range(window.shifts):
-                i, j = divmod(k, 2 * radius_x + 1)
-                there, columns, weight = (
-                    slice(own.start + i, own.stop + i),
-                    slice(j, j + width),
-                    weights[:, k : k + 1],
+def forward(
+    x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None = None
+) -> Tensor:
+    """The volume of x and y, (B, S, H, W), for a window of stride 1.
+
+    A pixel's products depend on no other pixel's features: a NaN in y reaches only the volumes that look at it.
+    """
+    batch, channels = x.shape[:2]
+    volume = x.new_empty(window.volume_shape(x))
+    if volume.numel() == 0:
+        return volume
+    t = _Tiling(x, window)
+    # Not F.pad, which keeps a layout of channels last; the views below count on this one.
+    padded_x = x.new_zeros(batch, channels, t.height, t.padded_width)
+    padded_x[..., : t.width] = x
+    padded_y = y.new_zeros(batch, channels, t.padded_height, t.padded_width)
+    padded_y[t.inside] = y
+    plane_x, plane_y = padded_x.stride(1), padded_y.stride(1)
+    for b in range(batch):
+        slices = volume[b].split(t.columns)  # one per depth and y shift
+        for n, depth in enumerate(window.depths()):
+            of_x, of_y = overlap(depth, channels)
+            used = of_x.stop - of_x.start
+            offset_x = (b * channels + of_x.start) * plane_x
+            offset_y = (b * channels + of_y.start) * plane_y
+            left = padded_x.as_strided((t.count, TILE, used), (TILE, 1, plane_x), offset_x)
+            for i in range(t.rows):
+                out = slices[n * t.rows + i]
+                if used == 0:
+                    out.zero_()
+                    continue
+                right = padded_y.as_strided(
+                    (t.count, used, t.looked_at),
+                    (TILE, plane_y, 1),
+                    offset_y + i * window.dilation * t.padded_width,
                 )
-                if need_x:
-                    grad_x[images, :, own].addcmul_(weight, padded[images, :, there, columns], value=scale)
-                if need_y:
-                    grad_padded[images, :, there, columns].addcmul_(weight, x[images, :, own], value=scale)
-    return grad_x, grad_padded[:, :, radius_y : radius_y + height, radius_x : radius_x + width]
+                torch.baddbmm(t.products, left, right, beta=0, alpha=scale, out=t.products)
+                t.read_band(out)
+                if negative_slope is not None:
+                    F.leaky_relu_(out, negative_slope)
+    return volume
+
+
+def backward(
+    grad: Tensor, x: Tensor, y: Tensor, window: Window, scale: float, needed: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of x and y, (B, C, H, W) each, or None where not needed, for a window of stride 1.
+
+    Args:
+        grad: gradient of the volume before its leaky ReLU, (B, S, H, W).
+        needed: whether x's and y's gradient is wanted.
+    """
+    # The zeros beside the band turn a feature that is not finite into NaN for a whole tile; the definition does not.
+    # (A sum that overflows takes the definition too, which is only slower.)
+    if not bool(torch.isfinite(x.sum() + y.sum())):
+        return correlation_backward(grad, x, y, window, scale, needed)
+    columns = window.counts[2]
+
+    def of_x(b: int, k: int) -> Tensor:
+        return grad[b, k * columns : (k + 1) * columns]
+
+    def of_y(b: int, k: int) -> Tensor:
+        return _seen_from_y(grad[b], window, k)
+
+    grad_x = _weighted_sums(of_x, y, window, scale) if needed[0] else None
+    grad_y = _weighted_sums(of_y, x, window, scale) if needed[1] else None
+    return grad_x, grad_y
+
+
+def _weighted_sums(
+    weights: Callable[[int, int], Tensor], other: Tensor, window: Window, scale: float
+) -> Tensor:
+    """scale * sum over shifts of a pixel's weight times `other` at the shifted pixel and channel, (B, C, H, W).
+
+    Args:
+        weights: (image, k) -> (columns, H, W), the weights at the k-th pair of depth and y shift.
+    """
+    batch, channels = other.shape[:2]
+    sums = torch.empty_like(other, memory_format=torch.contiguous_format)
+    if sums.numel() == 0:
+        return sums
+    t = _Tiling(other, window)
+    # Channels last: a product's rows are pixels, and its columns lie side by side.
+    padded = other.new_zeros(batch, t.padded_height, t.padded_width, channels)
+    padded.permute(0, 3, 1, 2)[t.inside] = other
+    total = other.new_empty(t.count, TILE, channels)
+    for b in range(batch):
+        total.zero_()
+        for n, depth in enumerate(window.depths()):
+            here, there = overlap(depth, channels)
+            if here.stop == 0:
+                continue
+            for i in range(t.rows):
+                t.write_band(weights(b, n * t.rows + i))
+                right = padded.as_strided(
+                    (t.count, t.looked_at, here.stop - here.start),
+                    (TILE * channels, channels, 1),
+                    (b * t.padded_height + i * window.dilation) * t.padded_width * channels + there.start,
+                )
+                out = total[..., here]
+                torch.baddbmm(out, t.products, right, alpha=scale, out=out)
+        of_image = total.view(t.height, t.padded_width, channels)[:, : t.width]
+        sums[b].copy_(of_image.permute(2, 0, 1))
+    return sums
+
+
+def _seen_from_y(grad: Tensor, window: Window, k: int) -> Tensor:
+    """Weights for y's gradient at the k-th pair of depth and y shift, (columns, H, W).
+
+    The pair of pixel p and pixel p + s is, seen from the latter, that of q and q - s: the gradient of the opposite
+    shift, moved by it; zero where q - s is outside.
+    """
+    _, rows, columns = window.counts
+    height, width = grad.shape[-2:]
+    weights = grad.new_zeros(columns, height, width)
+    v = (k % rows - window.radius_y) * window.dilation
+    opposite = grad.shape[0] - 1 - k * columns
+    for j in range(columns):
+        u = (j - window.radius_x) * window.dilation
+        to_y, from_y = overlap(v, height)
+        to_x, from_x = overlap(u, width)
+        weights[j, to_y, to_x] = grad[opposite - j, from_y, from_x]
+    return weights

@@ -1,9 +1,16 @@
-"""The correlation of two feature maps over a window of shifts, forward and backward.
+"""Correlation of two feature maps over a window of shifts: the specification, in plain PyTorch.
 
-    x, y            # (B, C, H, W)   features; y is looked up at the shifted position, zeros outside
-    volume          # (B, S, h, w)   one channel per shift; h = ceil(H / stride), w = ceil(W / stride)
+Shapes:
 
-Shift order, slowest first: channels (depth), rows, columns.
+    x, y     # (B, C, H, W)         features; y is zero outside its map
+    volume   # (B, S, H', W')       one channel per shift; H' = ceil(H / stride), W' likewise
+
+The centre of output pixel (i, j) is x's pixel (i * stride, j * stride). Channel s belongs to the shift (d, v, u), d
+slowest and u fastest, each from -radius to +radius:
+
+    volume[b, s, i, j] = scale * sum over c of x[b, c, p, q] * y[b, c + d, p + v * dilation, q + u * dilation]
+
+where (p, q) is the centre. The sum runs over the channels c for which y has a channel c + d.
 """
 
 from __future__ import annotations
@@ -15,85 +22,123 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+HALF = (torch.float16, torch.bfloat16)
+
 
 class Window(NamedTuple):
-    """Which shifts, and where they are looked up."""
+    """The shifts between the two maps, and the pixels that they are taken at.
+
+    Args:
+        radius_y, radius_x: largest shifts, in steps of `dilation` pixels.
+        depth_radius: largest shift over channels.
+        stride: every stride-th pixel of x, in both directions, is a centre.
+        dilation: distance of neighbouring shifts in pixels.
+    """
 
     radius_y: int
     radius_x: int
-    depth: int = 0  # largest shift over channels
-    stride: int = 1  # every stride-th row and column of x is a centre
-    dilation: int = 1  # px between neighbouring shifts
+    depth_radius: int = 0
+    stride: int = 1
+    dilation: int = 1
 
     @property
-    def shifts(self) -> int:
-        return (2 * self.depth + 1) * (2 * self.radius_y + 1) * (2 * self.radius_x + 1)
+    def counts(self) -> tuple[int, int, int]:
+        """Shifts over channels, in y, in x; their product is the volume's channel count."""
+        return 2 * self.depth_radius + 1, 2 * self.radius_y + 1, 2 * self.radius_x + 1
 
-    def size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the volume."""
-        return -(-height // self.stride), -(-width // self.stride)
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Largest shifts in y and x, in pixels."""
+        return self.radius_y * self.dilation, self.radius_x * self.dilation
+
+    def depths(self) -> range:
+        return range(-self.depth_radius, self.depth_radius + 1)
+
+    def shifts(self) -> Iterator[tuple[int, int, int]]:
+        """(channels, y pixels, x pixels) of every shift, in the volume's order."""
+        for depth in self.depths():
+            for v in range(-self.radius_y, self.radius_y + 1):
+                for u in range(-self.radius_x, self.radius_x + 1):
+                    yield depth, v * self.dilation, u * self.dilation
+
+    def volume_shape(self, x: Tensor) -> tuple[int, int, int, int]:
+        """Shape of the volume for features x."""
+        depths, rows, columns = self.counts
+        height, width = (-(-size // self.stride) for size in x.shape[-2:])
+        return x.shape[0], depths * rows * columns, height, width
 
 
-def correlation(x: Tensor, y: Tensor, window: Window, scale: float, slope: float) -> Tensor:
-    """volume[k] = leaky(scale * sum over channels of x * (y moved by the k-th shift)), slope 1 for no leaky ReLU."""
+def overlap(shift: int, size: int) -> tuple[slice, slice]:
+    """Positions p of [0, size) for which p + shift is inside too, and those p + shift; both may be empty."""
+    first, last = max(-shift, 0), size - max(shift, 0)
+    if first >= last:
+        return slice(0, 0), slice(0, 0)
+    return slice(first, last), slice(first + shift, last + shift)
+
+
+def correlation(
+    x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None = None
+) -> Tensor:
+    """The volume of x and y, (B, S, H', W'), through a leaky ReLU where `negative_slope` is given.
+
+    Half precision is computed in float32 and rounded at the end.
+    """
     dtype = x.dtype
-    x, padded = _centres(_raised(x), window), _padded(_raised(y), window)
-    volume = torch.stack([(x * moved).sum(1) for moved in _moved(padded, x, window)], dim=1) * scale
-    return (volume if slope == 1.0 else F.leaky_relu(volume, slope)).to(dtype)
+    if dtype in HALF:
+        x, y = x.float(), y.float()
+    height, width = x.shape[-2:]
+    reach_y, reach_x = window.reach
+    step = window.stride
+    centres = x[:, :, ::step, ::step]
+    padded = F.pad(y, (reach_x, reach_x, reach_y, reach_y))
+    slices = []
+    for depth, v, u in window.shifts():
+        of_x, of_y = overlap(depth, x.shape[1])
+        top, left = reach_y + v, reach_x + u
+        shifted = padded[:, of_y, top : top + height : step, left : left + width : step]
+        slices.append((centres[:, of_x] * shifted).sum(1))
+    volume = torch.stack(slices, 1) * scale
+    if negative_slope is not None:
+        volume = F.leaky_relu(volume, negative_slope)
+    return volume.to(dtype)
 
 
 def correlation_backward(
-    grad: Tensor, x: Tensor, y: Tensor, volume: Tensor | None, window: Window, scale: float, slope: float
-) -> tuple[Tensor, Tensor]:
-    """The gradients of x and y: sums in the order of the shifts, without atomics on any device.
+    grad: Tensor, x: Tensor, y: Tensor, window: Window, scale: float, needed: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of x and y, (B, C, H, W) each, or None where not needed: `correlation` differentiated by hand.
 
-    `volume` is the output, needed where there is a leaky ReLU: its sign is that of the sums.
+    An operator's implementation runs below autograd, so the definition cannot differentiate itself there.
+
+    Args:
+        grad: gradient of the volume before its leaky ReLU, (B, S, H', W').
+        needed: whether x's and y's gradient is wanted.
     """
     dtype = x.dtype
-    weights = _raised(grad) * scale
-    if volume is not None:
-        weights = torch.where(volume < 0, weights * slope, weights)
-    x, padded = _raised(x), _padded(_raised(y), window)
-    centres = _centres(x, window)
-    grad_x, grad_padded = torch.zeros_like(x), torch.zeros_like(padded)
-    grad_centres = _centres(grad_x, window)  # a view
-    shifted = zip(_moved(padded, centres, window), _moved(grad_padded, centres, window), strict=True)
-    for k, (moved, grad_moved) in enumerate(shifted):
-        weight = weights[:, k : k + 1]
-        grad_centres.add_(weight * moved)
-        grad_moved.add_(weight * centres)
-    depth, rows, columns = _margins(window)
-    grad_y = grad_padded[
-        :, depth : depth + x.shape[1], rows : rows + x.shape[2], columns : columns + x.shape[3]
-    ]
-    return grad_x.to(dtype), grad_y.to(dtype)
+    if dtype in HALF:
+        grad, x, y = grad.float(), x.float(), y.float()
+    height, width = x.shape[-2:]
+    reach_y, reach_x = window.reach
+    step = window.stride
+    padded = F.pad(y, (reach_x, reach_x, reach_y, reach_y))
+    grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needed[0] else None
+    grad_padded = torch.zeros_like(padded, memory_format=torch.contiguous_format) if needed[1] else None
+    for k, (depth, v, u) in enumerate(window.shifts()):
+        of_x, of_y = overlap(depth, x.shape[1])
+        top, left = reach_y + v, reach_x + u
+        there = (slice(None), of_y, slice(top, top + height, step), slice(left, left + width, step))
+        weight = grad[:, k : k + 1]
+        if grad_x is not None:
+            grad_x[:, of_x, ::step, ::step].addcmul_(weight, padded[there], value=scale)
+        if grad_padded is not None:
+            grad_padded[there].addcmul_(weight, x[:, of_x, ::step, ::step], value=scale)
+    grad_y = None
+    if grad_padded is not None:
+        grad_y = grad_padded[:, :, reach_y : reach_y + height, reach_x : reach_x + width].to(dtype)
+        grad_y = grad_y.contiguous()
+    return None if grad_x is None else grad_x.to(dtype), grad_y
 
 
-def _raised(features: Tensor) -> Tensor:
-    half = features.dtype in (torch.float16, torch.bfloat16)
-    return (features.float() if half else features).contiguous()
-
-
-def _margins(window: Window) -> tuple[int, int, int]:
-    return window.depth, window.radius_y * window.dilation, window.radius_x * window.dilation
-
-
-def _padded(y: Tensor, window: Window) -> Tensor:
-    depth, rows, columns = _margins(window)
-    return F.pad(y, (columns, columns, rows, rows, depth, depth))
-
-
-def _centres(x: Tensor, window: Window) -> Tensor:
-    return x if window.stride == 1 else x[..., :: window.stride, :: window.stride]
-
-
-def _moved(padded: Tensor, centres: Tensor, window: Window) -> Iterator[Tensor]:
-    """Views of a padded map, one for each shift, of the centres' shape."""
-    channels, height, width = centres.shape[1:]
-    step, apart = window.stride, window.dilation
-    for depth in range(2 * window.depth + 1):
-        for i in range(2 * window.radius_y + 1):
-            for j in range(2 * window.radius_x + 1):
-                rows = slice(i * apart, i * apart + (height - 1) * step + 1, step)
-                columns = slice(j * apart, j * apart + (width - 1) * step + 1, step)
-                yield padded[:, depth : depth + channels, rows, columns]
+def leaky_relu_backward(grad: Tensor, output: Tensor, negative_slope: float) -> Tensor:
+    """Gradient before a leaky ReLU of positive slope, whose output has its input's sign."""
+    return torch.where(output > 0, grad, grad * negative_slope)

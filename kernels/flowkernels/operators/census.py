@@ -41,8 +41,7 @@ def census_backward(
         plainly = cpu.census_backward if cpu.takes(grey1) else plain.census_backward
         backward = kernels("census").backward if use_triton(grey1) else plainly
         grads = backward(grad, grey1, grey2, need1, need2)
-    found = [g if need else g.new_empty(0) for g, need in zip(grads, (need1, need2), strict=True)]
-    return found[0], found[1]
+    return grads[0] if need1 else grey1.new_empty(0), grads[1] if need2 else grey2.new_empty(0)
 
 
 @census_backward.register_fake

@@ -1,194 +1,255 @@
-"""Launching the correlation's kernels: which one, with which tiles.
+"""Launching the correlation's kernels: which one, over which grid, in which tiles.
 
-    x, y     # (B, C, H, W) contiguous, float32, float16 or bfloat16
-    volume   # (B, S, h, w)
+Tiles are a pure function of shapes, dtype and window, never timed, so that two runs give the same bits. No GPU was at
+hand: they follow a model of the traffic and the counts of registers (docs/kernels.md).
 
-Tiles are a pure function of shape and dtype: timing would let two runs choose, and so round, differently.
+Forward is one launch. Backward is one per gradient. Both gather: every value is summed by one thread, in one order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import triton
 from torch import Tensor
 
 from flowkernels.definitions.correlation import Window
-from flowkernels.triton_kernels.correlation_pixels import backward_pixels, forward_pixels
-from flowkernels.triton_kernels.correlation_quads import backward_quads, forward_quads
+from flowkernels.triton_kernels import correlation_quads, correlation_single
 from flowkernels.triton_kernels.launch import launch
 from flowkernels.triton_kernels.variant import Variant
 
-THREADS = 128  # of a program: 4 warps
-QUAD_RADIUS = 4  # the largest whose columns lie in three quads
-PIXEL_BLOCK = 4  # channels of a program of `backward_pixels`
-# From so many quads on, three row shifts per thread keep a GPU busy; below, one shift gives it three times the threads.
-MANY_QUADS = 132 * THREADS
+WARP = 32
+# With fewer programs than this a large GPU (108 to 148 multiprocessors) is not filled twice over.
+FEW_PROGRAMS = 256
+# Radius of the x shifts that a quad's three quads of y hold.
+MAX_QUAD_RADIUS = 4
+SINGLE_THREADS = 128
+SINGLE_SHIFTS = 9
+SINGLE_CHANNELS = 4
+# int32 holds every offset within a plane and a program's number; larger offsets are int64.
+MAX_INT32 = 2**31 - 1
+TRITON_TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-def takes_quads(window: Window, width: int) -> bool:
-    """Whether the kernels with four pixels per thread apply."""
-    return width % 4 == 0 and window.radius_x <= QUAD_RADIUS and window.stride == 1 and window.dilation == 1
+@dataclass(frozen=True)
+class Plan:
+    """A launch but for its tensors and its two factors."""
+
+    kernel: Any
+    programs: int
+    sizes: dict[str, int]
+    constants: dict[str, Any]
+    num_warps: int
 
 
-def quad_tile(width: int) -> dict[str, int]:
-    """Quads of a row and rows of a program: wide programs waste threads on narrow maps."""
-    quads = min(16, triton.next_power_of_2(max(width // 4, 1)))
-    return {"QUADS": quads, "ROWS": THREADS // quads}
-
-
-def group(window: Window, batch: int, height: int, width: int) -> int:
-    """Row shifts per thread in the forward."""
-    return 3 if window.radius_y >= 1 and batch * height * (width // 4) >= MANY_QUADS else 1
-
-
-def block(sign: int, leaky: bool) -> int:
-    """Channels per thread in the backward: as many as registers allow without a spill on every GPU."""
-    return (4 if sign == 1 else 3) - leaky
-
-
-def forward(x: Tensor, y: Tensor, window: Window, scale: float, slope: float) -> Tensor:
-    """The volume, in one launch."""
-    batch, channels, height, width = x.shape
-    rows, columns = window.size(height, width)
-    volume = x.new_empty(batch, window.shifts, rows, columns)
-    depths, radii = 2 * window.depth + 1, _radii(window)
-    if takes_quads(window, width):
-        tile = quad_tile(width)
-        tiles = _tiles(height, width, tile)
-        grouped = group(window, batch, height, width)
-        grid = (batch * tiles[0] * tiles[1], triton.cdiv(2 * window.radius_y + 1, grouped), depths)
-        launch(
-            forward_quads, grid, x, y, volume, channels, height, width // 4, *tiles, scale, slope,
-            **radii, GROUP=grouped, LEAKY=slope != 1.0, **tile, num_warps=4,
-        )  # fmt: skip
-    else:
-        tiled = triton.cdiv(rows * columns, THREADS)
-        grid = (batch * tiled, 2 * window.radius_y + 1, depths)
-        launch(
-            forward_pixels, grid, x, y, volume, channels, height, width, rows, columns, tiled, scale, slope,
-            window.stride, window.dilation, **radii, LEAKY=slope != 1.0, PIXELS=THREADS, num_warps=4,
-        )  # fmt: skip
+def forward(x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None) -> Tensor:
+    """The volume of x and y, (B, S, H', W'), in x's dtype."""
+    volume = x.new_empty(window.volume_shape(x))
+    if volume.numel() == 0:
+        return volume
+    plan = forward_plan(tuple(x.shape), window)
+    _run(plan, (x.contiguous(), y.contiguous(), volume), scale, negative_slope)
     return volume
 
 
 def backward(
-    grad: Tensor,
+    grad_volume: Tensor,
     x: Tensor,
     y: Tensor,
     volume: Tensor | None,
     window: Window,
     scale: float,
-    slope: float,
-    need_x: bool,
-    need_y: bool,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of x and y, one launch each; one that is not needed is not computed."""
-    return (
-        _backward(grad, y, volume, window, scale, slope, 1) if need_x else x,
-        _backward(grad, x, volume, window, scale, slope, -1) if need_y else y,
+    negative_slope: float | None,
+    needed: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of x and y, (B, C, H, W) each, or None where not needed.
+
+    Args:
+        grad_volume: (B, S, H', W').
+        volume: the forward's output, where `negative_slope` is given.
+    """
+    grad_volume = grad_volume.contiguous()
+    # Without a leaky ReLU the kernel does not read it, and any pointer will do.
+    volume = grad_volume if volume is None else volume.contiguous()
+    found: list[Tensor | None] = []
+    for other, sign, wanted in ((y, 1, needed[0]), (x, -1, needed[1])):
+        grad = torch.empty_like(other, memory_format=torch.contiguous_format) if wanted else None
+        if grad is not None and grad.numel() > 0:
+            plan = backward_plan(tuple(x.shape), window, sign, negative_slope is not None)
+            _run(plan, (grad_volume, volume, other.contiguous(), grad), scale, negative_slope)
+        found.append(grad)
+    return found[0], found[1]
+
+
+def _run(plan: Plan, tensors: tuple[Tensor, ...], scale: float, negative_slope: float | None) -> None:
+    slope = 1.0 if negative_slope is None else negative_slope
+    launch(
+        plan.kernel,
+        (plan.programs,),
+        *tensors,
+        scale=scale,
+        slope=slope,
+        **plan.sizes,
+        **plan.constants,
+        num_warps=plan.num_warps,
     )
 
 
-def _backward(
-    grad: Tensor, other: Tensor, volume: Tensor | None, window: Window, scale: float, slope: float, sign: int
-) -> Tensor:
-    batch, channels, height, width = other.shape
-    out = torch.empty_like(other)
-    leaky = volume is not None
-    maps = (grad, grad if volume is None else volume, other, out)
-    settings = {**_radii(window), "SIGN": sign, "LEAKY": leaky}
-    if takes_quads(window, width):
-        tile, channel_block = quad_tile(width), block(sign, leaky)
-        tiles = _tiles(height, width, tile)
-        grid = (batch * tiles[0] * tiles[1], triton.cdiv(channels, channel_block), 1)
-        launch(
-            backward_quads, grid, *maps, channels, height, width // 4, *tiles, scale, slope,
-            **settings, BLOCK=channel_block, **tile, num_warps=4,
-        )  # fmt: skip
-    else:
-        rows, columns = window.size(height, width)
-        tiled = triton.cdiv(height * width, THREADS)
-        grid = (batch * tiled, triton.cdiv(channels, PIXEL_BLOCK), 1)
-        launch(
-            backward_pixels, grid, *maps, channels, height, width, rows, columns, tiled, scale, slope,
-            window.stride, window.dilation, **settings, BLOCK=PIXEL_BLOCK, PIXELS=THREADS, num_warps=4,
-        )  # fmt: skip
-    return out
+def forward_plan(shape: tuple[int, ...], window: Window) -> Plan:
+    """How the forward of features of a shape (B, C, H, W) is launched.
+
+    Raises:
+        ValueError: the features are too large for the kernels' offsets.
+    """
+    batch, _, height, width = shape
+    depths, rows, columns = window.counts
+    if not _fits_quads(width, window):
+        sizes = _single_sizes(shape, window)
+        pixels = sizes["centre_rows"] * sizes["centre_columns"]
+        group = min(columns, SINGLE_SHIFTS)
+        sizes["tiles"] = _ceil(pixels, SINGLE_THREADS)
+        programs = batch * sizes["tiles"] * depths * rows * _ceil(columns, group)
+        constants = {"GROUP": group, "N": SINGLE_THREADS}
+        return _checked(
+            Plan(correlation_single.forward_single, programs, sizes, constants, SINGLE_THREADS // WARP), shape
+        )
+    # Three y shifts per thread read the fewest values per product; single ones, and small tiles, give a small map
+    # programs enough.
+    for group, warps in ((3, 4), (1, 4), (1, 1)):
+        if group > rows:
+            continue
+        tiles = _quad_tiles(height, width, warps)
+        programs = batch * tiles["tiles_x"] * tiles["tiles_y"] * depths * _ceil(rows, group)
+        if programs >= FEW_PROGRAMS:
+            break
+    sizes = _quad_sizes(shape, window, tiles)
+    constants = {
+        "RADIUS_Y": window.radius_y,
+        "RADIUS_X": window.radius_x,
+        "GROUP": group,
+        "N": warps * WARP,
+    }
+    return _checked(Plan(correlation_quads.forward_quads, programs, sizes, constants, warps), shape)
 
 
-def _radii(window: Window) -> dict[str, int]:
-    return {"RADIUS_Y": window.radius_y, "RADIUS_X": window.radius_x, "DEPTH": window.depth}
+def backward_plan(shape: tuple[int, ...], window: Window, sign: int, leaky: bool) -> Plan:
+    """How the backward for x (sign 1) or y (sign -1), of a shape (B, C, H, W), is launched.
+
+    Raises:
+        ValueError: the features are too large for the kernels' offsets.
+    """
+    batch, channels, height, width = shape
+    constants: dict[str, Any] = {"SIGN": sign, "LEAKY": leaky}
+    if not _fits_quads(width, window):
+        sizes = _single_sizes(shape, window)
+        sizes["tiles"] = _ceil(height * width, SINGLE_THREADS)
+        programs = batch * sizes["tiles"] * _ceil(channels, SINGLE_CHANNELS)
+        constants |= {"CHANNELS": SINGLE_CHANNELS, "N": SINGLE_THREADS}
+        return _checked(
+            Plan(correlation_single.backward_single, programs, sizes, constants, SINGLE_THREADS // WARP),
+            shape,
+        )
+    # More channels would spill, or take more than 192 registers: y's weights are read unaligned, value by value.
+    per_program = 2 if leaky and sign == -1 else 4
+    for warps in (4, 1):
+        tiles = _quad_tiles(height, width, warps)
+        programs = batch * tiles["tiles_x"] * tiles["tiles_y"] * _ceil(channels, per_program)
+        if programs >= FEW_PROGRAMS:
+            break
+    sizes = _quad_sizes(shape, window, tiles) | {"radius_y": window.radius_y}
+    constants |= {"RADIUS_X": window.radius_x, "CHANNELS": per_program, "N": warps * WARP}
+    return _checked(Plan(correlation_quads.backward_quads, programs, sizes, constants, warps), shape)
 
 
-def _tiles(height: int, width: int, tile: dict[str, int]) -> tuple[int, int]:
-    return triton.cdiv(width // 4, tile["QUADS"]), triton.cdiv(height, tile["ROWS"])
+def _fits_quads(width: int, window: Window) -> bool:
+    return width % 4 == 0 and window.radius_x <= MAX_QUAD_RADIUS and window.stride == window.dilation == 1
+
+
+def _quad_tiles(height: int, width: int, warps: int) -> dict[str, int]:
+    """Tiles that leave the fewest quads of a row idle; the widest of these."""
+    quads = width // 4
+    tile_x = min((16, 8, 4), key=lambda tile: _ceil(quads, tile) * tile)
+    tile_y = warps * WARP // tile_x
+    return {"tile_x": tile_x, "tiles_x": _ceil(quads, tile_x), "tiles_y": _ceil(height, tile_y)}
+
+
+def _quad_sizes(shape: tuple[int, ...], window: Window, tiles: dict[str, int]) -> dict[str, int]:
+    return {
+        "channels": shape[1],
+        "depth_radius": window.depth_radius,
+        "height": shape[2],
+        "width4": shape[3] // 4,
+        **tiles,
+    }
+
+
+def _single_sizes(shape: tuple[int, ...], window: Window) -> dict[str, int]:
+    return {
+        "channels": shape[1],
+        "height": shape[2],
+        "width": shape[3],
+        "centre_rows": _ceil(shape[2], window.stride),
+        "centre_columns": _ceil(shape[3], window.stride),
+        **window._asdict(),
+    }
+
+
+def _checked(plan: Plan, shape: tuple[int, ...]) -> Plan:
+    # Offsets of neighbours may lie a window beyond a plane: half the range is theirs.
+    if plan.programs > MAX_INT32 or shape[2] * shape[3] > MAX_INT32 // 2:
+        raise ValueError(
+            f"correlation: features of shape {shape} are too large for the Triton kernels "
+            "(2**31 programs, 2**30 pixels); split them, or choose the backend torch"
+        )
+    return plan
+
+
+def _ceil(size: int, step: int) -> int:
+    return -(-size // step)
+
+
+# The published networks' levels, sizes of a batch, and what only the single kernels can do.
+_LEVELS = ((32, 96, 320), (64, 48, 160), (96, 24, 80), (128, 12, 40), (196, 6, 20))
+_SHAPES = [
+    *(
+        (f"{kind}/{level[2]}", (4, *level), window)
+        for kind, window in (("2d", Window(4, 4)), ("1d", Window(0, 4)))
+        for level in _LEVELS
+    ),
+    ("odd", (2, 32, 47, 157), Window(4, 4)),
+    ("odd/radius1", (2, 32, 47, 157), Window(1, 1)),
+]
+_SMALL_RADII = [(f"2d/radius{r}", (4, 32, 96, 320), Window(r, r)) for r in (1, 2, 3)]
 
 
 def variants() -> list[Variant]:
-    """What the published networks launch (radius 4; 2-D, 1-D and, with nine channels, 3-D), and the general kernels."""
-    return [*_quad_variants(), *_pixel_variants()]
+    """Every way in which the launches above compile a kernel for the published shapes."""
+    found: dict[tuple[Any, ...], Variant] = {}
+    for dtype, short in TRITON_TYPES.items():
+        for label, shape, window in _SHAPES + (_SMALL_RADII if dtype == torch.float32 else []):
+            plans = {"forward": forward_plan(shape, window)}
+            for leaky, suffix in ((False, ""), (True, "_leaky")):
+                for sign, of in ((1, "x"), (-1, "y")):
+                    plans[f"backward_{of}{suffix}"] = backward_plan(shape, window, sign, leaky)
+            for name, plan in plans.items():
+                key = (plan.kernel.__name__, dtype, *sorted(plan.constants.items()))
+                found.setdefault(key, _variant(f"correlation_{name}/{short}/{label}", plan, dtype))
+    return list(found.values())
 
 
-def _quad_variants() -> Iterator[Variant]:
-    scalars = {
-        **dict.fromkeys(("C", "H", "W4", "tiles_x", "tiles_y"), "i32"),
-        "scale": "fp32",
-        "slope": "fp32",
-    }
-    # DWARF folds the leaky ReLU in, DDFlow does not; its 1-D volumes cost little. The compiler never sees the width,
-    # W = 320, 40 and 20 have different tiles.
-    sizes = {"fp32": ((320, 96), (40, 12), (20, 6)), "fp16": ((320, 96),), "bf16": ((320, 96),)}
-    kinds = {
-        "fp32": ((4, False), (4, True), (0, True)),
-        "fp16": ((4, True),),
-        "bf16": ((4, False), (4, True)),
-    }
-    for dtype, kind in kinds.items():
-        for radius_y, leaky in kind:
-            window = Window(radius_y, 4)
-            name = f"{'2d' if radius_y else '1d'}/{dtype}{'/leaky' if leaky else ''}"
-            radii = {**_radii(window), "LEAKY": leaky}
-            for width, height in sizes[dtype]:
-                tile = {"GROUP": group(window, 4, height, width), **quad_tile(width)}
-                maps: tuple[str, ...] = ("x", "y", "volume")
-                yield Variant(
-                    f"correlation_forward/{name}/W{width}", forward_quads, dict.fromkeys(maps, f"*{dtype}") | scalars,
-                    radii | tile, maps, vector_loads=dtype == "fp32",
-                )  # fmt: skip
-            maps = ("grad", "volume", "other", "out")
-            for sign in (1, -1):
-                tile = {"SIGN": sign, "BLOCK": block(sign, leaky), **quad_tile(320)}
-                yield Variant(
-                    f"correlation_backward/{name}/{'x' if sign == 1 else 'y'}", backward_quads,
-                    dict.fromkeys(maps, f"*{dtype}") | scalars, radii | tile, maps,
-                )  # fmt: skip
-
-
-def _pixel_variants() -> Iterator[Variant]:
-    integers = ("C", "H", "W", "h", "w", "tiles", "STRIDE", "DILATION")
-    scalars = {**dict.fromkeys(integers, "i32"), "scale": "fp32", "slope": "fp32"}
-    for dtype, radius, leaky in (
-        ("fp32", 4, True),
-        ("bf16", 4, False),
-        ("fp32", 8, False),
-        ("fp16", 8, True),
-    ):
-        name = f"pixels/radius{radius}/{dtype}{'/leaky' if leaky else ''}"
-        settings = {**_radii(Window(radius, radius)), "LEAKY": leaky, "PIXELS": THREADS}
-        maps: tuple[str, ...] = ("x", "y", "volume")
-        yield Variant(
-            f"correlation_forward/{name}",
-            forward_pixels,
-            dict.fromkeys(maps, f"*{dtype}") | scalars,
-            settings,
-            maps,
-        )
-        maps = ("grad", "volume", "other", "out")
-        for sign in (1, -1):
-            yield Variant(
-                f"correlation_backward/{name}/{'x' if sign == 1 else 'y'}", backward_pixels,
-                dict.fromkeys(maps, f"*{dtype}") | scalars,
-                settings | {"SIGN": sign, "BLOCK": PIXEL_BLOCK}, maps,
-            )  # fmt: skip
+def _variant(name: str, plan: Plan, dtype: torch.dtype) -> Variant:
+    arguments = [n for n in plan.kernel.arg_names if n not in plan.constants]
+    pointers = tuple(n for n in arguments if n not in plan.sizes and n not in ("scale", "slope"))
+    signature = dict.fromkeys(plan.sizes, "i32") | dict.fromkeys(("scale", "slope"), "fp32")
+    signature |= dict.fromkeys(pointers, f"*{TRITON_TYPES[dtype]}")
+    full_window = plan.constants.get("RADIUS_X") == MAX_QUAD_RADIUS
+    return Variant(
+        name,
+        plan.kernel,
+        {n: signature[n] for n in arguments},
+        plan.constants,
+        pointers,
+        num_warps=plan.num_warps,
+        vector_loads=name.startswith("correlation_forward/fp32") and full_window,
+    )

@@ -1,164 +1,204 @@
-"""Correlation kernels for widths that are multiples of 4 and radii up to 4: a thread owns four neighbouring pixels.
+"""Correlation's kernels in quads: W a multiple of 4, x radius up to 4, no stride, no dilation. Shapes:
 
-    x, y     # (B, C, H, W4 * 4)
-    volume   # (B, S, H, W4 * 4)
+    x, y     # (B, C, H, W)     contiguous
+    volume   # (B, S, H, W)     S = depths * rows * columns shifts, columns fastest
 
-docs/kernels.md has a drawing. W is passed as W4 = W / 4: Triton tells the compiler about divisibility by 16 only, and
-the wide loads of W = 20 or 40 need to know of the factor 4. A program covers QUADS x ROWS quads; axis 0 of the grid
-runs over tiles and images, axis 1 over groups of row shifts (or blocks of channels), axis 2 over depth.
+A thread owns 4 neighbouring pixels and a few y shifts with all their x shifts. It reads 4 values of x and 12 of y per
+channel and y shift, each quad in one 128-bit load, and multiplies every pair in registers:
+
+    y row   . . . . | . . . . | . . . .      quads at column - 4, column, column + 4
+    x row             o o o o                9 shifts x 4 pixels = 36 multiply-adds for 16 values
+
+W is passed as W / 4: only then does the compiler know that rows start at multiples of 4, at W = 20 and 40 too.
 """
 
+# Triton's language is not Python's: untyped, tuples that grow, no unpacking of them.
+# mypy: ignore-errors
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from flowkernels.triton_kernels.quads import join4, load_quad
+# Never compiled in, so a kernel is compiled once per dtype and tile, and what is compiled ahead of time is what runs.
+FORWARD_SIZES = ("channels", "depth_radius", "height", "width4", "tile_x", "tiles_x", "tiles_y")
+BACKWARD_SIZES = (*FORWARD_SIZES, "radius_y")
 
 
 @triton.jit
-def _place(tiles_x, tiles_y, QUADS: tl.constexpr, ROWS: tl.constexpr):
-    """Image, and for every thread the row (n,) and the first column (n,) of its quad."""
-    program = tl.program_id(0)
-    tile_x = program % tiles_x
-    tile_y = (program // tiles_x) % tiles_y
-    image = (program // (tiles_x * tiles_y)).to(tl.int64)
-    thread = tl.arange(0, QUADS * ROWS)
-    column = (tile_x * QUADS + thread % QUADS) * 4
-    row = tile_y * ROWS + thread // QUADS
-    return image, row, column
+def _load_quads(pointer, mask, N: tl.constexpr):
+    """Four values per thread, from a block of pointers (N, 4), as a tuple of (N,) in float32; 0 where masked."""
+    return _split_quads(tl.load(pointer, mask=mask, other=0.0).to(tl.float32), N)
 
 
 @triton.jit
+def _split_quads(quads, N: tl.constexpr):
+    """Four (N,) of (N, 4)."""
+    even, odd = tl.split(quads.reshape(N, 2, 2))
+    first, third = tl.split(even)
+    second, fourth = tl.split(odd)
+    return first, second, third, fourth
+
+
+@triton.jit
+def _join_quads(first, second, third, fourth, N: tl.constexpr):
+    """(N, 4) of four (N,)."""
+    return tl.join(tl.join(first, third), tl.join(second, fourth)).reshape(N, 4)
+
+
+@triton.jit
+def _load_row(pointer, row_mask, columns, width, N: tl.constexpr):
+    """12 values per thread: a row's quads at `columns` - 4, `columns` and `columns` + 4, zeros outside."""
+    before = _load_quads(pointer - 4, row_mask & (columns >= 4) & (columns < width + 4), N)
+    centre = _load_quads(pointer, row_mask & (columns < width), N)
+    after = _load_quads(pointer + 4, row_mask & (columns + 4 < width), N)
+    return before + centre + after
+
+
+@triton.jit(do_not_specialize=FORWARD_SIZES)
 def forward_quads(
-    x, y, volume, C, H, W4, tiles_x, tiles_y, scale, slope,
-    RADIUS_Y: tl.constexpr, RADIUS_X: tl.constexpr, DEPTH: tl.constexpr, GROUP: tl.constexpr, LEAKY: tl.constexpr,
-    QUADS: tl.constexpr, ROWS: tl.constexpr,
+    x, y, volume, channels, depth_radius, height, width4, tile_x, tiles_x, tiles_y, scale, slope,
+    RADIUS_Y: tl.constexpr, RADIUS_X: tl.constexpr, GROUP: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """A program sums GROUP row shifts x all column shifts of its quads over the channels."""
-    SHIFTS_Y: tl.constexpr = 2 * RADIUS_Y + 1
-    SHIFTS_X: tl.constexpr = 2 * RADIUS_X + 1
-    N: tl.constexpr = QUADS * ROWS
-    W = W4 * 4
-    image, row, column = _place(tiles_x, tiles_y, QUADS, ROWS)
-    first = tl.program_id(1) * GROUP
-    depth = tl.program_id(2)
-    deeper = depth - DEPTH
-    columns = column[:, None] + tl.arange(0, 4)[None, :]
-    plane = H * W
-    # A quad is inside or outside as a whole.
-    inside = ((column < W) & (row < H))[:, None] & (tl.arange(0, 4)[None, :] >= 0)
-    start = tl.maximum(0, -deeper)
-    stop = tl.minimum(C, C - deeper)
-    x_at = x + (image * C + start) * plane + row[:, None] * W + columns
-    y_at = y + (image * C + start + deeper) * plane + (row[:, None] + first - RADIUS_Y) * W + columns
+    """Programs: batch x tiles of N quads, `tile_x` of a row x depth shifts x groups of GROUP y shifts."""
+    COLUMNS: tl.constexpr = 2 * RADIUS_X + 1
+    ROWS: tl.constexpr = 2 * RADIUS_Y + 1
+    GROUPS: tl.constexpr = (ROWS + GROUP - 1) // GROUP
+    width = width4 * 4
+    plane = height * width
+    depths = 2 * depth_radius + 1
+
+    program = tl.program_id(0)
+    first_shift = (program % GROUPS) * GROUP
+    program //= GROUPS
+    depth_index = program % depths
+    program //= depths
+    first_column = (program % tiles_x) * tile_x
+    program //= tiles_x
+    first_row = (program % tiles_y) * (N // tile_x)
+    batch = (program // tiles_y).to(tl.int64)
+
+    thread = tl.arange(0, N)
+    row = first_row + thread // tile_x
+    columns = ((first_column + thread % tile_x) * 4)[:, None] + tl.arange(0, 4)[None, :]
+    inside = (row < height)[:, None] & (columns < width)
+
+    depth = depth_index - depth_radius
+    first_channel = tl.maximum(-depth, 0)
+    last_channel = tl.minimum(channels - depth, channels)
+    at = row[:, None] * width + columns
+    x_at = x + (batch * channels + first_channel) * plane + at
+    y_at = y + (batch * channels + first_channel + depth) * plane + at + (first_shift - RADIUS_Y) * width
     sums = ()
-    for _ in tl.static_range(4 * SHIFTS_X * GROUP):
+    for _ in tl.static_range(4 * COLUMNS * GROUP):
         sums = sums + (tl.zeros((N,), tl.float32),)
-    for _ in range(start, stop):
-        own = load_quad(x_at, inside, N)
-        added = ()
-        for group in tl.static_range(GROUP):
-            seen_row = row + (first + group - RADIUS_Y)
-            there = ((seen_row >= 0) & (seen_row < H) & (row < H) & (first + group < SHIFTS_Y))[:, None]
-            seen = (
-                load_quad(y_at + group * W - 4, there & (columns >= 4) & (columns - 4 < W), N)
-                + load_quad(y_at + group * W, there & (columns < W), N)
-                + load_quad(y_at + group * W + 4, there & (columns + 4 < W), N)
-            )
-            for j in tl.static_range(SHIFTS_X):
-                for pixel in tl.static_range(4):
-                    added = added + (
-                        sums[(group * SHIFTS_X + j) * 4 + pixel]
-                        + own[pixel] * seen[4 + pixel + j - RADIUS_X],
-                    )
-        sums = added
+    for _ in range(first_channel, last_channel):
+        of_x = _load_quads(x_at, inside, N)
+        new = ()
+        for g in tl.static_range(GROUP):
+            y_row = row + (first_shift + g - RADIUS_Y)
+            row_mask = ((y_row >= 0) & (y_row < height))[:, None]
+            of_y = _load_row(y_at + g * width, row_mask, columns, width, N)
+            for k in tl.static_range(COLUMNS):
+                for i in tl.static_range(4):
+                    new = new + (sums[(g * COLUMNS + k) * 4 + i] + of_x[i] * of_y[4 + i + k - RADIUS_X],)
+        sums = new
         x_at += plane
         y_at += plane
-    for group in tl.static_range(GROUP):
-        shift = (depth * SHIFTS_Y + first + group) * SHIFTS_X
-        channel = image * ((2 * DEPTH + 1) * SHIFTS_Y * SHIFTS_X) + shift
-        out_at = volume + (channel * H + row[:, None]) * W + columns
-        for j in tl.static_range(SHIFTS_X):
-            value = (
-                join4(
-                    sums[(group * SHIFTS_X + j) * 4],
-                    sums[(group * SHIFTS_X + j) * 4 + 1],
-                    sums[(group * SHIFTS_X + j) * 4 + 2],
-                    sums[(group * SHIFTS_X + j) * 4 + 3],
-                    N,
-                )
-                * scale
+    shifts = depths * ROWS * COLUMNS
+    first_plane = batch * shifts + (depth_index * ROWS + first_shift) * COLUMNS
+    volume_at = volume + first_plane * plane + at
+    for g in tl.static_range(GROUP):
+        # Block-shaped: Triton 3.9's interpreter refuses masks made of scalars.
+        mask = inside & (columns * 0 + (first_shift + g) < ROWS)
+        for k in tl.static_range(COLUMNS):
+            value = _join_quads(
+                sums[(g * COLUMNS + k) * 4],
+                sums[(g * COLUMNS + k) * 4 + 1],
+                sums[(g * COLUMNS + k) * 4 + 2],
+                sums[(g * COLUMNS + k) * 4 + 3],
+                N,
             )
-            if LEAKY:
-                value = tl.maximum(value, value * slope)
-            tl.store(
-                out_at + j * plane,
-                value.to(volume.dtype.element_ty),
-                mask=inside & (first + group < SHIFTS_Y),
-            )
+            value *= scale
+            value = tl.where(value > 0, value, value * slope)
+            tl.store(volume_at, value.to(volume.dtype.element_ty), mask=mask)
+            volume_at += plane
 
 
-@triton.jit
+@triton.jit(do_not_specialize=BACKWARD_SIZES)
 def backward_quads(
-    grad, volume, other, out, C, H, W4, tiles_x, tiles_y, scale, slope,
-    RADIUS_Y: tl.constexpr, RADIUS_X: tl.constexpr, DEPTH: tl.constexpr, SIGN: tl.constexpr, BLOCK: tl.constexpr,
-    LEAKY: tl.constexpr, QUADS: tl.constexpr, ROWS: tl.constexpr,
+    grad_volume, volume, other, grad, channels, radius_y, depth_radius, height, width4, tile_x, tiles_x, tiles_y,
+    scale, slope,
+    RADIUS_X: tl.constexpr, SIGN: tl.constexpr, LEAKY: tl.constexpr, CHANNELS: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """A program gathers BLOCK channels of one gradient at its quads, in the order of the shifts.
+    """The gradient of x (SIGN 1, `other` is y) or of y (SIGN -1, `other` is x), from the volume's.
 
-    SIGN 1: the gradient of x at p sums grad[s, p] * y[p + s]. SIGN -1: that of y at q sums grad[s, q - s] * x[q - s].
+    grad[c, p] = sum over shifts (d, s) of grad_volume[(d, s), p]     * y[c + d, p + s]    or
+    grad[c, p] = sum over shifts (d, s) of grad_volume[(d, s), p - s] * x[c - d, p - s]
+
+    Programs: batch x tiles of N quads, `tile_x` of a row x groups of CHANNELS channels.
     """
-    SHIFTS_Y: tl.constexpr = 2 * RADIUS_Y + 1
-    SHIFTS_X: tl.constexpr = 2 * RADIUS_X + 1
-    N: tl.constexpr = QUADS * ROWS
-    W = W4 * 4
-    image, row, column = _place(tiles_x, tiles_y, QUADS, ROWS)
-    first = tl.program_id(1) * BLOCK
-    columns = column[:, None] + tl.arange(0, 4)[None, :]
-    plane = H * W
-    inside = ((column < W) & (row < H))[:, None] & (tl.arange(0, 4)[None, :] >= 0)
+    COLUMNS: tl.constexpr = 2 * RADIUS_X + 1
+    rows = 2 * radius_y + 1
+    width = width4 * 4
+    plane = height * width
+    depths = 2 * depth_radius + 1
+
+    program = tl.program_id(0)
+    groups = tl.cdiv(channels, CHANNELS)
+    first_channel = (program % groups) * CHANNELS
+    program //= groups
+    first_column = (program % tiles_x) * tile_x
+    program //= tiles_x
+    first_row = (program % tiles_y) * (N // tile_x)
+    batch = (program // tiles_y).to(tl.int64)
+
+    thread = tl.arange(0, N)
+    row = first_row + thread // tile_x
+    columns = ((first_column + thread % tile_x) * 4)[:, None] + tl.arange(0, 4)[None, :]
+    inside = (row < height)[:, None] & (columns < width)
+
     sums = ()
-    for _ in tl.static_range(4 * BLOCK):
+    for _ in tl.static_range(4 * CHANNELS):
         sums = sums + (tl.zeros((N,), tl.float32),)
-    for step in range((2 * DEPTH + 1) * SHIFTS_Y):
-        deeper = SIGN * (step // SHIFTS_Y - DEPTH)
-        other_row = row + SIGN * (step % SHIFTS_Y - RADIUS_Y)
-        there = ((other_row >= 0) & (other_row < H) & (row < H))[:, None]
-        channel = (image * (2 * DEPTH + 1) * SHIFTS_Y + step) * SHIFTS_X
-        weights = ()
-        for j in tl.static_range(SHIFTS_X):
+    for shift in range(depths * rows):
+        depth = SIGN * (shift // rows - depth_radius)
+        other_row = row + SIGN * (shift % rows - radius_y)
+        row_mask = ((other_row >= 0) & (other_row < height) & (row < height))[:, None]
+        other_at = other_row[:, None] * width + columns
+        first_plane = (batch * depths * rows + shift) * COLUMNS
+        rows_of_other = ()
+        for c in tl.static_range(CHANNELS):
+            channel = first_channel + c + depth
+            channel_mask = row_mask & ((columns * 0 + channel >= 0) & (columns * 0 + channel < channels))
+            at = other + (batch * channels + channel) * plane + other_at
+            rows_of_other = rows_of_other + _load_row(at, channel_mask, columns, width, N)
+        for k in tl.static_range(COLUMNS):
             if SIGN == 1:
-                at = (channel + j) * plane + row[:, None] * W + columns
+                at = row[:, None] * width + columns
                 mask = inside
             else:
-                shifted = columns - (j - RADIUS_X)
-                at = (channel + j) * plane + other_row[:, None] * W + shifted
-                mask = there & (shifted >= 0) & (shifted < W)
-            weight = tl.load(grad + at, mask=mask, other=0.0).to(tl.float32)
-            if LEAKY:
-                negative = tl.load(volume + at, mask=mask, other=0.0) < 0
-                weight = tl.where(negative, weight * slope, weight)
-            even, odd = tl.split(weight.reshape(N, 2, 2))
-            w0, w2 = tl.split(even)
-            w1, w3 = tl.split(odd)
-            weights = weights + (w0, w1, w2, w3)
-        other_at = other + (image * C + first + deeper) * plane + other_row[:, None] * W + columns
-        added = ()
-        for c in tl.static_range(BLOCK):
-            exists = there & (first + c < C) & (first + c + deeper >= 0) & (first + c + deeper < C)
-            seen = (
-                load_quad(other_at + c * plane - 4, exists & (columns >= 4) & (columns - 4 < W), N)
-                + load_quad(other_at + c * plane, exists & (columns < W), N)
-                + load_quad(other_at + c * plane + 4, exists & (columns + 4 < W), N)
+                at = other_at - (k - RADIUS_X)
+                mask = row_mask & (columns - (k - RADIUS_X) >= 0) & (columns - (k - RADIUS_X) < width)
+            weight = tl.load(grad_volume + (first_plane + k) * plane + at, mask=mask, other=0.0).to(
+                tl.float32
             )
-            for pixel in tl.static_range(4):
-                total = sums[c * 4 + pixel]
-                for j in tl.static_range(SHIFTS_X):
-                    total += weights[j * 4 + pixel] * seen[4 + pixel + SIGN * (j - RADIUS_X)]
-                added = added + (total,)
-        sums = added
-    out_at = out + (image * C + first) * plane + row[:, None] * W + columns
-    for c in tl.static_range(BLOCK):
-        value = join4(sums[4 * c], sums[4 * c + 1], sums[4 * c + 2], sums[4 * c + 3], N) * scale
-        tl.store(out_at + c * plane, value.to(out.dtype.element_ty), mask=inside & (first + c < C))
+            if LEAKY:
+                output = tl.load(volume + (first_plane + k) * plane + at, mask=mask, other=0.0).to(tl.float32)
+                weight = tl.where(output > 0, weight, weight * slope)
+            weights = _split_quads(weight, N)
+            new = ()
+            for c in tl.static_range(CHANNELS):
+                for i in tl.static_range(4):
+                    new = new + (
+                        sums[4 * c + i] + weights[i] * rows_of_other[12 * c + 4 + i + SIGN * (k - RADIUS_X)],
+                    )
+            sums = new
+    at = row[:, None] * width + columns
+    for c in tl.static_range(CHANNELS):
+        channel = first_channel + c
+        value = _join_quads(sums[4 * c], sums[4 * c + 1], sums[4 * c + 2], sums[4 * c + 3], N) * scale
+        tl.store(
+            grad + (batch * channels + channel) * plane + at,
+            value.to(grad.dtype.element_ty),
+            mask=inside & (columns * 0 + channel < channels),
+        )

@@ -32,21 +32,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=[0, 1, 2],
         help="of the data and the sampling (default: 0 1 2)",
     )
-    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument("--jobs", metavar="N", type=int, help="runs at a time (default: 2, or 1 on one core)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Exit code 0 once all rows are there, whatever they say."""
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise UserError(f"--jobs is {options.jobs}; give 1 or more")
     from flowdistill.recipes.ablation import run_ablation
     from flowdistill.recipes.demo_long import trained_checkpoint
+    from flowdistill.recipes.side_by_side import cores
 
     run_ablation(
         options.output,
         options.checkpoint or trained_checkpoint(),
         list(dict.fromkeys(options.seeds)),
-        options.jobs,
+        options.jobs or min(2, cores()),
     )
     return 0

@@ -1,12 +1,11 @@
 """`flowdistill labels make`: proxy labels for a student, by any teacher."""
 
 import argparse
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.errors import UserError
+from flowdistill.processes import local_rank, number_from_environment
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -51,7 +50,7 @@ def run_make(options: argparse.Namespace) -> int:
     from flowdistill.inference.label_teacher import open_checkpoint
     from flowdistill.labels.make import prepare, write_report
 
-    rank, ranks = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    rank, ranks = number_from_environment("RANK", 0), number_from_environment("WORLD_SIZE", 1)
     if ranks > 1:
         _meet()
         if rank > 0:
@@ -78,14 +77,6 @@ def run_make(options: argparse.Namespace) -> int:
     return 0
 
 
-def _number(name: str, default: int) -> int:
-    """A number that torchrun sets in the environment."""
-    text = os.environ.get(name, str(default))
-    if not text.isdigit():
-        raise UserError(f"the environment's {name} is {text!r}; torchrun sets it to a number")
-    return int(text)
-
-
 def _meet() -> None:
     """Join the other processes of torchrun, and take this one's GPU."""
     import torch
@@ -93,7 +84,7 @@ def _meet() -> None:
 
     distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
     if torch.cuda.is_available():
-        torch.cuda.set_device(_number("LOCAL_RANK", 0) % torch.cuda.device_count())
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
 def _wait() -> None:

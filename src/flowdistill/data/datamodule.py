@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader
 
 from flowdistill.data.dataset import MotionDataset, ViewName
@@ -215,5 +214,6 @@ class MotionDataModule(pl.LightningDataModule):
         return {
             "num_workers": self.num_workers,
             "worker_init_fn": start_worker if self.num_workers > 0 else None,
-            "pin_memory": torch.cuda.is_available(),
+            # Pinning makes a CUDA context: of no use, and in the way, where the CPU of a machine with GPUs trains.
+            "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         }

@@ -9,6 +9,7 @@ import torch
 
 from flowdistill.errors import UserError
 from flowdistill.interop import network_weights, read_checkpoint
+from flowdistill.processes import local_rank
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 
@@ -46,11 +47,17 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
 
 
 def choose_device(device: str) -> torch.device:
-    """Raises UserError for a GPU that is not there."""
+    """Under torchrun the GPU of this rank, which worker processes inherit; else the first one, or the CPU.
+
+    Raises:
+        UserError: a GPU that is not there.
+    """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise UserError("--device cuda: no GPU that torch can use is here; take --device cpu")
-    return torch.device("cuda" if device == "cuda" or (device == "auto" and available) else "cpu")
+    if device == "cpu" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank() % torch.cuda.device_count())
 
 
 def _width(stored: dict[str, Any], where: str) -> float:

@@ -47,8 +47,6 @@ def kept_per_device(make: Callable[..., Taps]) -> Callable[..., Taps]:
     def table(like: Tensor, *key: object) -> Taps:
         if torch.compiler.is_compiling() or type(like) is not Tensor:
             return make(*key, like.dtype, like.device)
-        # A table made by a prediction would else be an inference tensor, and of no use in a later training step.
-        with torch.inference_mode(False):
-            return kept(*key, like.dtype, like.device)
+        return kept(*key, like.dtype, like.device)
 
     return table

@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.processes import ENDS_WITH_PARENT
+from flowdistill.recipes.side_by_side import current
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -149,14 +150,19 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
         UserError: it ended with another code than the allowed ones.
     """
     name = module.rpartition(".")[2]
-    print(f"\n$ {name} {shlex.join(arguments)}", flush=True)
+    member = current()
+    label = "" if member is None else f"[{member[1]}] "
+    print(f"\n{label}$ {name} {shlex.join(arguments)}", flush=True)
     # One thread: frames this small gain nothing from a second one, and threads that wait for each other on a busy
     # machine make a step up to ten times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
-    code = subprocess.run(command, check=False, env=environment).returncode
+    if member is None:
+        code = subprocess.run(command, check=False, env=environment).returncode
+    else:
+        code = member[0].run(member[1], command, environment)
     if code not in allowed:
-        raise UserError(f"`{name} {arguments[0]}` ended with code {code}; its message is above")
+        raise UserError(f"{label}`{name} {arguments[0]}` ended with code {code}; its message is above")
     return code
 
 

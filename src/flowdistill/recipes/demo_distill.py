@@ -19,6 +19,7 @@ from flowdistill.formats import write_image
 from flowdistill.recipes.commands import VAL_SPLIT, check_folder, fit, predict, render
 from flowdistill.recipes.distill_report import CONTROL, STUDENT, TEACHER, Scores, claim, overview, table
 from flowdistill.recipes.scores import read_motion, score, zero_motion
+from flowdistill.recipes.side_by_side import side_by_side
 
 # Every second moment of the scenes: twice the motion, half as much again is occluded.
 RENDERING = "--scenes 256 --frames 3 --stride 2 --size 96x192 --layout kitti2015"
@@ -39,10 +40,10 @@ def run_demo_distill(output: Path, seeds: list[int]) -> bool:
         UserError: not started in the repository's root, or one of its commands failed.
     """
     check_folder("demo-distill", list(CONFIGS.values()))
+    # With one seed, its student and control train side by side; with several, the seeds do.
+    side_by_side({f"seed{seed}": partial(_train_seed, output / f"seed{seed}", seed) for seed in seeds})
     for seed in seeds:
-        started = time.monotonic()
-        _run_seed(output / f"seed{seed}", seed)
-        print(f"seed {seed} took {(time.monotonic() - started) / 60:.1f} minutes")
+        _score_seed(output / f"seed{seed}")
     scores = {
         int(path.parent.name.removeprefix("seed")): json.loads(path.read_text())
         for path in sorted(output.glob("seed*/scores.json"))
@@ -55,20 +56,30 @@ def run_demo_distill(output: Path, seeds: list[int]) -> bool:
     return shown or len(scores) == 1
 
 
-def _run_seed(output: Path, seed: int) -> None:
+def _train_seed(output: Path, seed: int) -> None:
+    started = time.monotonic()
     data = output / "data"
     render(data, f"{RENDERING} --seed {seed}")
     first = fit(output / "photometric", CONFIGS["photometric"], data, seed, BATCH)
     teacher = fit(output / "census", CONFIGS["census"], data, seed, [*BATCH, *_start(first)])
     taught = ["--model.init_args.teacher.init_args.checkpoint", str(teacher)]
-    student = fit(output / "student", CONFIGS["student"], data, seed, [*BATCH, *_start(teacher), *taught])
-    control = fit(output / "control", CONFIGS["control"], data, seed, [*BATCH, *_start(teacher)])
-    val = KittiDataset(str(data), read_split(VAL_SPLIT), "flow", labels=True)
+    options = {"student": [*_start(teacher), *taught], "control": _start(teacher)}
+    trained = side_by_side(
+        {
+            run: partial(fit, output / run, CONFIGS[run], data, seed, [*BATCH, *more])
+            for run, more in options.items()
+        }
+    )
+    for run, checkpoint in {"census": teacher, **trained}.items():
+        predict(CONFIGS["census"], data, checkpoint, output / "predictions" / run)
+    print(f"seed {seed}: trained after {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+
+
+def _score_seed(output: Path) -> None:
+    val = KittiDataset(str(output / "data"), read_split(VAL_SPLIT), "flow", labels=True)
     scores: Scores = {"zero motion": score(val, zero_motion)}
-    for run, checkpoint in {"census": teacher, "control": control, "student": student}.items():
-        folder = output / "predictions" / run
-        predict(CONFIGS["census"], data, checkpoint, folder)
-        scores[COMPARED[run]] = score(val, partial(read_motion, folder))
+    for run in ("census", "control", "student"):
+        scores[COMPARED[run]] = score(val, partial(read_motion, output / "predictions" / run))
     write_image(output / "overview.png", overview(val, output / "predictions"))
     (output / "scores.json").write_text(json.dumps(scores, indent=2))
 

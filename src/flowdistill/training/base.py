@@ -40,6 +40,7 @@ from flowdistill.training.validation import MotionValidation
 
 # Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
 MAY_CHANGE = ("init_from", "compile")
+DEVICES = ("cpu", "cuda", "meta")
 
 
 class MotionModule(pl.LightningModule, ABC):
@@ -84,6 +85,17 @@ class MotionModule(pl.LightningModule, ABC):
         return self.schedules()
 
     def setup(self, stage: str) -> None:
+        device = self.trainer.strategy.root_device.type
+        if device not in DEVICES:
+            raise UserError(
+                f"this run would use the device {device!r}, on which training is not supported (its gradients need "
+                "float64): take --trainer.accelerator cpu, or a CUDA GPU"
+            )
+        if self.trainer.precision in ("16-true", "bf16-true"):
+            raise UserError(
+                f"trainer.precision {self.trainer.precision} would round labels and motions to half precision: take "
+                "bf16-mixed or 16-mixed (configs/trainer/precision/), which leave these in float32"
+            )
         if stage == "fit":
             limit = self.trainer.max_steps
             empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
@@ -194,6 +206,8 @@ class MotionModule(pl.LightningModule, ABC):
         Raises:
             NonFiniteLossError: a loss or a term was not finite, in any process; all of them raise.
         """
+        if not len(self.recent_steps):  # as in every other process
+            return []
         together = self.trainer.world_size > 1
         steps = self.recent_steps.read(self._mean_over_processes if together else None)
         self.check_steps(steps)

@@ -1,0 +1,167 @@
+"""Jobs of a recipe at the same time, one thread each, with readable output: every line carries its job's name.
+
+Commands that a job runs (`commands.run`) print through here. Lines appear as they come; of a progress bar, which would
+overwrite the other job's, a state every ten seconds on a terminal and every minute in a file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import ContextVar
+from typing import IO, TypeVar
+
+from flowdistill.errors import UserError
+
+Result = TypeVar("Result")
+GRACE = 20.0  # seconds that a command has to end after it was asked to
+_TERMINAL, _FILE = 10.0, 60.0  # seconds between states of a progress bar
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BAR = re.compile(r"\d+%\||\d+it \[|it/s|s/it")
+
+
+class Team:
+    """The commands that run at one time; if one job fails, those of the others are ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command for the job `name`; returns its exit code.
+
+        Raises:
+            UserError: the team was stopped.
+        """
+        with self._lock:
+            if self._stopped:
+                raise UserError(f"{name}: not started, since another job failed")
+            process = subprocess.Popen(
+                command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            self._running.add(process)
+        assert process.stdout is not None
+        printer = Printer(name)
+        for text, is_bar in updates(process.stdout):
+            printer.show(text, is_bar)
+        printer.finish()
+        code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        return code
+
+    def stop(self) -> None:
+        """End what runs, and start nothing any more."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in running:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+_member: ContextVar[tuple[Team, str] | None] = ContextVar("member", default=None)
+
+
+def current() -> tuple[Team, str] | None:
+    """The team that runs the calling thread's job, and the job's name; None outside of one."""
+    return _member.get()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def side_by_side(jobs: Mapping[str, Callable[[], Result]], at_a_time: int | None = None) -> dict[str, Result]:
+    """Run jobs, `at_a_time` at the same time (default: one for each core); returns their results by name, in order.
+
+    One core, one job, or a call within a job: one after the other, with the terminal for themselves.
+
+    Raises:
+        UserError: a job failed; the others' commands were ended.
+    """
+    count = min(len(jobs), cores() if at_a_time is None else at_a_time)
+    if count <= 1 or current() is not None:
+        return {name: job() for name, job in jobs.items()}
+    print(f"{', '.join(jobs)}: {count} at a time", flush=True)
+    team = Team()
+
+    def member(name: str, job: Callable[[], Result]) -> Result:
+        _member.set((team, name))
+        return job()
+
+    with ThreadPoolExecutor(count) as pool:
+        futures = {name: pool.submit(member, name, job) for name, job in jobs.items()}
+        try:
+            done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            failed = [future for future in done if future.exception() is not None]
+            if failed:
+                raise failed[0].exception() or AssertionError
+        except BaseException:
+            team.stop()
+            for future in futures.values():
+                future.cancel()
+            raise
+    return {name: future.result() for name, future in futures.items()}
+
+
+class Printer:
+    """Prints a job's lines under its name, and now and then the state of its progress bar."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.every = _TERMINAL if sys.stdout.isatty() else _FILE
+        self._shown = time.monotonic()
+        self._waiting: str | None = None
+
+    def show(self, text: str, is_bar: bool) -> None:
+        now = time.monotonic()
+        if is_bar and now - self._shown < self.every:
+            self._waiting = text
+            return
+        if is_bar:
+            self._shown, self._waiting = now, None
+        self._print(text)
+
+    def finish(self) -> None:
+        """Print the last state of a bar, if it was held back."""
+        if self._waiting is not None:
+            self._print(self._waiting)
+            self._waiting = None
+
+    def _print(self, text: str) -> None:
+        # One write: lines of two threads do not mix.
+        sys.stdout.write(f"[{self.name}] {text}\n")
+        sys.stdout.flush()
+
+
+def updates(stream: IO[bytes]) -> Iterator[tuple[str, bool]]:
+    """The texts that a command prints, as they come, and whether each is a state of a progress bar."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    rest = ""
+    while chunk := os.read(stream.fileno(), 65536):
+        rest += decoder.decode(chunk)
+        *complete, rest = re.split(r"[\r\n]", rest)
+        yield from filter(None, map(_update, complete))
+    if last := _update(rest + decoder.decode(b"", final=True)):
+        yield last
+
+
+def _update(text: str) -> tuple[str, bool] | None:
+    text = _ESCAPE.sub("", text).rstrip()
+    return (text, _BAR.search(text) is not None) if text.strip() else None
