@@ -159,7 +159,7 @@ def test_states_keep_their_precision_when_a_module_is_cast() -> None:
     "metric_type", [EndPointError, OutlierRate, SceneFlowOutlierRate, OcclusionScores, SampleMean]
 )
 def test_no_state_is_float64(metric_type: type) -> None:
-    """Apple's GPUs have none."""
+    """Few GPUs are fast at it, and Apple's have none."""
     assert all(getattr(metric_type(), name).dtype != torch.float64 for name in metric_type()._defaults)
 
 

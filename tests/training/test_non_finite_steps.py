@@ -247,7 +247,8 @@ def test_a_run_may_resume_on_another_kind_of_device(
     run(2, first == "fused", None)
     halves = run(4, first != "fused", tmp_path / "run.ckpt")
     for name, value in whole.items():
-        torch.testing.assert_close(halves[name], value, rtol=1e-4, atol=1e-6)
+        # Both round otherwise, which tiny gradients make more of. Other moments would show as much as a step: 1e-3.
+        torch.testing.assert_close(halves[name], value, rtol=0, atol=2e-4)
 
 
 def origin(*names: str) -> BatchOrigin:

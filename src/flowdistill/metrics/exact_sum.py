@@ -1,4 +1,4 @@
-"""Sums of errors whose last digit does not depend on the order, in integers: Apple's GPUs have no float64.
+"""Sums of errors whose last digit does not depend on the order: in integers, which no addition rounds.
 
 error   # (B, 1, H, W) float32 px, 0 or more
 parts   # (B, 4, H, W) int64: coarse and fine digits of the error in steps of 2**-20 px, whether infinite, whether NaN

@@ -37,10 +37,7 @@ def vector_length(motion: Tensor) -> Tensor:
     x, y = motion.split(1, dim=1)
     # IEEE single precision to the last bit, as in KITTI's tool, or exact ties of the 5 % rule change sides. On CPU
     # the last bit of a float32 torch.sqrt may be wrong (MKL); through float64 it is right. Nor would a fused norm do.
-    square = x * x + y * y
-    if square.device.type == "mps":  # has no float64: the last bit may be wrong there
-        return torch.sqrt(square)
-    return torch.sqrt(square.double()).float()
+    return torch.sqrt((x * x + y * y).double()).float()
 
 
 def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
