@@ -24,6 +24,13 @@ from torch import Tensor
 Choice = Literal["auto", "triton", "torch"]
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 VARIABLE = "FLOWKERNELS_BACKEND"
+OLDEST_TORCH = "2.7"  # register_autocast
+
+if not hasattr(torch.library, "register_autocast"):
+    raise ImportError(
+        f"flowkernels needs torch {OLDEST_TORCH} or newer, here is {torch.__version__}: "
+        f"pip install 'torch>={OLDEST_TORCH}'"
+    )
 
 
 class BackendError(RuntimeError):

@@ -15,6 +15,7 @@ from flowdistill.errors import UserError
 from flowdistill.evaluation.parallel import in_order
 from flowdistill.inference.load import choose_device
 from flowdistill.processes import local_rank
+from flowkernels.backend import OLDEST_TORCH
 from small_trainer import small_ddflow
 
 
@@ -112,3 +113,13 @@ def test_without_triton_everything_runs_and_says_so() -> None:
     assert said.startswith("torch (Triton is not installed")
     assert trained == "True"
     assert 'the backend "triton" was asked for and cannot run here' in refused
+
+
+def test_an_older_torch_is_an_error_at_import() -> None:
+    code = "import torch; del torch.library.register_autocast; import flowkernels"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: flowkernels needs torch 2.7 or newer, here is "
+    )
+    requirements = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'"torch>={OLDEST_TORCH}"' in requirements

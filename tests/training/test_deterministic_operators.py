@@ -1,6 +1,6 @@
 """No training step holds an operator that PyTorch lists as non-deterministic on CUDA, forward or backward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +79,38 @@ STAGES: dict[str, Callable[[], pl.LightningModule]] = {
 }
 
 
+def data_for(stage: str, rendered: Path) -> MotionDataModule:
+    if stage.startswith("ddflow"):
+        return flow_data(rendered)
+    view = View(train_split=str(rendered / "train.txt"), val_split=str(rendered / "val.txt"))
+    return MotionDataModule("kitti2015", root=str(rendered), scene_flow=view, batch_size=1, num_workers=0)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_step_has_no_listed_operator(stage: str, rendered: Path, tmp_path: Path) -> None:
-    module = STAGES[stage]()
-    if stage.startswith("ddflow"):
-        data = flow_data(rendered)
-    else:
-        view = View(train_split=str(rendered / "train.txt"), val_split=str(rendered / "val.txt"))
-        data = MotionDataModule("kitti2015", root=str(rendered), scene_flow=view, batch_size=1, num_workers=0)
     trace = Trace()
-    trainer(tmp_path, 1, callbacks=[trace], limit_val_batches=0).fit(module, data)
+    options = {"callbacks": [trace], "limit_val_batches": 0}
+    trainer(tmp_path, 1, **options).fit(STAGES[stage](), data_for(stage, rendered))
     assert {"convolution_backward", "convolution"} <= trace.recorder.seen
     assert trace.recorder.seen & LISTED == set()
+
+
+@pytest.fixture
+def deterministic_mode() -> Iterator[None]:
+    """Lightning leaves PyTorch's mode on."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("stage", ["ddflow distillation", "dwarf pretraining"])
+def test_a_deterministic_trainer_trains_both(
+    stage: str, rendered: Path, tmp_path: Path, deterministic_mode: None
+) -> None:
+    module = STAGES[stage]()
+    before = [weight.clone() for weight in module.parameters()]
+    trainer(tmp_path, 2, deterministic=True).fit(module, data_for(stage, rendered))
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=False))
 
 
 def test_the_trace_sees_what_it_looks_for() -> None:

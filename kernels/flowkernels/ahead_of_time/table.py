@@ -23,7 +23,12 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(path: Path, table: Table) -> None:
-    path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    """One line per variant, so that a change shows as such."""
+    targets = []
+    for target, variants in sorted(table.items()):
+        lines = [f"  {json.dumps(name)}: {json.dumps(counts)}" for name, counts in sorted(variants.items())]
+        targets.append(f" {json.dumps(target)}: {{\n" + ",\n".join(lines) + "\n }")
+    path.write_text("{\n" + ",\n".join(targets) + "\n}\n")
 
 
 def faults(variant: Variant, found: Resources, committed: Mapping[str, int] | None) -> list[str]:
