@@ -39,6 +39,9 @@ class Painted(MotionModule):
     def schedules(self) -> dict[str, Schedule]:
         return {}
 
+    def term_names(self) -> list[str]:
+        return []
+
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         return {
             "flow": batch["left_t1"][:, :2],

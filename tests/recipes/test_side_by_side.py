@@ -110,7 +110,8 @@ def test_a_progress_bar_becomes_a_line_now_and_then(capsys: pytest.CaptureFixtur
 
 
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from functools import partial
 from flowdistill.recipes.side_by_side import current, side_by_side
 
