@@ -53,7 +53,8 @@ def _checked(choice: str, source: str) -> Choice:
     return cast(Choice, choice)
 
 
-_choice: Choice = _checked(os.environ.get(VARIABLE, "auto"), VARIABLE)
+# Checked at first use: an import should not fail for it.
+_choice: str = os.environ.get(VARIABLE, "auto")
 
 
 def set_backend(choice: Choice) -> None:
@@ -118,7 +119,8 @@ def _missing_triton() -> str | None:
 
 
 @functools.cache
-def _backend(device: str, dtype: torch.dtype, choice: Choice) -> Backend:
+def _backend(device: str, dtype: torch.dtype, text: str) -> Backend:
+    choice = _checked(text, VARIABLE)
     if choice == "torch":
         return Backend("torch", "chosen by set_backend or FLOWKERNELS_BACKEND")
     reason = _why_not_triton(device, dtype, choice)

@@ -26,6 +26,13 @@ def report_user_errors(run: Callable[[], int]) -> int:
             raise
         print(f"error: {mistake}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        # Asked for Triton where it cannot run. Not imported here: it would bring torch with it.
+        backend = sys.modules.get("flowkernels.backend")
+        if backend is None or not isinstance(error, backend.BackendError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except PermissionError as error:
         # What a folder or file allows is the user's business, wherever it is met.
         print(f"error: {error.filename or error}: {error.strerror}", file=sys.stderr)
