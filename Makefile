@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (about 10 minutes; SEED=0)
+demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (6 to 10 minutes; SEED=0)
 	$(BIN)/flowdistill demo --seed $(SEED)
 
 demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")

@@ -172,15 +172,14 @@ def test_online_and_offline_teach_the_same_up_to_16_bits(
 
 
 def test_offsets_are_a_pure_function_and_reach_every_place() -> None:
-    places = [crop_offset(7, number, 0, (10, 12), (8, 9)) for number in range(400)]
-    assert places == [crop_offset(7, number, 0, (10, 12), (8, 9)) for number in range(400)]
+    places = [crop_offset(7, step, (10, 12), (8, 9)) for step in range(400)]
+    assert places == [crop_offset(7, step, (10, 12), (8, 9)) for step in range(400)]
     counts = Counter(places)
     assert set(counts) == {(top, left) for top in range(3) for left in range(4)}
     assert min(counts.values()) > 10
-    for other in (crop_offset(8, 0, 0, (99, 99), (9, 9)), crop_offset(7, 1, 0, (99, 99), (9, 9)),
-                  crop_offset(7, 0, 1, (99, 99), (9, 9))):  # fmt: skip
-        assert other != crop_offset(7, 0, 0, (99, 99), (9, 9))
-    assert crop_offset(0, 0, 0, (64, 64), (64, 64)) == (0, 0)
+    for other in (crop_offset(8, 0, (99, 99), (9, 9)), crop_offset(7, 1, (99, 99), (9, 9))):
+        assert other != crop_offset(7, 0, (99, 99), (9, 9))
+    assert crop_offset(0, 0, (64, 64), (64, 64)) == (0, 0)
 
 
 def test_images_and_labels_are_cropped_alike_and_the_whole_view_returns(

@@ -32,7 +32,7 @@ def test_two_processes_train_and_validate_as_one(model: str, rendered: Path, tmp
     common = [
         "--config", f"configs/demo/{model}.yaml", "--config", "configs/data/rendered.yaml",
         "--config", "configs/trainer/cpu.yaml", "--data.init_args.root", str(rendered),
-        "--data.init_args.num_workers", "0", "--data.init_args.batch_size", "1", "--model.init_args.width", "0.125",
+        "--data.init_args.num_workers", "0", "--data.init_args.batch_size", "2", "--model.init_args.width", "0.125",
         f"--data.init_args.{view}.train_split", str(rendered / "train.txt"),
         f"--data.init_args.{view}.val_split", str(tmp_path / "val.txt"),
         "--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false",

@@ -7,11 +7,13 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from flowdistill.data.batch_size import in_words, share_of_batch
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import dataset_class, open_dataset
 from flowdistill.data.first_batch import first_batch, warn_of_odd_labels
 from flowdistill.data.loaders import Shard, StepLoader, start_worker
 from flowdistill.data.mixture import Mixture, Part
+from flowdistill.data.notes import note
 from flowdistill.data.photometric.device import apply_on_device
 from flowdistill.data.sample import Batch, collate
 from flowdistill.data.sampler import InfiniteBatches
@@ -28,10 +30,10 @@ _LABELS: dict[ViewName, tuple[str, ...]] = {
 class MotionDataModule(pl.LightningDataModule):
     """Loaders for KITTI, FlyingThings3D, FlyingChairs, Sintel and anybody's frames.
 
-    The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are
-    attributes of the LightningModule. Training batches come from an infinite sampler that is a pure function
-    of (seed, step, rank), so a resumed run goes on where it stopped. Validation, test and prediction take one
-    image size after the other (batch size 1); under DDP every sample is used exactly once.
+    The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are attributes of the
+    LightningModule. Training batches come from an infinite sampler that is a pure function of (seed, step), so a resumed
+    run goes on where it stopped, also on another number of processes. Validation, test and prediction take one image size
+    after the other (batch size 1); under DDP every sample is used exactly once.
 
     Args:
         dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs, sintel or folder.
@@ -39,7 +41,7 @@ class MotionDataModule(pl.LightningDataModule):
         options: of the dataset, such as {render_pass: final}; docs/data.md lists them.
         flow: the flow view, for models that take two frames.
         scene_flow: the scene-flow view, for models that take two stereo pairs.
-        batch_size: training samples a step and process.
+        batch_size: training samples of an optimizer step, which all processes and accumulated batches share.
         num_workers: processes that load data, for each loader.
         seed: of the order of samples and of their augmentation.
         val_labels: whether validation and test read ground truth.
@@ -86,6 +88,8 @@ class MotionDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         trainer, name, view = self._attached()
+        parts = (trainer.world_size, trainer.accumulate_grad_batches)
+        own = share_of_batch(self.batch_size, *parts)
         needs_labels = bool(trainer.lightning_module.needs_labels)
         samples: MotionDataset | Mixture
         if view.train_sources is not None:
@@ -96,8 +100,9 @@ class MotionDataModule(pl.LightningDataModule):
             self._check_labels(samples.keys, name)
         if trainer.global_rank == 0:
             warn_of_odd_labels(samples, first_batch(len(samples), self.seed, self.batch_size))
+            note(in_words(self.batch_size, *parts))
         batches = InfiniteBatches(
-            samples, view.transforms(), self.batch_size, self.seed, trainer.global_rank, trainer.world_size
+            samples, view.transforms(), own, self.seed, trainer.global_rank, trainer.world_size
         )
         # Workers are made anew for every epoch, so that each epoch starts them at the trainer's step; there
         # is one epoch unless limit_train_batches ends it.

@@ -1,8 +1,10 @@
-"""Training samples without end, in an order that is a pure function of (seed, step, rank).
+"""Training samples without end, in an order that is a pure function of (seed, step).
 
-Sample number n = (step * world_size + rank) * batch_size + i runs through the dataset epoch by epoch, each
-epoch in its own permutation. Nothing depends on what was drawn before: a run that resumes at step k sees what
-it would have seen, and the number of workers changes nothing.
+Sample number n runs through the dataset epoch by epoch, each epoch in its own permutation. A step's samples are the
+next numbers, shared among the processes: n = (step * world_size + rank) * batch_size + i. Nothing depends on what was
+drawn before: a run that resumes at step k sees what it would have seen. Neither the number of workers nor, where
+world_size * batch_size stays, that of processes or accumulated batches changes which samples a step has, nor how their
+augmentation, which is drawn by n, changes them.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import flowkernels
+from flowdistill.losses.ranks import ALONE, Ranks
 from flowdistill.losses.robust import robust_loss
 from flowdistill.ops.precision import float32_island
 
@@ -30,13 +31,14 @@ def census_distance(image1: Tensor, image2: Tensor) -> Tensor:
 
 
 @float32_island
-def census_loss(image1: Tensor, image2: Tensor, mask: Tensor) -> Tensor:
-    """Robust loss of the census distance over `mask` (B, 1, H, W) without a border of 3 px. Scalar.
+def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """Robust loss of the census distance over `mask` (B, 1, H, W) without a border of 3 px, of the batch that
+    `ranks` share. Scalar.
 
     Source: DDFlow (AAAI 2019) and its released code.
     """
     inner = F.pad(mask[..., RADIUS:-RADIUS, RADIUS:-RADIUS], (RADIUS,) * 4)
-    return robust_loss(census_distance(image1, image2), inner)
+    return robust_loss(census_distance(image1, image2), inner, ranks)
 
 
 def _grey(image: Tensor) -> Tensor:

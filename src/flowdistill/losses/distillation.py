@@ -6,6 +6,7 @@ occluded   # (B, 1, H, W) bool
 
 from torch import Tensor
 
+from flowdistill.losses.ranks import ALONE, Ranks
 from flowdistill.losses.robust import robust_loss
 from flowdistill.ops.precision import float32_island
 
@@ -26,6 +27,7 @@ def distillation_loss(
     teacher_flow_backward: Tensor,
     mask_forward: Tensor,
     mask_backward: Tensor,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Half the sum of both directions' robust losses of (teacher - student). Scalar.
 
@@ -33,11 +35,15 @@ def distillation_loss(
         flow_forward, flow_backward: the student's full-resolution flows, (B, 2, H, W) px.
         teacher_flow_forward, teacher_flow_backward: the teacher's, cropped to the same view; constants.
         mask_forward, mask_backward: `distillation_mask` of each direction, (B, 1, H, W).
+        ranks: the processes that share the batch.
 
     Source: DDFlow (AAAI 2019), eq. for L_o, and its released code.
     """
-    forward = robust_loss(teacher_flow_forward.detach() - flow_forward, mask_forward.to(flow_forward.dtype))
-    backward = robust_loss(
-        teacher_flow_backward.detach() - flow_backward, mask_backward.to(flow_backward.dtype)
+    forward, backward = (
+        robust_loss(teacher.detach() - flow, mask.to(flow.dtype), ranks)
+        for teacher, flow, mask in (
+            (teacher_flow_forward, flow_forward, mask_forward),
+            (teacher_flow_backward, flow_backward, mask_backward),
+        )
     )
     return 0.5 * (forward + backward)

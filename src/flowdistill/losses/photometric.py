@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flowdistill.losses.census import census_loss
+from flowdistill.losses.ranks import ALONE, Ranks
 from flowdistill.losses.robust import robust_loss
 from flowdistill.ops.precision import float32_island
 from flowkernels import warp_zero
@@ -35,6 +36,7 @@ def photometric_losses(
     occluded_forward: Tensor,
     occluded_backward: Tensor,
     terms: Collection[str] = PHOTOMETRIC_TERMS,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """Photometric losses, each the sum over both directions.
 
@@ -44,6 +46,7 @@ def photometric_losses(
         occluded_forward, occluded_backward: (B, 1, H, W) bool or 0/1; left out by the `_occlusion` terms
             (the `_no_occlusion` terms know of no occlusion and take every pixel).
         terms: the terms to compute, of `PHOTOMETRIC_TERMS`.
+        ranks: the processes that share the batch.
 
     Returns:
         term -> scalar. `abs_robust_mean_*` compare colours, `census_*` the local order of grey values.
@@ -68,9 +71,9 @@ def photometric_losses(
         masks = everywhere if term.endswith("_no_occlusion") else visible
         losses[term] = sum(
             (
-                census_loss(image, other, mask)
+                census_loss(image, other, mask, ranks)
                 if term.startswith("census")
-                else robust_loss(image - other, mask)
+                else robust_loss(image - other, mask, ranks)
                 for (image, other), mask in zip(warped, masks, strict=True)
             ),
             start=image1.new_zeros(()),

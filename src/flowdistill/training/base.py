@@ -35,6 +35,7 @@ from flowdistill.training.optimisers import (
     largest_gradient,
     skip_unless_finite,
 )
+from flowdistill.training.ranks import expect_idle_parameters
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSteps, nan_unless_finite
 from flowdistill.training.validation import MotionValidation
 
@@ -84,6 +85,10 @@ class MotionModule(pl.LightningModule, ABC):
         """The weights of which one must be positive at every step, or there is nothing to learn from."""
         return self.schedules()
 
+    def has_idle_parameters(self, steps: int | None) -> bool:
+        """Whether some step, of the first `steps` or of all, gives some weights of the network no gradient."""
+        return False
+
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device.type
         if device not in DEVICES:
@@ -102,6 +107,8 @@ class MotionModule(pl.LightningModule, ABC):
             if empty is not None:
                 names = ", ".join(self.taught_by())
                 raise UserError(f"every weight ({names}) is 0 at step {empty}: there is nothing to train on")
+            if self.has_idle_parameters(limit if limit >= 0 else None):
+                expect_idle_parameters(self.trainer.strategy)
 
     # Not in __init__ nor in setup: these come before a checkpoint is loaded, and where one is, the earlier stage's file
     # may be gone.
@@ -173,9 +180,13 @@ class MotionModule(pl.LightningModule, ABC):
 
     def batch_identity(self, batch_idx: int) -> tuple[int, int, int]:
         """Number of the batch in this process from the start of the run, rank, seed of the data (0 without one)."""
-        seed = int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
         accumulated = self.trainer.accumulate_grad_batches
-        return self.global_step * accumulated + batch_idx % accumulated, self.global_rank, seed
+        return self.global_step * accumulated + batch_idx % accumulated, self.global_rank, self.data_seed
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the data; 0 where the data have none."""
+        return int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
 
     # After the backward pass: by then the device has the whole step to work on while the host reads.
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -229,15 +240,18 @@ class MotionModule(pl.LightningModule, ABC):
         return texts
 
     def _log_newest(self, steps: Sequence[RecentStep]) -> None:
-        """Log values under `train/`, weights that change under `weight/`.
+        """Log values under `train/`, means over all processes, and weights that change under `weight/`.
 
         A term that this step did not compute is logged as NaN: Lightning would keep logging its last value.
         """
         if not steps:
             return
         newest = steps[-1]
-        values = dict.fromkeys(self.term_names(), math.nan) | newest.values
-        values.pop(GRADIENT, None)
+        parts = [step.means for step in steps if step.step == newest.step]  # the batches that it accumulated
+        means = {
+            name: sum(part[name] for part in parts) / len(parts) for name in newest.means if name != GRADIENT
+        }
+        values = dict.fromkeys(self.term_names(), math.nan) | means
         logged = {f"train/{name}": value for name, value in values.items() if name != "loss"}
         weights = changing_weights(self.schedules(), newest.step)
         logged |= {f"weight/{name}": value for name, value in weights.items()}

@@ -31,6 +31,7 @@ from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.networks.initialisation import start_encoder_linear
 from flowdistill.training.base import MotionModule
 from flowdistill.training.guards import BlindGuard
+from flowdistill.training.ranks import all_ranks
 from flowdistill.training.recent_steps import RecentStep
 from flowdistill.training.student import crop_at, crop_offset
 from flowdistill.training.teachers import Teacher, TeacherLabels, as_teacher
@@ -145,11 +146,13 @@ class DDFlowModule(MotionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         weights = positive_weights(self.losses, self.global_step)
-        image1, image2, labels = self._student_view(batch, batch_idx, DISTILLATION in weights)
+        image1, image2, labels = self._student_view(batch, DISTILLATION in weights)
         forward, backward = self._flows(image1, image2, batch["name"])
         occluded = occlusion_masks(forward, backward)
         photometric = [term for term in PHOTOMETRIC_TERMS if term in weights]
-        terms = photometric_losses(image1, image2, forward, backward, *occluded, terms=photometric)
+        ranks = all_ranks()
+        images = (image1, image2)
+        terms = photometric_losses(*images, forward, backward, *occluded, terms=photometric, ranks=ranks)
         shares = {"occluded_share": torch.stack(occluded).float().mean()}
         if labels is not None:
             masks = (
@@ -157,7 +160,7 @@ class DDFlowModule(MotionModule):
                 distillation_mask(occluded[1], labels.occluded_backward),
             )
             flows = (forward, backward, labels.flow, labels.flow_backward)
-            terms[DISTILLATION] = distillation_loss(*flows, *masks)
+            terms[DISTILLATION] = distillation_loss(*flows, *masks, ranks=ranks)
             shares["distilled_share"] = torch.stack(masks).float().mean()
         if L2 in weights:
             terms[L2] = l2_regulariser(self.network.parameters())
@@ -199,9 +202,7 @@ class DDFlowModule(MotionModule):
             "occluded_backward": occluded[1],
         }
 
-    def _student_view(
-        self, batch: Batch, batch_idx: int, distilling: bool
-    ) -> tuple[Tensor, Tensor, TeacherLabels | None]:
+    def _student_view(self, batch: Batch, distilling: bool) -> tuple[Tensor, Tensor, TeacherLabels | None]:
         """Images and labels as the student sees them: cropped alike, or the whole images where nobody teaches."""
         images = (batch["left_t0"], batch["left_t1"])
         if not distilling or self.teacher is None or self.student_crop is None:
@@ -214,8 +215,7 @@ class DDFlowModule(MotionModule):
                 f"student_crop {list(crop)} is larger than the view, {size[0]}x{size[1]} ({batch['name'][0]}): make it "
                 "smaller (configs/ddflow/patch/ holds one for each data set), or data.init_args.flow.crop larger"
             )
-        number, rank, seed = self.batch_identity(batch_idx)
-        offset = crop_offset(seed, number, rank, size, crop)
+        offset = crop_offset(self.data_seed, self.global_step, size, crop)
         image1, image2 = (crop_at(image, offset, crop) for image in images)
         return image1, image2, TeacherLabels(*(crop_at(label, offset, crop) for label in labels))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import Schedule, Weight, dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
-from flowdistill.losses.schedule import as_schedule, check_number, positive_weights
+from flowdistill.losses.schedule import as_schedule, check_number, first_empty_step, positive_weights
 from flowdistill.metrics import SCENE_FLOW_KEYS as LABELS
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
 from flowdistill.networks.initialisation import start_as_residual
@@ -78,6 +78,12 @@ class DwarfModule(MotionModule):
 
     def taught_by(self) -> dict[str, Schedule]:
         return {f"alphas.{level}": alpha for level, alpha in self.alphas.items()}
+
+    def has_idle_parameters(self, steps: int | None) -> bool:
+        # All weights serve the finest level, and the regulariser reaches them all.
+        finest = {level: alpha for level, alpha in self.alphas.items() if level == min(LEVELS)}
+        without = first_empty_step({**finest, "decay": self.decay}, steps)
+        return without is not None
 
     def term_names(self) -> list[str]:
         return [f"level{level}/{name}" for level in self.alphas for name in LABELS]

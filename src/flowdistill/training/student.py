@@ -12,19 +12,18 @@ from torch import Tensor
 _STUDENT = 2
 
 
-def crop_offset(
-    seed: int, batch_number: int, rank: int, size: tuple[int, int], crop: tuple[int, int]
-) -> tuple[int, int]:
-    """(top, left) of a batch's crop, uniform over all places: a pure function of its arguments.
+def crop_offset(seed: int, step: int, size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+    """(top, left) of a step's crop, uniform over all places: a pure function of its arguments.
+
+    One place for the whole batch, as in the released code, however many processes share it.
 
     Args:
         seed: the data's, non-negative.
-        batch_number: of this process, counted from the start of the run.
-        rank: of this process.
+        step: optimizer step, from 0.
         size: (height, width) of the view.
         crop: (height, width), at most `size`.
     """
-    rng = np.random.default_rng((seed, _STUDENT, batch_number, rank))
+    rng = np.random.default_rng((seed, _STUDENT, step))
     top, left = (
         int(rng.integers(0, whole - part, endpoint=True)) for whole, part in zip(size, crop, strict=True)
     )

@@ -141,7 +141,7 @@ def test_other_devices_do_not_make_another_training(ran: Commands, settings: Set
     reproduce(dataclasses.replace(settings, devices=2), ["pretrain", "gt"])
     assert ran.named() == ["fit gt"]
     values = dict(itertools.pairwise(ran.calls[0]))
-    assert (values["--trainer.devices"], values["--data.init_args.batch_size"]) == ("2", "2")
+    assert (values["--trainer.devices"], values["--data.init_args.batch_size"]) == ("2", "4")
 
 
 def test_labels_of_ones_own_will_do_and_labels_that_are_gone_are_missed(
@@ -239,8 +239,8 @@ def test_the_check_lets_nan_of_things_pass_and_nothing_else(ran: Commands, setti
 
 
 def test_the_batch_is_shared_among_devices(tmp_path: Path) -> None:
-    assert Settings(tmp_path, tmp_path).batch_size == 4
-    assert Settings(tmp_path, tmp_path, devices=2, nodes=2).batch_size == 1
+    assert Settings(tmp_path, tmp_path).samples_of_a_device == 4
+    assert Settings(tmp_path, tmp_path, devices=2, nodes=2).samples_of_a_device == 1
     for devices, nodes in ((3, 1), (8, 1), (0, 1), (1, 0)):
         with pytest.raises(UserError, match="batch of 4 is shared"):
             Settings(tmp_path, tmp_path, devices=devices, nodes=nodes)

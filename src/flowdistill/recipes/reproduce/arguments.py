@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import config_arguments, finished
-from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.settings import PUBLISHED_BATCH, Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training
 
 #: How the same training is computed: on what, and where the weights it starts from lie (their content counts).
@@ -49,7 +49,7 @@ def fit_arguments(training: Training, settings: Settings, start: Path | None) ->
     arguments = [
         *config_arguments(configs(training, settings)),
         "--data.init_args.root", str(root),
-        "--data.init_args.batch_size", str(settings.batch_size),
+        "--data.init_args.batch_size", str(PUBLISHED_BATCH),
         "--data.init_args.seed", str(settings.seed),
         "--seed_everything", str(settings.seed),
         "--trainer.devices", str(settings.devices),

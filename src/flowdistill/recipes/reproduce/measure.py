@@ -43,9 +43,9 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     if on_cpu and not settings.smoke:
         # Batch 1: four frames of this size are much for a CPU's memory.
         here = replace(settings, devices=PUBLISHED_BATCH, nodes=1)
-        share = f", at batch 1 and times {settings.batch_size}"
+        share = f", at batch 1 and times {settings.samples_of_a_device}"
     files = {path: Path(path).read_text() for path in configs(training, settings)}
-    folder = settings.output / "plan" / f"{training.name}_{_key(files, on_cpu, here.batch_size)}"
+    folder = settings.output / "plan" / f"{training.name}_{_key(files, on_cpu, here.samples_of_a_device)}"
     stored = _stored(folder)
     if stored is not None:
         return stored
@@ -59,7 +59,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     run(LIGHTNING, [
         "fit", *arguments,
         "--data.init_args.root", str(data),
-        "--data.init_args.batch_size", str(here.batch_size),
+        "--data.init_args.batch_size", str(here.samples_of_a_device),
         f"--data.init_args.{training.view}.train_split", splits[0],
         f"--data.init_args.{training.view}.val_split", splits[1],
         *(["--model.init_args.teacher", "SnapshotTeacher"] if training.teacher else []),
@@ -71,7 +71,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     card = training_cards(folder / "run")[-1]
     checkpoint = last_checkpoint(folder / "run")
     assert checkpoint is not None
-    scale = settings.batch_size if share else 1
+    scale = settings.samples_of_a_device if share else 1
     return _keep(
         folder, Measured(median_step(card) * scale, checkpoint.stat().st_size, f"measured{share}"), checkpoint
     )

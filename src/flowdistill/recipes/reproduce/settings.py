@@ -48,8 +48,8 @@ class Settings:
             )
 
     @property
-    def batch_size(self) -> int:
-        """Samples a step of one process."""
+    def samples_of_a_device(self) -> int:
+        """Its share of the published batch."""
         return PUBLISHED_BATCH // (self.devices * self.nodes)
 
     @property
