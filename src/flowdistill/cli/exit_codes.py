@@ -1,7 +1,7 @@
 """Exit codes of the console scripts.
 
-0 done; 1 checks failed, or training was interrupted (Lightning's code); 2 the user's mistake; 130 another interrupt;
-141 the reader of our output has gone.
+0 done; 1 checks failed, or another process of a training has gone; 2 the user's mistake; 130 Ctrl-C, 143 SIGTERM, also
+where a training saved before it stopped; 141 the reader of our output has gone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from flowdistill.cli.processes import said_by_another
 from flowdistill.errors import UserError
 
 
@@ -24,7 +25,8 @@ def report_user_errors(run: Callable[[], int]) -> int:
         mistake = _user_error_behind(error)
         if mistake is None:
             raise
-        print(f"error: {mistake}", file=sys.stderr)
+        if not said_by_another(str(mistake)):
+            print(f"error: {mistake}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         # Asked for Triton where it cannot run. Not imported here: it would bring torch with it.

@@ -11,12 +11,18 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_info
 
+from flowdistill.cli.processes import watch_children
+from flowdistill.cli.which_checkpoint import of_this_slurm_job, resolve
 from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
 from flowdistill.tracking.callback import RunCardWriter
-from flowdistill.training import AtomicCheckpointIO, BestCheckpoint
+from flowdistill.tracking.in_place import go_on_in
+from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
+
+WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path
 
 # What jsonargparse says about the types that it tried, which helps nobody to mend a YAML file.
 _NOISE = re.compile(
@@ -50,11 +56,19 @@ def shortened(message: str) -> str:
 
 
 class SaveFitConfig(SaveConfigCallback):
-    """Writes the whole config beside the logs of a `fit`; other commands leave no file behind."""
+    """Writes the whole config beside the logs of a `fit`; other commands leave no file behind.
+
+    A run that goes on in its folder leaves the first one as it was: config_resumed_1.yaml is beside it.
+    """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit" or not trainer.loggers:
             return
+        folder, number = run_folder(trainer), 0
+        if any(folder.glob("checkpoints/*.ckpt")):
+            while (folder / self.config_filename).exists():
+                number += 1
+                self.config_filename = f"config_resumed_{number}.yaml"
         super().setup(trainer, pl_module, stage)
 
 
@@ -68,15 +82,17 @@ class FlowCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         words = args if isinstance(args, list) else sys.argv[1:]
-        self.command_line = shlex.join(["lightning", *words])
+        self.command_words = ["lightning", *words]
         super().parse_arguments(parser, args)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns
         # of a checkpoint's callbacks that are not there.
         self._dump_config()
-        card = RunCardWriter(self.command_line, self.config_dump)
-        trainer: pl.Trainer = super()._instantiate_trainer(config, [card, *callbacks])
+        card = RunCardWriter(shlex.join(self.command_words), self.config_dump)
+        watch_children()
+        stop = StopTogether(self.command_words)
+        trainer: pl.Trainer = super()._instantiate_trainer(config, [card, stop, *callbacks])
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
@@ -86,7 +102,7 @@ class FlowCLI(LightningCLI):
         subcommand = self.config["subcommand"]
         options = self.config[subcommand]
         path = options.get("ckpt_path")
-        if path is not None and str(path) not in ("best", "last", "hpc"):
+        if path is not None and str(path) not in WORDS:
             read_checkpoint(Path(path), "--ckpt_path")
         model = options.get("model") or {}
         start = (model.get("init_args") or {}).get("init_from")
@@ -98,6 +114,23 @@ class FlowCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs["ckpt_path"] = self._checkpoint(subcommand, kwargs.get("ckpt_path"))
         if subcommand == "predict":
             kwargs["return_predictions"] = False  # they are on disk; a data set of them would fill the memory
         return kwargs
+
+    def _checkpoint(self, subcommand: str, asked: Any) -> Any:
+        """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a path."""
+        if subcommand == "fit" and (found := of_this_slurm_job(self.trainer)) is not None:
+            rank_zero_info(
+                f"this SLURM job was started before: going on from {found.path} (step {found.step})"
+            )
+        elif asked is None or str(asked) not in WORDS:
+            return asked
+        else:
+            found = resolve(str(asked), subcommand, self.trainer, self.model)
+        if found is None:
+            return None
+        if subcommand == "fit" and asked != "best":
+            go_on_in(self.trainer, found.run, found.path)
+        return str(found.path)

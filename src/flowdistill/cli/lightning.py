@@ -8,12 +8,14 @@ import os
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
+from flowdistill.stopping import Stopped, signals
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
     if os.environ.get(ENDS_WITH_PARENT):
         die_with_parent(os.getppid())
+    signals.install()
     return report_user_errors(lambda: _run(arguments))
 
 
@@ -27,6 +29,12 @@ def _run(arguments: list[str] | None) -> int:
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     from flowdistill.cli.flow_cli import FlowCLI, SaveFitConfig, ShortErrorParser
+    from flowdistill.cli.processes import (
+        GRACE,
+        end_after_lost_connection,
+        end_with_children,
+        is_lost_connection,
+    )
 
     gc.freeze()
     gc.enable()
@@ -44,6 +52,12 @@ def _run(arguments: list[str] | None) -> int:
             save_config_callback=SaveFitConfig,
             args=arguments,
         )
+    except Stopped as stopped:
+        end_with_children(GRACE if stopped.together else 0.0)
+        raise
+    except UserError:
+        end_with_children(5.0)  # they have the same error, or wait for this process
+        raise
     except MisconfigurationException as error:
         on_gpu = "gpu" in str(error).lower()
         hint = "\nOn a machine without GPU, take configs/trainer/cpu.yaml." if on_gpu else ""
@@ -53,6 +67,11 @@ def _run(arguments: list[str] | None) -> int:
             f"cannot write to {error.filename}: {error.strerror}. The run's files go to "
             "--trainer.logger.init_args.save_dir, predictions to --prediction.output."
         ) from error
+    except RuntimeError as error:
+        if not is_lost_connection(error):
+            raise
+        return end_after_lost_connection(error)
+    end_with_children(GRACE)  # they have come to the end, too
     return 0
 
 

@@ -30,10 +30,10 @@ _LABELS: dict[ViewName, tuple[str, ...]] = {
 class MotionDataModule(pl.LightningDataModule):
     """Loaders for KITTI, FlyingThings3D, FlyingChairs, Sintel and anybody's frames.
 
-    The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are attributes of the
-    LightningModule. Training batches come from an infinite sampler that is a pure function of (seed, step), so a resumed
-    run goes on where it stopped, also on another number of processes. Validation, test and prediction take one image size
-    after the other (batch size 1); under DDP every sample is used exactly once.
+    The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are attributes of
+    the LightningModule. Training batches come from an infinite sampler that is a pure function of (seed, step), so a
+    resumed run goes on where it stopped, also on another number of processes. Validation, test and prediction take one
+    image size after the other (batch size 1); under DDP every sample is used exactly once.
 
     Args:
         dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs, sintel or folder.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
@@ -21,7 +20,7 @@ from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
 from flowdistill.tracking.stage import now
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
 from flowdistill.tracking.weights import weights_of
-from flowdistill.training import BestCheckpoint
+from flowdistill.training import BestCheckpoint, run_folder
 
 
 class RunCardWriter(pl.Callback):
@@ -72,9 +71,8 @@ class RunCardWriter(pl.Callback):
         if stage != "fit":
             return
         self._since = time.monotonic()
-        folder = trainer.log_dir  # on all processes: it is broadcast
-        if folder is not None and trainer.loggers:  # none with fast_dev_run
-            self._folder = Path(folder)
+        if trainer.loggers:  # none with fast_dev_run
+            self._folder = run_folder(trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """What may change while the run goes on is looked at now: the code, and the files that weights come from."""
@@ -160,7 +158,6 @@ class RunCardWriter(pl.Callback):
         memory = peak_memory(trainer.strategy.root_device)  # before files are hashed
         callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
         best = next((callback for callback in callbacks if isinstance(callback, BestCheckpoint)), None)
-        keeper = trainer.checkpoint_callback
         config = dict(self.config)
         data = (config.get("data") or {}).get("init_args") or {}
         return RunCard(
@@ -178,7 +175,7 @@ class RunCardWriter(pl.Callback):
             splits={use: split.section() for use, split in self._splits.items()},
             inputs=self._inputs,
             outputs={},
-            weights=weights_of(folder, keeper if isinstance(keeper, ModelCheckpoint) else None, best),
+            weights=weights_of(folder, trainer.checkpoint_callback, best),
             metrics=dict(self._metrics),
             memory=memory,
             training={

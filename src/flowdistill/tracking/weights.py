@@ -6,16 +6,16 @@ import pickle
 from pathlib import Path
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from flowdistill.errors import UserError
 from flowdistill.tracking.hashes import file_record
 from flowdistill.tracking.sections import CheckpointRecord
-from flowdistill.training import BestCheckpoint
+from flowdistill.training import LAST, BestCheckpoint
 
 
 def weights_of(
-    folder: Path, checkpoints: ModelCheckpoint | None, best: BestCheckpoint | None
+    folder: Path, checkpoints: Checkpoint | None, best: BestCheckpoint | None
 ) -> dict[str, CheckpointRecord]:
     """`last` and `best`, as far as there are such files; their paths relative to `folder` if they lie in it.
 
@@ -23,9 +23,9 @@ def weights_of(
         UserError: one of them is damaged, as an interrupt while it is written can leave it.
     """
     found: dict[str, CheckpointRecord] = {}
-    if checkpoints is not None and checkpoints.dirpath is not None:
-        name = f"{checkpoints.CHECKPOINT_NAME_LAST}{checkpoints.FILE_EXTENSION}"
-        last = Path(checkpoints.dirpath, name)
+    kept = getattr(checkpoints, "dirpath", None)  # Lightning's own callback has one, too
+    if kept is not None:
+        last = Path(kept, LAST)
         if last.is_file():
             found["last"] = _record(last, folder)
     if best is not None and best.path is not None and best.path.is_file():

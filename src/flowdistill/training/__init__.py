@@ -1,10 +1,13 @@
 """The LightningModules: they wire networks, losses and metrics together."""
 
 from flowdistill.training.atomic_io import AtomicCheckpointIO
-from flowdistill.training.checkpoints import BestCheckpoint, Checkpoints
+from flowdistill.training.checkpoints import BEST, LAST, BestCheckpoint, Checkpoints, older_checkpoints
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
 from flowdistill.training.guards import BlindRunError, NonFiniteLossError, NonFiniteWeightsError
+from flowdistill.training.progress import train_row, validates_first
+from flowdistill.training.run_folder import run_folder
+from flowdistill.training.stop_together import StopTogether, slurm_run
 from flowdistill.training.teachers import (
     AverageTeacher,
     CheckpointTeacher,
@@ -14,6 +17,8 @@ from flowdistill.training.teachers import (
 )
 
 __all__ = [
+    "BEST",
+    "LAST",
     "AtomicCheckpointIO",
     "AverageTeacher",
     "BestCheckpoint",
@@ -26,5 +31,11 @@ __all__ = [
     "NonFiniteWeightsError",
     "OfflineTeacher",
     "SnapshotTeacher",
+    "StopTogether",
     "Teacher",
+    "older_checkpoints",
+    "run_folder",
+    "slurm_run",
+    "train_row",
+    "validates_first",
 ]

@@ -35,6 +35,7 @@ from flowdistill.training.optimisers import (
     largest_gradient,
     skip_unless_finite,
 )
+from flowdistill.training.progress import TRAIN_ROW, row_to_come, validate_on_resume, validation_is_owed
 from flowdistill.training.ranks import expect_idle_parameters
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSteps, nan_unless_finite
 from flowdistill.training.validation import MotionValidation
@@ -148,17 +149,28 @@ class MotionModule(pl.LightningModule, ABC):
         """Refuse a checkpoint of another network; when resuming, one that was trained by other settings, too."""
         network_weights(checkpoint, self.network, "--ckpt_path: the checkpoint")
         self._restored = True
+        # Version 0.1 kept its checkpoints by another class, whose state nobody asks for.
+        callbacks = checkpoint.get("callbacks", {})
+        for key in [key for key in callbacks if key.startswith("Checkpoints{")]:
+            del callbacks[key]
         if not self.fits:
             return
+        changed = self.changed_settings(checkpoint)
+        if changed:
+            raise UserError(
+                f"--ckpt_path resumes a run with the settings it had, but these differ: {', '.join(changed)}. To start "
+                "a new stage from its weights, use --model.init_args.init_from instead."
+            )
+
+    def changed_settings(self, checkpoint: Mapping[str, Any]) -> list[str]:
+        """What a checkpoint's run had otherwise than this model, in words; the class first, where that is another."""
         stored = checkpoint.get("hyper_parameters", {})
         own = {name: value for name, value in self.hparams.items() if name not in MAY_CHANGE}
-        changed = [name for name in own if name in stored and not _same(stored[name], own[name])]
-        if changed:
-            listed = ", ".join(f"{name} (was {stored[name]}, is {own[name]})" for name in changed)
-            raise UserError(
-                f"--ckpt_path resumes a run with the settings it had, but these differ: {listed}. To start a new "
-                "stage from its weights, use --model.init_args.init_from instead."
-            )
+        return [
+            f"{name} (was {stored[name]}, is {own[name]})"
+            for name in own
+            if name in stored and not _same(stored[name], own[name])
+        ]
 
     @property
     def fits(self) -> bool:
@@ -210,6 +222,10 @@ class MotionModule(pl.LightningModule, ABC):
         """Nothing is written that resuming or evaluating could not use."""
         self.read_steps()
         check_weights(dict(self.named_parameters()), self.global_step)
+        if self.fits and "loops" in checkpoint:
+            if validation_is_owed(self.trainer):
+                validate_on_resume(checkpoint)
+            checkpoint[TRAIN_ROW] = row_to_come(self.trainer)
 
     def read_steps(self) -> list[RecentStep]:
         """Wait for the steps since the last read and check them. All processes call it at the same steps.

@@ -1,37 +1,101 @@
-"""Checkpoints of a run: `last.ckpt`, and `best.ckpt` by a metric of validation."""
+"""Checkpoints of a run: `last.ckpt`, some before it, and `best.ckpt` by a metric of validation."""
 
 from __future__ import annotations
 
 import math
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from flowdistill.errors import UserError
+from flowdistill.training.atomic_io import save
+from flowdistill.training.run_folder import run_folder
 
-BEST = "best.ckpt"
+LAST, BEST = "last.ckpt", "best.ckpt"
+_OLDER = re.compile(r"step_(\d+)\.ckpt")
 
 
-class Checkpoints(ModelCheckpoint):
-    """A checkpoint every `every_n_train_steps`, the newest also as `last.ckpt`, and the very last step for certain.
+class Checkpoints(Checkpoint):
+    """`last.ckpt`: the newest of every `every_n_train_steps` steps, and the very last step for certain.
 
-    Lightning's own callback leaves `last.ckpt` at the last multiple of its interval: a run of 50,000 steps with an
-    interval of 3,000 would lose 2,000.
+    The one before becomes `step_000005000.ckpt` when the next is whole; `keep` of these stay, for a last one that is
+    damaged. They lie in checkpoints/ in the run's folder.
 
     Args:
         every_n_train_steps: interval in optimiser steps.
+        keep: how many older checkpoints stay beside last.ckpt and best.ckpt.
     """
 
-    def __init__(self, every_n_train_steps: int) -> None:
-        super().__init__(every_n_train_steps=every_n_train_steps, save_last=True)
+    def __init__(self, every_n_train_steps: int, keep: int = 1) -> None:
+        super().__init__()
+        for name, value, least in (("every_n_train_steps", every_n_train_steps, 1), ("keep", keep, 0)):
+            if value < least:
+                raise UserError(f"Checkpoints: {name} must be {least} or more, not {value}")
+        self.every_n_train_steps, self.keep = every_n_train_steps, keep
+        self.dirpath: str | None = None
+        self._saved: int | None = None  # step of last.ckpt, as far as this process wrote or resumed it
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and not getattr(trainer, "fast_dev_run", False):
+            self.dirpath = str(run_folder(trainer) / "checkpoints")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.ckpt_path is not None and self.dirpath is not None:
+            resumed = Path(str(trainer.ckpt_path)).resolve()
+            self._saved = trainer.global_step if resumed == Path(self.dirpath, LAST).resolve() else None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step % self.every_n_train_steps == 0 and step != self._saved and step > 0:
+            self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
-        if self.dirpath is not None:
-            trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+        if trainer.global_step != self._saved:
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> str | None:
+        """Make the newest step the last.ckpt; all processes call it. Returns why that failed, or None."""
+        if self.dirpath is None:
+            return None
+        last = Path(self.dirpath, LAST)
+        if trainer.is_global_zero and self.keep and self._saved is not None:
+            _link(last, last.with_name(f"step_{self._saved:09d}.ckpt"))
+        failure = save(trainer, last)
+        if failure is None:
+            self._saved = trainer.global_step
+        if trainer.is_global_zero:
+            # After a failure this gives back what the name of the last one takes: nothing.
+            for path in older_checkpoints(Path(self.dirpath))[self.keep :]:
+                path.unlink(missing_ok=True)
+        return failure
+
+
+def older_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints before last.ckpt, the newest first."""
+    found = [
+        (int(match[1]), path) for path in folder.glob("*.ckpt") if (match := _OLDER.fullmatch(path.name))
+    ]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name; where a file system has none, another file."""
+    if not source.is_file() or target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        try:
+            shutil.copyfile(source, target)
+        except OSError:  # a full disk: what cannot be kept is not
+            target.unlink(missing_ok=True)
 
 
 class BestCheckpoint(pl.Callback):
@@ -92,8 +156,10 @@ class BestCheckpoint(pl.Callback):
         value = float(trainer.strategy.broadcast(logged[self.metric]))
         if trainer.sanity_checking or not self._better(value):
             return
-        self.value, self.path = value, self._target(trainer)
-        trainer.save_checkpoint(self.path)
+        before = self.value, self.path
+        self.value, self.path = value, self._target(trainer)  # as the file itself says
+        if save(trainer, self.path) is not None:
+            self.value, self.path = before
 
     def _better(self, value: float) -> bool:
         if math.isnan(value):

@@ -1,0 +1,113 @@
+"""The processes of one training: none outlives the others, and what ended them is said once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from flowdistill.processes import ENDS_WITH_PARENT
+from flowdistill.stopping import say, signals
+
+GRACE = 15.0  # seconds in which the others may end by themselves: they may have the same error, and a card to write
+_POLL = 0.2
+
+
+def watch_children() -> None:
+    """Look after the processes that Lightning starts, in its place.
+
+    Its own observer kills everything, itself included, five seconds after one process has ended with an exit code: no
+    run card is written then, and the exit code is SIGKILL's.
+    """
+    from pytorch_lightning.strategies.launchers import subprocess_script
+
+    # The ranks end with this process, also by SIGKILL; Lightning hands them our environment.
+    if sys.platform == "linux":
+        os.environ.setdefault(ENDS_WITH_PARENT, "1")
+
+    def launch(children: list[subprocess.Popen[bytes]]) -> None:
+        signals.children = children
+        threading.Thread(target=_watch, args=(children,), daemon=True, name="ranks").start()
+
+    subprocess_script._launch_process_observer = launch  # type: ignore[assignment]
+
+
+def _watch(children: list[subprocess.Popen[bytes]]) -> None:
+    while True:
+        time.sleep(_POLL)
+        codes = [child.poll() for child in children]
+        if all(code == 0 for code in codes):
+            return
+        failed = [(child.pid, code) for child, code in zip(children, codes, strict=True) if code]
+        if failed:
+            break
+    # This process ends by itself if it has the same error, or loses its connection; not out of a wait for a GPU.
+    time.sleep(GRACE)
+    pid, code = failed[0]
+    say(f"error: process {pid} of this training ended with code {code}; the others are ended, too")
+    signals.end_children()
+    os._exit(code if code > 0 else 128 - code)
+
+
+def end_with_children(grace: float) -> None:
+    """Let the processes that this one started come to their end, for so many seconds, and end them."""
+    deadline = time.monotonic() + grace
+    for child in signals.children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, deadline - time.monotonic()))
+    signals.end_children()
+
+
+def failed_child() -> int | None:
+    """The exit code of a process that this one started and that failed; waits for it a little."""
+    deadline = time.monotonic() + 5.0
+    while signals.children and time.monotonic() < deadline:
+        for child in signals.children:
+            if (code := child.poll()) not in (None, 0):
+                return code if code > 0 else 128 - code
+        time.sleep(_POLL)
+    return None
+
+
+def said_by_another(text: str) -> bool:
+    """Whether another process of this training has said the same; asked once for each text.
+
+    Where all processes end by one error, one message is enough. False where they cannot be asked.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return False
+    key = "said " + hashlib.sha256(text.encode()).hexdigest()
+    try:
+        store = distributed.distributed_c10d._get_default_store()
+        return int(store.add(key, 1)) > 1
+    except RuntimeError:  # the process that keeps the store has gone
+        return False
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether a collective failed because another process has gone."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not isinstance(error, RuntimeError):
+        return False
+    kinds = (distributed.DistBackendError, distributed.DistNetworkError)
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo/transport")
+    return isinstance(error, kinds) or any(word in str(error) for word in words)
+
+
+def end_after_lost_connection(error: BaseException) -> int:
+    """Say in one line why a collective failed, and return the exit code: that of the process which has gone."""
+    code = failed_child()
+    if code is not None:
+        say(f"another process of this training ended with code {code}; its message is above")
+        return code
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    say(
+        "error: another process of this training has gone, so this one cannot go on; the reason is in that process's "
+        f"output (rank {os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))} noticed: {reason})"
+    )
+    return 1

@@ -1,0 +1,116 @@
+"""`--ckpt_path last` and `best`: which file that is, and in which run's folder a training goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+
+from flowdistill.errors import UserError
+from flowdistill.interop import read_checkpoint
+from flowdistill.training import BEST, LAST, older_checkpoints, slurm_run
+from flowdistill.training.base import MotionModule
+
+Word = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint of a run."""
+
+    path: Path
+    step: int
+
+    @property
+    def run(self) -> Path:
+        """RUNS/version_3 of RUNS/version_3/checkpoints/last.ckpt."""
+        return self.path.parents[1]
+
+
+def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Found | None, str]:
+    """The newest last.ckpt (or best.ckpt) of the runs with this name whose settings are the model's.
+
+    Returns:
+        The checkpoint, or None; and a text on those that were passed over, which may be empty.
+    """
+    folder = runs_folder(trainer)
+    name = LAST if word == "last" else BEST
+    files = sorted(
+        folder.glob(f"*/checkpoints/{name}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
+    passed = []
+    for file in files:
+        try:
+            found, stored = newest_whole(file)
+        except UserError as error:
+            passed.append(str(error))
+            continue
+        changed = model.changed_settings(stored) if isinstance(model, MotionModule) else []
+        if not changed:
+            return found, _listed(passed)
+        passed.append(f"{file}: {', '.join(changed)}")
+    return None, f"no {name} of a run with these settings in {folder}" + _listed(passed)
+
+
+def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
+    """A run's last checkpoint and its content; where that is damaged, the one before, with a warning.
+
+    Raises:
+        UserError: none of them can be read.
+    """
+    for path in (last, *(older_checkpoints(last.parent) if last.name == LAST else [])):
+        try:
+            stored = read_checkpoint(path, "--ckpt_path")
+        except UserError as error:
+            damage = str(error)
+            continue
+        if path != last:
+            rank_zero_warn(f"{last} is damaged; going back to {path.name}, step {stored.get('global_step')}")
+        return Found(path, int(stored.get("global_step", 0))), stored
+    raise UserError(damage)
+
+
+def of_this_slurm_job(trainer: pl.Trainer) -> Found | None:
+    """The newest checkpoint of the run that an earlier start of this SLURM job began."""
+    folder = slurm_run(runs_folder(trainer))
+    if folder is None or not (folder / LAST).is_file():
+        return None
+    return newest_whole(folder / LAST)[0]
+
+
+def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
+    """What `--ckpt_path last`, `best` or `hpc` stands for; None where a training starts afresh. Says which.
+
+    Raises:
+        UserError: it stands for nothing.
+    """
+    if word == "hpc":
+        raise UserError(
+            "--ckpt_path hpc: runs of flowdistill leave no such files; a requeued SLURM job goes on by itself, and "
+            "`--ckpt_path last` takes the newest checkpoint of this run name"
+        )
+    found, passed = find("last" if word == "last" else "best", trainer, model)
+    if found is not None:
+        if passed:
+            rank_zero_info(f"--ckpt_path {word}:{passed}")
+        rank_zero_info(f"--ckpt_path {word}: {found.path} (step {found.step})")
+        return found
+    if subcommand != "fit":
+        raise UserError(f"--ckpt_path {word}: {passed}. Give a .ckpt file that `lightning fit` wrote.")
+    rank_zero_info(f"--ckpt_path {word}: {passed}; starting afresh")
+    return None
+
+
+def runs_folder(trainer: pl.Trainer) -> Path:
+    """SAVE_DIR/NAME, which holds a folder for each run of this name."""
+    if not trainer.loggers:
+        return Path(trainer.default_root_dir)
+    logger = trainer.loggers[0]
+    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name or ""))
+
+
+def _listed(passed: list[str]) -> str:
+    return "".join(f"\n  passed over: {text}" for text in passed)

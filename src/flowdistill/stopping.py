@@ -1,0 +1,126 @@
+"""Stopping a run from outside: SIGTERM, Ctrl-C, and the SIGUSR1 by which SLURM announces the end of a job's time.
+
+The first signal asks for a stop: at once where nothing is lost by it, else at the next step, where all processes of a
+training save together (`training/stop_together.py`). A second one ends the process at once, even while it waits in a
+collective, so it is noticed by a thread. Tools that start processes often pass on a signal that the whole group had
+already: what comes within `SAME_REQUEST` seconds is the same request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+
+SAME_REQUEST = 3.0  # seconds
+_WORKER_LIVES_ON = 30  # seconds
+
+
+class Stopped(SystemExit):
+    """Ends the process as a signal asked for: exit code 143 for SIGTERM, 130 for Ctrl-C, 0 for a requeued job.
+
+    Attributes:
+        signum: the signal.
+        together: whether all processes of the training end by it.
+    """
+
+    def __init__(self, signum: int, together: bool = False) -> None:
+        super().__init__(0 if signum == signal.SIGUSR1 else 128 + signum)
+        self.signum, self.together = signal.Signals(signum), together
+
+    def __str__(self) -> str:
+        return self.signum.name
+
+
+class StopSignals:
+    """The signals that this process has had.
+
+    Attributes:
+        received: the first one; None before.
+        deferred: whether somebody looks at `received` at every step; else the first signal ends the process at once.
+        children: processes of this training that this one started; they end with it.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.deferred = False
+        self.children: list[subprocess.Popen[bytes]] = []
+        self._installed = False
+
+    def install(self) -> None:
+        """Take over the signals, once, from the main thread. Who ignores Ctrl-C, as a shell's jobs do, still does."""
+        if self._installed or threading.current_thread() is not threading.main_thread():
+            return
+        self._installed = True
+        for signum in self._asked_by():
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, self._first)
+        if sys.platform == "win32":
+            return
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(
+            target=self._wait_for_second, args=(reader,), daemon=True, name="second signal"
+        ).start()
+        os.register_at_fork(after_in_child=self._in_worker)
+
+    def _asked_by(self) -> list[signal.Signals]:
+        # SIGUSR1 is SLURM's word for us only within one of its jobs; anywhere else it does what it always did.
+        on_slurm = sys.platform != "win32" and "SLURM_JOB_ID" in os.environ
+        return [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if on_slurm else [])]
+
+    def _first(self, signum: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            return
+        self.received = signal.Signals(signum)
+        if not self.deferred:
+            say(f"\n{self.received.name}: stopped")
+            raise Stopped(signum)
+        say(f"\n{self.received.name}: stopping after this step; once more to end at once")
+
+    def _wait_for_second(self, reader: int) -> None:
+        first: float | None = None
+        asked = set(self._asked_by())
+        while True:
+            for signum in os.read(reader, 64):
+                if signum not in asked:
+                    continue
+                now = time.monotonic()
+                if first is None:
+                    first = now
+                elif now - first > SAME_REQUEST:
+                    self.end_children()
+                    say(f"\n{signal.Signals(signum).name} again: ended at once")
+                    os._exit(128 + signum)
+
+    def end_children(self) -> None:
+        """Kill the processes of this training that this one started, as far as they run."""
+        for child in self.children:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+
+    def _in_worker(self) -> None:
+        """In a process that was forked off to load data: its owner decides when it ends.
+
+        Where a signal goes to the whole group, the owner still needs its next batch.
+        """
+        signal.set_wakeup_fd(-1)
+        for signum in (signal.SIGINT, signal.SIGUSR1):
+            signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_WORKER_LIVES_ON))
+
+
+def say(text: str) -> None:
+    """A line on stderr, whatever has become of it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+signals = StopSignals()
+"""Those of this process."""

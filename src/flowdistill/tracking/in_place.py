@@ -1,0 +1,91 @@
+"""A run that goes on in the folder it had: its log keeps what is before the checkpoint, and nothing is there twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from flowdistill.formats import write_atomically
+from flowdistill.training import train_row, validates_first
+
+_ASIDE = "metrics_before_resume.csv"
+
+
+def go_on_in(trainer: pl.Trainer, folder: Path, checkpoint: Path) -> bool:
+    """Before `fit`: let the loggers write into the run's folder, from the checkpoint's step on.
+
+    Args:
+        trainer: of a run that starts; its loggers have written nothing yet.
+        folder: of the run, SAVE_DIR/NAME/VERSION.
+        checkpoint: that it goes on from.
+
+    Returns:
+        False for loggers that have no such folders; nothing was done then.
+    """
+    loggers = trainer.loggers
+    if not loggers or not all(isinstance(logger, CSVLogger | TensorBoardLogger) for logger in loggers):
+        return False
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    for logger in loggers:
+        logger._version = folder.name  # type: ignore[attr-defined]
+        if isinstance(logger, TensorBoardLogger):
+            logger._kwargs.setdefault("purge_step", stored["global_step"])
+        elif isinstance(logger, CSVLogger) and getattr(rank_zero_only, "rank", 0) == 0:
+            _continue_csv(logger, stored)
+    return True
+
+
+def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
+    """Lightning's logger deletes an earlier metrics.csv when it opens; here it gets back what stays true of it."""
+    file = Path(logger.log_dir, "metrics.csv")
+    aside = file.with_name(_ASIDE)
+    if file.is_file():
+        file.replace(aside)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Experiment logs directory")  # says that it deletes
+        experiment = logger.experiment
+    if not aside.is_file():
+        return
+    with aside.open(newline="") as opened:
+        reader = csv.DictReader(opened)
+        names, rows = list(reader.fieldnames or []), list(reader)
+    kept = rows_before(rows, checkpoint)
+    experiment.metrics_keys = sorted({*names, *(name for row in kept for name in row)})
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=experiment.metrics_keys)
+    writer.writeheader()
+    writer.writerows(kept)
+    write_atomically(file, text.getvalue().encode())
+    aside.unlink()
+
+
+def rows_before(rows: Sequence[Mapping[str, str]], checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a log that were there when a checkpoint was written, in their order.
+
+    A row's `step` counts from 0; validation after the step S has S - 1. The row of the checkpoint's own step may have
+    been written a moment later; then it comes from the checkpoint.
+    """
+    step = int(checkpoint["global_step"])
+    again = validates_first(checkpoint)
+
+    def stays(row: Mapping[str, str]) -> bool:
+        at = int(row["step"])
+        validated = any(name.startswith("val/") and value != "" for name, value in row.items())
+        return at < step and not (validated and again and at == step - 1)
+
+    kept: list[dict[str, Any]] = [dict(row) for row in rows if stays(row)]
+    own = train_row(checkpoint)
+    if own is not None and not any(
+        int(row["step"]) == own["step"] and row.get("train/loss", "") != "" for row in kept
+    ):
+        kept.append(own)
+    return kept

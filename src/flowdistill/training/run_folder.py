@@ -1,0 +1,21 @@
+"""Where a run keeps what it leaves: logs, checkpoints, run card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """SAVE_DIR/NAME/VERSION of the first logger, the same on all processes, which all call it.
+
+    Without a logger it is the trainer's default_root_dir. (`trainer.log_dir` is the shared SAVE_DIR for loggers that
+    Lightning does not know.)
+    """
+    folder = Path(trainer.default_root_dir)
+    if trainer.loggers:
+        logger = trainer.loggers[0]
+        version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+        folder = Path(logger.save_dir or folder, str(logger.name or ""), version)
+    return Path(trainer.strategy.broadcast(str(folder)))

@@ -1,0 +1,163 @@
+"""All processes of a training stop at the same step, save there, and say how to go on.
+
+Lightning's own way is not used: its handler runs a collective wherever the process happens to be, asks rank 0 alone,
+waits for the device at every batch, and ends with exit code 0.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+
+from flowdistill.formats import write_atomically
+from flowdistill.stopping import Stopped, StopSignals, signals
+from flowdistill.training.atomic_io import save
+from flowdistill.training.progress import validation_is_due
+
+_LONGEST_WAIT = timedelta(hours=2)  # for the slowest process: a validation, a checkpoint on a slow disk
+_OF_JOB = ".slurm_"  # + the job's id: a file beside the runs that names the folder of this job's checkpoints
+
+
+class StopTogether(pl.Callback):
+    """Stops a `fit` by signals: the processes agree after each training step and before each validation batch.
+
+    They do so on the host, over gloo, so that the device never waits. During the other commands, and before the first
+    step, a signal ends the process at once: nothing is lost by it.
+
+    Args:
+        command: the words of the command line, for the line that says how to go on.
+        asked: the signals of this process.
+    """
+
+    def __init__(self, command: list[str], asked: StopSignals = signals) -> None:
+        super().__init__()
+        self.command, self.asked = command, asked
+        self._group: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.world_size > 1:
+            self._group = torch.distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
+        job, folder = slurm_job(), getattr(trainer.checkpoint_callback, "dirpath", None)
+        if job is not None and folder is not None and trainer.is_global_zero:
+            # RUNS/version_3/checkpoints: its mark lies in RUNS, where the job's next start looks.
+            Path(folder).parents[1].mkdir(parents=True, exist_ok=True)
+            write_atomically(Path(folder).parents[1] / f"{_OF_JOB}{job}", f"{folder}\n".encode())
+        self.asked.deferred = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # A step that is not whole cannot be resumed, and one that is to be validated is worth it: its first batch asks.
+        if not trainer.fit_loop.epoch_loop._should_accumulate() and not validation_is_due(trainer):
+            self._agree(trainer)
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        # Where samples do not divide, some processes have a batch more: nobody would answer them.
+        if (
+            trainer.state.fn == "fit"
+            and not trainer.sanity_checking
+            and batch_idx < self._batches_of_all(trainer)
+        ):
+            self._agree(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.asked.deferred = False
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self.asked.deferred = False
+
+    def _batches_of_all(self, trainer: pl.Trainer) -> int:
+        samples = getattr(getattr(trainer.val_dataloaders, "dataset", None), "__len__", lambda: 0)()
+        return samples // trainer.world_size if trainer.world_size > 1 else 1 << 62
+
+    def _agree(self, trainer: pl.Trainer) -> None:
+        asked = int(self.asked.received or 0)
+        if self._group is not None:
+            flag = torch.tensor(asked)
+            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group=self._group)
+            asked = int(flag)
+        if asked:
+            self._stop(trainer, signal.Signals(asked))
+
+    def _stop(self, trainer: pl.Trainer, signum: signal.Signals) -> None:
+        self.asked.received = signum  # of another process, perhaps
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        said = f"{signum.name}: stopped at step {trainer.global_step}"
+        if folder is None:
+            rank_zero_info(f"{said}. Nothing was saved: this run keeps no checkpoints.")
+            raise Stopped(signum, together=True)
+        last = Path(folder) / "last.ckpt"
+        failure = save(trainer, last)
+        if not trainer.validating:  # this step's row, which Lightning would write after this
+            trainer._logger_connector.on_batch_end()
+            trainer._logger_connector.update_train_step_metrics()
+        if failure is None:
+            rank_zero_info(f"{said}, saved {last}. Go on with\n  {resume_line(self.command, last)}")
+        else:
+            rank_zero_info(f"{said}, but it could not be saved: {failure}")
+        if signum == signal.SIGUSR1 and trainer.is_global_zero:
+            _requeue()
+        raise Stopped(signum, together=True)
+
+
+def resume_line(command: list[str], checkpoint: Path) -> str:
+    """The command line that goes on from a checkpoint: the run's own, whatever it was resumed from."""
+    import shlex
+
+    words, skip = [], False
+    for word in command:
+        if not skip and not word.startswith("--ckpt_path="):
+            skip = word == "--ckpt_path"
+            if not skip:
+                words.append(word)
+        else:
+            skip = False
+    return shlex.join([*words, "--ckpt_path", str(checkpoint)])
+
+
+def slurm_job() -> str | None:
+    """The id by which SLURM knows this job, of an array's task its own; None outside of one."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array is not None and "SLURM_ARRAY_TASK_ID" in os.environ:
+        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def slurm_run(runs: Path) -> Path | None:
+    """The folder of checkpoints that an earlier start of this SLURM job wrote to, among the runs of a name."""
+    job = slurm_job()
+    mark = runs / f"{_OF_JOB}{job}"
+    return Path(mark.read_text().strip()) if job is not None and mark.is_file() else None
+
+
+def _requeue() -> None:
+    """Put this job back into SLURM's queue; its next start finds its run by the job's id."""
+    job = slurm_job()
+    assert job is not None  # without one the signal is not ours
+    try:
+        done = subprocess.run(
+            ["scontrol", "requeue", job], capture_output=True, text=True, check=False, timeout=60
+        )
+        failure = done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        failure = str(error)
+    if failure is None:
+        rank_zero_info(f"job {job} is back in SLURM's queue")
+    else:
+        rank_zero_info(f"`scontrol requeue {job}` failed: {failure}. Submit the job once more to go on.")
