@@ -9,6 +9,7 @@ already: what comes within `SAME_REQUEST` seconds is the same request.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -68,7 +69,8 @@ class StopSignals:
         threading.Thread(
             target=self._wait_for_second, args=(reader,), daemon=True, name="second signal"
         ).start()
-        os.register_at_fork(after_in_child=self._in_worker)
+        # Its bytes would reach our thread.
+        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
     def _asked_by(self) -> list[signal.Signals]:
         # SIGUSR1 is SLURM's word for us only within one of its jobs; anywhere else it does what it always did.
@@ -105,15 +107,28 @@ class StopSignals:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
 
-    def _in_worker(self) -> None:
-        """In a process that was forked off to load data: its owner decides when it ends.
 
-        Where a signal goes to the whole group, the owner still needs its next batch.
-        """
-        signal.set_wakeup_fd(-1)
-        for signum in (signal.SIGINT, signal.SIGUSR1):
-            signal.signal(signum, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_WORKER_LIVES_ON))
+def leave_stopping_to_owner() -> None:
+    """In a process that loads data: a signal to the group is its owner's, who needs a batch to stop well.
+
+    It has some seconds for that. PyTorch's own handlers end such a process at once, and by that the owner.
+    """
+    if sys.platform == "win32":
+        return
+    for signum in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_WORKER_LIVES_ON))
+
+
+def end_workers() -> None:
+    """Kill the processes that load data for this one, when nobody takes their batches any more.
+
+    Python would ask them with SIGTERM, and wait.
+    """
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes their end for a failure
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ import os
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
-from flowdistill.stopping import Stopped, signals
+from flowdistill.stopping import Stopped, end_workers, signals
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     if os.environ.get(ENDS_WITH_PARENT):
         die_with_parent(os.getppid())
     signals.install()
-    return report_user_errors(lambda: _run(arguments))
+    try:
+        return report_user_errors(lambda: _run(arguments))
+    finally:
+        end_workers()
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -68,9 +71,14 @@ def _run(arguments: list[str] | None) -> int:
             "--trainer.logger.init_args.save_dir, predictions to --prediction.output."
         ) from error
     except RuntimeError as error:
-        if not is_lost_connection(error):
+        if is_lost_connection(error):
+            return end_after_lost_connection(error)
+        if "DataLoader worker" not in str(error):
             raise
-        return end_after_lost_connection(error)
+        raise UserError(
+            f"a process that reads data has gone ({str(error).strip().splitlines()[0]}). Killed means mostly that the "
+            "memory was full: take fewer (--data.init_args.num_workers), or a smaller crop."
+        ) from error
     end_with_children(GRACE)  # they have come to the end, too
     return 0
 

@@ -12,6 +12,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from flowdistill.data.sample import Batch
 from flowdistill.data.sampler import InfiniteBatches
+from flowdistill.stopping import leave_stopping_to_owner
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
@@ -64,6 +65,7 @@ def start_worker(_: int) -> None:
     """What a loader's process does first."""
     # OpenCV's thread pool does not survive a fork, and a worker is one thread of work.
     cv2.setNumThreads(0)
+    leave_stopping_to_owner()
     keep_freed_memory()
 
 

@@ -59,6 +59,16 @@ def validates_first(checkpoint: Mapping[str, Any]) -> bool:
     return bool(total["started"] == total["ready"] == total["processed"] + 1)
 
 
+def validate_if_owed(trainer: pl.Trainer) -> None:
+    """Before the steps of a `fit`: a resumed run that has none left may still owe the last one's validation."""
+    loop = trainer.fit_loop.epoch_loop
+    loop.val_loop.update_restart_stage()
+    if loop.val_loop.restarted_mid_evaluation and 0 <= trainer.max_steps <= trainer.global_step:
+        trainer.validating = True
+        loop.val_loop.run()
+        trainer.training = True
+
+
 def row_to_come(trainer: pl.Trainer) -> dict[str, Any] | None:
     """In `on_train_batch_end`: the row that Lightning writes into the logs of this step, a moment later; or None."""
     steps: Any = trainer.fit_loop.epoch_loop.batch_progress.current

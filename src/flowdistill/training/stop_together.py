@@ -20,7 +20,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped, StopSignals, signals
 from flowdistill.training.atomic_io import save
-from flowdistill.training.progress import validation_is_due
+from flowdistill.training.progress import validate_if_owed, validation_is_due
 
 _LONGEST_WAIT = timedelta(hours=2)  # for the slowest process: a validation, a checkpoint on a slow disk
 _OF_JOB = ".slurm_"  # + the job's id: a file beside the runs that names the folder of this job's checkpoints
@@ -45,6 +45,13 @@ class StopTogether(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        steps = trainer.fit_loop.run
+
+        def run() -> None:
+            validate_if_owed(trainer)
+            steps()
+
+        trainer.fit_loop.run = run  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size > 1:
@@ -80,7 +87,7 @@ class StopTogether(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self.asked.deferred = False
+        self.asked.deferred = True  # it ends already, and leaves its run card first
 
     def _batches_of_all(self, trainer: pl.Trainer) -> int:
         samples = getattr(getattr(trainer.val_dataloaders, "dataset", None), "__len__", lambda: 0)()
