@@ -11,15 +11,16 @@ from typing import Any, NoReturn
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.utilities import rank_zero_info
 
 from flowdistill.cli.processes import watch_children
 from flowdistill.cli.which_checkpoint import of_this_slurm_job, resolve
+from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
 from flowdistill.tracking.callback import RunCardWriter
 from flowdistill.tracking.in_place import go_on_in
+from flowdistill.tracking.resume import Resume
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
 
 WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path
@@ -79,6 +80,7 @@ class FlowCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(BestCheckpoint, "best")
+        parser.add_lightning_class_args(Resume, "resume")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         words = args if isinstance(args, list) else sys.argv[1:]
@@ -122,9 +124,7 @@ class FlowCLI(LightningCLI):
     def _checkpoint(self, subcommand: str, asked: Any) -> Any:
         """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a path."""
         if subcommand == "fit" and (found := of_this_slurm_job(self.trainer)) is not None:
-            rank_zero_info(
-                f"this SLURM job was started before: going on from {found.path} (step {found.step})"
-            )
+            note(f"this SLURM job was started before: going on from {found.path} (step {found.step})")
         elif asked is None or str(asked) not in WORDS:
             return asked
         else:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
+from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.interop import read_checkpoint
 from flowdistill.training import BEST, LAST, older_checkpoints, slurm_run
@@ -41,6 +41,7 @@ def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Fo
     files = sorted(
         folder.glob(f"*/checkpoints/{name}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
     )
+    accepted = any(getattr(callback, "accepts_changes", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
     passed = []
     for file in files:
         try:
@@ -49,7 +50,7 @@ def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Fo
             passed.append(str(error))
             continue
         changed = model.changed_settings(stored) if isinstance(model, MotionModule) else []
-        if not changed:
+        if not changed or accepted:
             return found, _listed(passed)
         passed.append(f"{file}: {', '.join(changed)}")
     return None, f"no {name} of a run with these settings in {folder}" + _listed(passed)
@@ -68,7 +69,7 @@ def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
             damage = str(error)
             continue
         if path != last:
-            rank_zero_warn(f"{last} is damaged; going back to {path.name}, step {stored.get('global_step')}")
+            note(f"{last} is damaged; going back to {path.name}, step {stored.get('global_step')}")
         return Found(path, int(stored.get("global_step", 0))), stored
     raise UserError(damage)
 
@@ -95,12 +96,12 @@ def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.Lightning
     found, passed = find("last" if word == "last" else "best", trainer, model)
     if found is not None:
         if passed:
-            rank_zero_info(f"--ckpt_path {word}:{passed}")
-        rank_zero_info(f"--ckpt_path {word}: {found.path} (step {found.step})")
+            note(f"--ckpt_path {word}:{passed}")
+        note(f"--ckpt_path {word}: {found.path} (step {found.step})")
         return found
     if subcommand != "fit":
         raise UserError(f"--ckpt_path {word}: {passed}. Give a .ckpt file that `lightning fit` wrote.")
-    rank_zero_info(f"--ckpt_path {word}: {passed}; starting afresh")
+    note(f"--ckpt_path {word}: {passed}; starting afresh")
     return None
 
 

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.utilities import rank_zero_warn
+
+from flowdistill.data.notes import note
 
 # What says something about the disk, and nothing about the run.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -53,7 +54,7 @@ def save(trainer: pl.Trainer, path: Path) -> str | None:
     if trainer.world_size > 1:
         failure = trainer.strategy.broadcast(failure)
     if failure is not None:
-        rank_zero_warn(
+        note(
             f"no checkpoint was written at step {trainer.global_step}: {failure}. Those before are as they were; the "
             "run goes on and tries again."
         )

@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from flowdistill.data.notes import note
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.interop import init_from, network_weights
@@ -155,12 +156,21 @@ class MotionModule(pl.LightningModule, ABC):
             del callbacks[key]
         if not self.fits:
             return
-        changed = self.changed_settings(checkpoint)
-        if changed:
+        changed = ", ".join(self.changed_settings(checkpoint))
+        if changed and not self.accepts_changes:
             raise UserError(
-                f"--ckpt_path resumes a run with the settings it had, but these differ: {', '.join(changed)}. To start "
-                "a new stage from its weights, use --model.init_args.init_from instead."
+                f"--ckpt_path resumes a run with the settings it had, but these differ: {changed}. To start a new "
+                "stage from its weights, use --model.init_args.init_from instead; to go on all the same, "
+                "--resume.changed accept."
             )
+        if changed:
+            note(f"going on with other settings than before: {changed}")
+
+    @property
+    def accepts_changes(self) -> bool:
+        """Whether the run's user said so (`--resume.changed accept`)."""
+        callbacks = getattr(self._trainer, "callbacks", [])
+        return any(getattr(callback, "accepts_changes", False) for callback in callbacks)
 
     def changed_settings(self, checkpoint: Mapping[str, Any]) -> list[str]:
         """What a checkpoint's run had otherwise than this model, in words; the class first, where that is another."""

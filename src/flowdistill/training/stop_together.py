@@ -15,8 +15,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_info
 
+from flowdistill.data.notes import note
 from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped, StopSignals, signals
 from flowdistill.training.atomic_io import save
@@ -107,7 +107,7 @@ class StopTogether(pl.Callback):
         folder = getattr(trainer.checkpoint_callback, "dirpath", None)
         said = f"{signum.name}: stopped at step {trainer.global_step}"
         if folder is None:
-            rank_zero_info(f"{said}. Nothing was saved: this run keeps no checkpoints.")
+            note(f"{said}. Nothing was saved: this run keeps no checkpoints.")
             raise Stopped(signum, together=True)
         last = Path(folder) / "last.ckpt"
         failure = save(trainer, last)
@@ -115,9 +115,9 @@ class StopTogether(pl.Callback):
             trainer._logger_connector.on_batch_end()
             trainer._logger_connector.update_train_step_metrics()
         if failure is None:
-            rank_zero_info(f"{said}, saved {last}. Go on with\n  {resume_line(self.command, last)}")
+            note(f"{said}, saved {last}. Go on with\n  {resume_line(self.command, last)}")
         else:
-            rank_zero_info(f"{said}, but it could not be saved: {failure}")
+            note(f"{said}, but it could not be saved: {failure}")
         if signum == signal.SIGUSR1 and trainer.is_global_zero:
             _requeue()
         raise Stopped(signum, together=True)
@@ -165,6 +165,6 @@ def _requeue() -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         failure = str(error)
     if failure is None:
-        rank_zero_info(f"job {job} is back in SLURM's queue")
+        note(f"job {job} is back in SLURM's queue")
     else:
-        rank_zero_info(f"`scontrol requeue {job}` failed: {failure}. Submit the job once more to go on.")
+        note(f"`scontrol requeue {job}` failed: {failure}. Submit the job once more to go on.")

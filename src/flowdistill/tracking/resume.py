@@ -1,0 +1,101 @@
+"""A resumed run sees the data that it would have seen: what decides them is in the checkpoint, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+
+from flowdistill.data.notes import note
+from flowdistill.errors import UserError
+from flowdistill.tracking.splits import open_splits
+
+DATA = "data"  # of a checkpoint
+
+
+class Resume(pl.Callback):
+    """Refuses to go on from a checkpoint on other training data than its run had, or with other settings of the model.
+
+    Compared are the data's seed, the batch of an optimizer step, the samples of the training split as options and
+    exclusions leave them, with their weights, and every switch of augmentation. Where the data lie, on how many
+    processes and with how many workers they are read does not matter: none of that changes what is learned.
+
+    Args:
+        changed: accept says what differs and goes on all the same.
+    """
+
+    def __init__(self, changed: Literal["refuse", "accept"] = "refuse") -> None:
+        super().__init__()
+        self.accepts_changes = changed == "accept"
+        self._own: dict[str, Any] = {}
+        self._stored: Mapping[str, Any] = {}
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[DATA] = self._own
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._stored = checkpoint.get(DATA) or {}  # none in checkpoints of version 0.1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._own = data_of(trainer)
+        changed = differences(self._stored, self._own)
+        if not changed:
+            return
+        listed = ", ".join(changed)
+        if not self.accepts_changes:
+            raise UserError(
+                f"--ckpt_path resumes a run on the data that it had, but these differ: {listed}. Set them back; or "
+                "start a new stage from its weights (--model.init_args.init_from); or go on all the same with "
+                "--resume.changed accept."
+            )
+        note(f"going on with other data than before: {listed}")
+
+
+def data_of(trainer: pl.Trainer) -> dict[str, Any]:
+    """What decides the training samples of a trainer whose loaders are made, as plain values by name.
+
+    Empty for a data module that is not ours.
+    """
+    from flowdistill.data.augmentation import Augmentation
+
+    opened = open_splits(trainer).get("train")
+    module = getattr(trainer, "datamodule", None)
+    if opened is None or module is None:
+        return {}
+    view = module.views[trainer.lightning_module.view]
+    switches = asdict(view.with_preset())
+    found = {"seed": module.seed, "batch_size": module.batch_size}
+    for number, source in enumerate(opened.section()["sources"]):
+        name = "split" if len(opened.sources) == 1 else f"source {number}"
+        found |= {
+            name: f"{source['dataset']}, {source['entries']} samples, {source['sha256'][:12]}",
+            f"{name}'s options": source["options"],
+            f"{name}'s weight": source["weight"],
+            f"{name}'s exclusions": None if source["exclude"] is None else source["exclude"]["sha256"][:12],
+        }
+    augmentation = {
+        field.name: switches[field.name] for field in fields(Augmentation) if field.name != "preset"
+    }
+    return found | {name: _plain(value) for name, value in augmentation.items()}
+
+
+def differences(stored: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """In words, what is not as it was; nothing where one side is not known."""
+    if not stored or not own:
+        return []
+    names = [*own, *(name for name in stored if name not in own)]
+    return [
+        f"{name} (was {stored.get(name)}, is {own.get(name)})"
+        for name in names
+        if stored.get(name) != own.get(name)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
