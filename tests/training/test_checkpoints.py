@@ -1,5 +1,7 @@
 """best.ckpt is the validation that was best, also after resuming; a metric that is not logged is named."""
 
+import csv
+import errno
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -7,11 +9,13 @@ from typing import Any, Literal
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from flowdistill.errors import UserError
-from flowdistill.training import BestCheckpoint, Checkpoints
+from flowdistill.tracking.full_disk import wait_for_the_disk
+from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, Checkpoints, older_checkpoints
 from small_trainer import flow_data, small_ddflow, trainer
 
 
@@ -126,3 +130,94 @@ def test_ddflow_keeps_its_best_recall(rendered: Path, tmp_path: Path) -> None:
     assert all(0 <= recall <= 1 for recall in recalls)
     stored = torch.load(best.path, weights_only=True) if best.path else {}
     assert stored["global_step"] == 1 + recalls.index(max(recalls))
+
+
+@pytest.mark.parametrize("keep_older", [0, 1, 3])
+def test_older_checkpoints_stay_beside_the_last(keep_older: int, tmp_path: Path) -> None:
+    keep = Checkpoints(every_n_train_steps=2, keep=keep_older)
+    fit = trainer(tmp_path, 9, callbacks=[keep], val_check_interval=100)
+    fit.fit(Scripted([]), DataLoader(torch.zeros(100, 1)), DataLoader(torch.zeros(1, 1)))
+    assert keep.dirpath is not None
+    folder = Path(keep.dirpath)
+    older = older_checkpoints(folder)
+    assert [step_of(path) for path in older] == [8, 6, 4][:keep_older]
+    assert [path.name for path in older] == [f"step_{n:09d}.ckpt" for n in (8, 6, 4)[:keep_older]]
+    assert step_of(folder / "last.ckpt") == 9
+    assert len(list(folder.iterdir())) == keep_older + 1
+
+
+class FullDisk(AtomicCheckpointIO):
+    """Takes no checkpoint of some steps."""
+
+    def __init__(self, full: set[int]) -> None:
+        self.full = full
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            if checkpoint["global_step"] in self.full:
+
+                def no_space(*_: Any) -> None:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+                patch.setattr("os.replace", no_space)
+            super().save_checkpoint(checkpoint, path, storage_options)
+
+
+def on_disk(folder: Path, full: set[int]) -> tuple[Checkpoints, BestCheckpoint]:
+    keep, best = Checkpoints(every_n_train_steps=1), BestCheckpoint("val/epe_all")
+    fit = trainer(folder, 4, callbacks=[keep, best], val_check_interval=1, plugins=[FullDisk(full)])
+    fit.fit(Scripted([4.0, 3.0, 2.0, 3.0]), DataLoader(torch.zeros(100, 1)), DataLoader(torch.zeros(1, 1)))
+    return keep, best
+
+
+def test_a_full_disk_does_not_end_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep, best = on_disk(tmp_path, {2, 3})
+    folder = Path(str(keep.dirpath))
+    assert step_of(folder / "last.ckpt") == 4
+    assert [step_of(path) for path in older_checkpoints(folder)] == [1]
+    # The best of what is there: 4.0 of step 1, then 3.0 of step 4; 3.0 and 2.0 were not written.
+    assert (best.value, step_of(folder / "best.ckpt")) == (3.0, 4)
+    said = capsys.readouterr().err
+    for step in (2, 3):
+        assert (
+            f"no checkpoint was written at step {step}: {folder / 'last.ckpt'}: No space left on device."
+            in said
+        )
+    assert not list(folder.glob(".*"))
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"could not be written .*No space left.*last\.ckpt is of step 2\."):
+        on_disk(tmp_path, {3, 4})
+    assert step_of(next(tmp_path.rglob("last.ckpt"))) == 2
+
+
+def test_a_log_waits_for_room_on_the_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows appear once, whenever there is room again; also where a new name makes the file be written anew."""
+    logger = CSVLogger(tmp_path)
+    wait_for_the_disk(logger)
+    file = Path(logger.log_dir, "metrics.csv")
+
+    def log(step: int, **values: float) -> None:
+        logger.log_metrics(values, step)
+        logger.save()
+
+    log(0, a=1.0)
+    before = file.read_text()
+    with pytest.MonkeyPatch.context() as patch:
+
+        class HalfWriter(csv.DictWriter):  # type: ignore[type-arg]
+            def writerows(self, rows: Any) -> None:
+                super().writerows(list(rows)[:1])
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr("lightning_fabric.loggers.csv_logs.csv.DictWriter", HalfWriter)
+        log(1, a=2.0)
+        assert file.read_text() == before
+        log(2, b=3.0)
+        assert file.read_text() == before
+    log(3, a=4.0)
+    with file.open(newline="") as stream:
+        rows = [(row["step"], row["a"], row["b"]) for row in csv.DictReader(stream)]
+    assert rows == [("0", "1.0", ""), ("1", "2.0", ""), ("2", "", "3.0"), ("3", "4.0", "")]
+    assert capsys.readouterr().err.count("its log waits in memory") == 1

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from flowdistill.cli.processes import watch_children
@@ -19,6 +20,7 @@ from flowdistill.errors import UserError
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
 from flowdistill.tracking.callback import RunCardWriter
+from flowdistill.tracking.full_disk import wait_for_the_disk
 from flowdistill.tracking.in_place import go_on_in
 from flowdistill.tracking.resume import Resume
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
@@ -97,6 +99,9 @@ class FlowCLI(LightningCLI):
         trainer: pl.Trainer = super()._instantiate_trainer(config, [card, stop, *callbacks])
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                wait_for_the_disk(logger)
         return trainer
 
     def _parse_ckpt_path(self) -> None:

@@ -6,6 +6,7 @@ import gc
 import os
 
 from flowdistill.cli.exit_codes import report_user_errors
+from flowdistill.disk import refusal
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
 from flowdistill.stopping import Stopped, end_workers, signals
@@ -65,7 +66,10 @@ def _run(arguments: list[str] | None) -> int:
         on_gpu = "gpu" in str(error).lower()
         hint = "\nOn a machine without GPU, take configs/trainer/cpu.yaml." if on_gpu else ""
         raise UserError(f"the trainer's settings do not work here: {error}{hint}") from error
-    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        kinds = (NotADirectoryError, IsADirectoryError, FileExistsError)
+        if not isinstance(error, kinds) and refusal(error) is None:
+            raise
         raise UserError(
             f"cannot write to {error.filename}: {error.strerror}. The run's files go to "
             "--trainer.logger.init_args.save_dir, predictions to --prediction.output."

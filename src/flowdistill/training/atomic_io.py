@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from pathlib import Path
@@ -13,10 +12,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from flowdistill.data.notes import note
-
-# What says something about the disk, and nothing about the run.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OF_THE_DISK = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+from flowdistill.disk import refusal
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -39,9 +35,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             _write(checkpoint, Path(path))
         except OSError as error:
-            if error.errno not in _OF_THE_DISK:
+            if (reason := refusal(error)) is None:
                 raise
-            self.failure = f"{path}: {os.strerror(error.errno)}"
+            self.failure = f"{path}: {reason}"
 
 
 def save(trainer: pl.Trainer, path: Path) -> str | None:

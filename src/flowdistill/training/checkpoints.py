@@ -57,8 +57,15 @@ class Checkpoints(Checkpoint):
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step != self._saved:
-            self.save(trainer)
+        if trainer.global_step == self._saved:
+            return
+        failure = self.save(trainer)
+        if failure is not None:
+            before = "nothing was saved before" if self._saved is None else f"{LAST} is of step {self._saved}"
+            raise UserError(
+                f"the training is done, but its last weights could not be written ({failure}); {before}. Make room "
+                "and resume from it: only the steps since then are done again."
+            )
 
     def save(self, trainer: pl.Trainer) -> str | None:
         """Make the newest step the last.ckpt; all processes call it. Returns why that failed, or None."""
