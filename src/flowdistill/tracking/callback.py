@@ -71,7 +71,7 @@ class RunCardWriter(pl.Callback):
         if stage != "fit":
             return
         self._since = time.monotonic()
-        if trainer.loggers:  # none with fast_dev_run
+        if trainer.loggers and not getattr(trainer, "fast_dev_run", False):
             self._folder = run_folder(trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

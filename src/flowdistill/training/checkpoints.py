@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from flowdistill.errors import UserError
 from flowdistill.training.atomic_io import save
+from flowdistill.training.progress import validation_is_owed
 from flowdistill.training.run_folder import run_folder
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -39,6 +40,7 @@ class Checkpoints(Checkpoint):
         self.every_n_train_steps, self.keep = every_n_train_steps, keep
         self.dirpath: str | None = None
         self._saved: int | None = None  # step of last.ckpt, as far as this process wrote or resumed it
+        self._validated = True  # whether it knows the validation of its step
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and not getattr(trainer, "fast_dev_run", False):
@@ -57,7 +59,7 @@ class Checkpoints(Checkpoint):
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step == self._saved:
+        if trainer.global_step == self._saved and self._validated:
             return
         failure = self.save(trainer)
         if failure is not None:
@@ -72,13 +74,20 @@ class Checkpoints(Checkpoint):
         if self.dirpath is None:
             return None
         last = Path(self.dirpath, LAST)
-        if trainer.is_global_zero and self.keep and self._saved is not None:
-            _link(last, last.with_name(f"step_{self._saved:09d}.ckpt"))
-        failure = save(trainer, last)
+        before = last.with_name(f"step_{self._saved or 0:09d}.ckpt")
+        older = (
+            trainer.is_global_zero and self._saved not in (None, trainer.global_step) and _link(last, before)
+        )
+        self._validated = not validation_is_owed(trainer)
+        try:
+            failure = save(trainer, last)
+        except BaseException:  # such as weights that are not finite
+            if older:
+                before.unlink(missing_ok=True)
+            raise
         if failure is None:
             self._saved = trainer.global_step
         if trainer.is_global_zero:
-            # After a failure this gives back what the name of the last one takes: nothing.
             for path in older_checkpoints(Path(self.dirpath))[self.keep :]:
                 path.unlink(missing_ok=True)
         return failure
@@ -92,17 +101,20 @@ def older_checkpoints(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name; where a file system has none, another file."""
-    if not source.is_file() or target.exists():
-        return
+def _link(source: Path, target: Path) -> bool:
+    """Give a file a second name; where a file system has none, another file. Returns whether it is there."""
+    if not source.is_file():
+        return False
     try:
+        target.unlink(missing_ok=True)
         os.link(source, target)
     except OSError:
         try:
             shutil.copyfile(source, target)
         except OSError:  # a full disk: what cannot be kept is not
             target.unlink(missing_ok=True)
+            return False
+    return True
 
 
 class BestCheckpoint(pl.Callback):
