@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 SAME_REQUEST = 3.0  # seconds
@@ -106,6 +107,24 @@ class StopSignals:
         for child in self.children:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
+
+
+@contextlib.contextmanager
+def raised_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: by an exception, so that what it started ends, and saves, first."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Stopped(signum)
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def leave_stopping_to_owner() -> None:

@@ -23,6 +23,7 @@ from flowdistill.cli import (
     submit,
 )
 from flowdistill.cli.exit_codes import report_user_errors
+from flowdistill.stopping import raised_on_sigterm
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     if config_keys and not getattr(options, "takes_config_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(config_keys)}")
     options.config_keys = config_keys
-    return report_user_errors(lambda: int(options.run(options)))
+    with raised_on_sigterm():
+        return report_user_errors(lambda: int(options.run(options)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.processes import ENDS_WITH_PARENT
-from flowdistill.recipes.side_by_side import current
+from flowdistill.recipes.side_by_side import GRACE, current
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -157,13 +157,24 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
     # machine make a step up to ten times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
-    if member is None:
-        code = subprocess.run(command, check=False, env=environment).returncode
-    else:
-        code = member[0].run(member[1], command, environment)
+    code = _to_its_end(command, environment) if member is None else member[0].run(member[1], command, environment)
     if code not in allowed:
         raise UserError(f"{label}`{name} {arguments[0]}` ended with code {code}; its message is above")
     return code
+
+
+def _to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command with the terminal for itself. Whoever stops this process stops it, too: a training saves first."""
+    process = subprocess.Popen(command, env=dict(environment))
+    try:
+        return process.wait()
+    except BaseException:  # Ctrl-C, SIGTERM
+        process.terminate()  # from a terminal it has had Ctrl-C already: that is one request
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
 
 
 def finished(folder: Path) -> Path | None:
