@@ -105,3 +105,26 @@ def test_each_epoch_holds_every_sample_once_over_all_ranks(
 def test_empty_dataset_is_refused() -> None:
     with pytest.raises(ValueError, match="empty dataset"):
         InfiniteBatches(Numbers(0), [], 1, seed=0)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_run_goes_on_with_the_same_samples_on_other_processes(processes: int, accumulated: int) -> None:
+    """Four steps of batch 8 on one process, then on several: the same samples, changed in the same way, in order."""
+
+    def images(batches: list[Batch]) -> torch.Tensor:
+        return torch.cat([batch["left_t0"] for batch in batches])
+
+    whole = images(take(InfiniteBatches(Numbers(11), [add_noise], 8, seed=5), 8))
+    first = images(take(InfiniteBatches(Numbers(11), [add_noise], 8, seed=5), 4))
+    own = 8 // (processes * accumulated)
+    ranks = [
+        take(
+            InfiniteBatches(Numbers(11), [add_noise], own, 5, rank, processes, start_step=4 * accumulated),
+            4 * accumulated,
+            workers=1,
+        )
+        for rank in range(processes)
+    ]
+    then = [images(list(batches)) for batches in zip(*ranks, strict=True)]
+    assert torch.equal(torch.cat([first, *then]), whole)
