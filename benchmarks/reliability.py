@@ -112,7 +112,7 @@ def main() -> None:
                 )
 
         log = Path(place, "log.txt")
-        run = runs / "broken" / "version_0"
+        run = runs / "broken"  # the folder of the one that got as far as a checkpoint, once there is one
         done = 0
         twice = lost = 0
         while done < options.times:
@@ -128,6 +128,7 @@ def main() -> None:
             if code != expected:
                 raise SystemExit(f"exit code {code}, expected {expected}\n{log.read_text()[-3000:]}")
             done += 1
+            run = next((file.parents[1] for file in runs.glob("broken/*/checkpoints/last.ckpt")), run)
             reached, saved = last_step(run / "metrics.csv"), saved_step(run)
             twice += max(0, reached - saved)
             if signum != signal.SIGKILL:
