@@ -116,7 +116,8 @@ def main() -> None:
         platform.processor(),
     )
     print(
-        f"ratio {medians[2] / medians[1]:.3f}; DWARF {options.batch}x{height}x{width}, {model}, torch {torch.__version__}"
+        f"ratio {medians[2] / medians[1]:.3f}; DWARF {options.batch}x{height}x{width}, {model}, "
+        f"torch {torch.__version__}"
     )
 
 

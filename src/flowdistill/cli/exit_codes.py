@@ -22,7 +22,7 @@ def report_user_errors(run: Callable[[], int]) -> int:
         return code
     except (UserError, ValueError) as error:
         # jsonargparse wraps what a constructor raises into a ValueError.
-        mistake = _user_error_behind(error)
+        mistake = _user_error_behind(error) or _missing_module_behind(error)
         if mistake is None:
             raise
         if not said_by_another(str(mistake)):
@@ -52,3 +52,16 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__
     return error
+
+
+def _missing_module_behind(error: BaseException | None) -> str | None:
+    """What to install, where a class of the config needs a package that is not here."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            first = str(error).strip().splitlines()[0]
+            name = (error.name or "").partition(".")[0]
+            return f"a class of the config needs a package that is not installed: {first}" + (
+                f" (pip install {name})" if name else ""
+            )
+        error = error.__cause__ or error.__context__
+    return None

@@ -14,6 +14,13 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from flowdistill.cli.processes import watch_children
+from flowdistill.cli.refusals import (
+    EarlyStops,
+    check_callbacks,
+    check_content,
+    check_processes,
+    check_trainer,
+)
 from flowdistill.cli.which_checkpoint import of_this_slurm_job, resolve
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
@@ -93,10 +100,14 @@ class FlowCLI(LightningCLI):
         # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns
         # of a checkpoint's callbacks that are not there.
         self._dump_config()
+        check_trainer(config, str(self.subcommand))
         card = RunCardWriter(shlex.join(self.command_words), self.config_dump)
         watch_children()
         stop = StopTogether(self.command_words)
         trainer: pl.Trainer = super()._instantiate_trainer(config, [card, stop, *callbacks])
+        trainer.callbacks.insert(0, EarlyStops())  # type: ignore[attr-defined]  # before the user's own
+        check_processes(trainer.world_size)
+        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         for logger in trainer.loggers:
@@ -110,7 +121,7 @@ class FlowCLI(LightningCLI):
         options = self.config[subcommand]
         path = options.get("ckpt_path")
         if path is not None and str(path) not in WORDS:
-            read_checkpoint(Path(path), "--ckpt_path")
+            check_content(read_checkpoint(Path(path), "--ckpt_path"), Path(path), subcommand)
         model = options.get("model") or {}
         start = (model.get("init_args") or {}).get("init_from")
         if path is None and start is None and subcommand in ("validate", "test", "predict"):

@@ -39,7 +39,9 @@ def _run(arguments: list[str] | None) -> int:
         end_with_children,
         is_lost_connection,
     )
+    from flowdistill.cli.quiet import leave_out_noise
 
+    leave_out_noise()
     gc.freeze()
     gc.enable()
 
@@ -67,7 +69,7 @@ def _run(arguments: list[str] | None) -> int:
         hint = "\nOn a machine without GPU, take configs/trainer/cpu.yaml." if on_gpu else ""
         raise UserError(f"the trainer's settings do not work here: {error}{hint}") from error
     except OSError as error:
-        kinds = (NotADirectoryError, IsADirectoryError, FileExistsError)
+        kinds = (NotADirectoryError, IsADirectoryError, FileExistsError, FileNotFoundError)
         if not isinstance(error, kinds) and refusal(error) is None:
             raise
         raise UserError(

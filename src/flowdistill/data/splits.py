@@ -11,7 +11,7 @@ proxy labels (`proxies.py`).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from flowdistill.data.access import is_file
@@ -142,6 +142,7 @@ def parse_line(words: list[str]) -> SplitEntry:
     id_, *options = words
     if "=" in id_:
         raise UserError(f"a line starts with the sample's id, not with {id_!r}.")
+    check_inside(id_)
     camera: Camera = "left"
     labels: str | None = None
     seen: set[str] = set()
@@ -157,12 +158,20 @@ def parse_line(words: list[str]) -> SplitEntry:
         elif key == "labels" and equals:
             if not value:
                 raise UserError("labels= names no folder. Write labels=FOLDER, or leave it out.")
+            check_inside(value)
             labels = value
         else:
             raise UserError(
                 f"{option!r} is not understood. A line is `<id> [camera=left|right] [labels=<folder>]`."
             )
     return SplitEntry(id_, camera, labels)
+
+
+def check_inside(name: str) -> None:
+    """Raise UserError for a name that leads out of the data folder. A link within it may lead anywhere."""
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+    if absolute or ".." in name.replace("\\", "/").split("/"):
+        raise UserError(f"{name!r} leads out of the data folder: names in a split are relative to its root.")
 
 
 def _missing(path: Path) -> str:

@@ -27,7 +27,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
         UserError: the file is missing or no checkpoint, or its network is another one; nothing is loaded.
     """
     path = Path(checkpoint)
-    stored = read_checkpoint(path, "init_from")
+    stored = read_checkpoint(path, "init_from", bare=True)
     weights = network_weights(stored, network, f"init_from: {path}")
     network.load_state_dict(weights)
     parts = Counter(name.partition(".")[0] for name in weights)
@@ -44,8 +44,13 @@ def describe_run(stored: Mapping[str, Any], path: Path) -> str:
     return f"{path} (step {stored.get('global_step', 'unknown')})" + (f": {', '.join(told)}" if told else "")
 
 
-def read_checkpoint(path: Path, option: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, Any]:
     """A checkpoint that `lightning fit` wrote, on the CPU; tensors and plain values only, no code is run.
+
+    Args:
+        path: the file.
+        option: where it was named, for messages.
+        bare: whether a network's `state_dict` alone will do.
 
     Raises:
         UserError: it is missing, cannot be read or is something else; the message starts with `option`.
@@ -66,6 +71,12 @@ def read_checkpoint(path: Path, option: str) -> dict[str, Any]:
     ) as error:
         # What a pickle reader says of a file that is none helps nobody; its kind is enough.
         raise UserError(f"{option}: {path} is not a checkpoint ({type(error).__name__}); {advice}") from error
+    if isinstance(stored, dict) and stored and all(isinstance(value, Tensor) for value in stored.values()):
+        if bare:
+            return {"state_dict": stored}
+        raise UserError(
+            f"{option}: {path} holds weights alone (a bare state dict). Give it as --model.init_args.init_from instead."
+        )
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
         raise UserError(f"{option}: {path} holds no `state_dict`; {advice}")
     return stored
@@ -79,6 +90,8 @@ def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -
     """
     state: dict[str, Tensor] = stored["state_dict"]
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    if not weights and set(state) == set(network.state_dict()):
+        weights = dict(state)  # the network's own state dict
     problems = _differences(weights, network.state_dict())
     if problems:
         shown = "\n  ".join(problems[:5])

@@ -157,7 +157,11 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
     # machine make a step up to ten times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
-    code = _to_its_end(command, environment) if member is None else member[0].run(member[1], command, environment)
+    code = (
+        _to_its_end(command, environment)
+        if member is None
+        else member[0].run(member[1], command, environment)
+    )
     if code not in allowed:
         raise UserError(f"{label}`{name} {arguments[0]}` ended with code {code}; its message is above")
     return code

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.data.notes import note
 from flowdistill.disk import refusal
@@ -18,6 +19,8 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
 
     def save() -> None:
         nonlocal failing
+        if getattr(rank_zero_only, "rank", 0) != 0:
+            return  # the first process writes
         experiment = logger.experiment
         file = Path(logger.log_dir, "metrics.csv")
         known = list(experiment.metrics_keys)

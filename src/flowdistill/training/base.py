@@ -55,6 +55,7 @@ class MotionModule(pl.LightningModule, ABC):
 
     view: ClassVar[Literal["flow", "scene_flow"]]
     needs_labels: ClassVar[bool]
+    extra_weights: ClassVar[tuple[str, ...]] = ()  # beginnings of names in checkpoints, beside network.
     advice: ClassVar[str] = "Look at these samples, or lower the learning rate."
 
     def __init__(
@@ -149,6 +150,14 @@ class MotionModule(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another network; when resuming, one that was trained by other settings, too."""
         network_weights(checkpoint, self.network, "--ckpt_path: the checkpoint")
+        known = ("network.", *self.extra_weights)
+        others = [name for name in checkpoint["state_dict"] if not name.startswith(known)]
+        if others:
+            raise UserError(
+                f"--ckpt_path: the checkpoint has weights that {type(self).__name__} has no place for: "
+                f"{', '.join(others[:3])}{' ...' if len(others) > 3 else ''}. To take its network alone, use "
+                "--model.init_args.init_from."
+            )
         self._restored = True
         # Version 0.1 kept its checkpoints by another class, whose state nobody asks for.
         callbacks = checkpoint.get("callbacks", {})

@@ -68,6 +68,7 @@ class DDFlowModule(MotionModule):
 
     view = "flow"
     needs_labels = False
+    extra_weights = (_TEACHER,)
 
     def __init__(
         self,
