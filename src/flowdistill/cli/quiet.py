@@ -15,6 +15,8 @@ _LOGGERS = (
 _WARNINGS = (
     # Our metrics are synchronised before they are logged.
     r"It is recommended to use `self\.log\('(val|test)/.*sync_dist=True\)`",
+    # A training without validation; the run says so in its own words.
+    r"Total length of `list` across ranks is zero",
     # Of PyTorch's internals, inside of Lightning.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )

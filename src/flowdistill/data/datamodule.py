@@ -108,14 +108,17 @@ class MotionDataModule(pl.LightningDataModule):
         # is one epoch unless limit_train_batches ends it.
         return StepLoader(trainer, batches, batch_size=None, **self._loader_options())
 
-    def val_dataloader(self) -> "DataLoader[Batch]":
+    def val_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
         trainer, name, view = self._attached()
+        if view.val_split is None and trainer.state.fn == "fit":
+            note(f"no validation: data.init_args.{name}.val_split is null")
+            return []
         samples = self._open(view.val_split, "val_split", name, self.val_labels)
         if trainer.global_rank == 0:
             warn_of_odd_labels(samples, range(min(self.batch_size, len(samples))))
         return self._evaluation_loader(samples)
 
-    def test_dataloader(self) -> "DataLoader[Batch]":
+    def test_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
         return self.val_dataloader()
 
     def predict_dataloader(self) -> "DataLoader[Batch]":

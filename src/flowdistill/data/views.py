@@ -33,7 +33,7 @@ class View(Augmentation):
 
     Attributes:
         train_split: a file of `data_splits/`, or a word that the dataset knows, such as `scan`: every pair of frames.
-        val_split: the same, for validation and test.
+        val_split: the same, for validation and test; without one a training validates nothing.
         predict_split: the same, for prediction; by default the validation split.
         train_sources: in place of train_split: several data sets to train on, each with its weight.
     """
@@ -42,6 +42,12 @@ class View(Augmentation):
     val_split: str | None = None
     predict_split: str | None = None
     train_sources: list[Source] | None = None
+
+    def __post_init__(self) -> None:
+        # jsonargparse makes this word of a `null` on the command line, for fields of a dataclass.
+        for name in ("train_split", "val_split", "predict_split"):
+            if getattr(self, name) == "None":
+                setattr(self, name, None)
 
 
 def check_view(place: str, view: View, stereo: bool) -> None:
