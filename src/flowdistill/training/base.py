@@ -29,7 +29,8 @@ from flowdistill.losses.schedule import (
     first_empty_step,
     plain,
 )
-from flowdistill.training.guards import GRADIENT, check_finite, check_weights
+from flowdistill.training.guards import GRADIENT, check_weights, non_finite
+from flowdistill.training.non_finite import NonFinitePolicy
 from flowdistill.training.optimisers import (
     LearningRate,
     adam_with_schedule,
@@ -42,8 +43,9 @@ from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSte
 from flowdistill.training.validation import MotionValidation
 
 # Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
-MAY_CHANGE = ("init_from", "compile")
+MAY_CHANGE = ("init_from", "compile", "skip_non_finite")
 DEVICES = ("cpu", "cuda", "meta")
+NON_FINITE = "non_finite"  # of a checkpoint: the steps that were passed over
 
 
 class MotionModule(pl.LightningModule, ABC):
@@ -66,6 +68,7 @@ class MotionModule(pl.LightningModule, ABC):
         halve_at: Sequence[int],
         start: str | None,
         compiled: bool,
+        skip_non_finite: int,
     ) -> None:
         super().__init__()
         self.network = network
@@ -75,6 +78,7 @@ class MotionModule(pl.LightningModule, ABC):
         self._start = start
         self._restored = False
         self._compiled = compiled
+        self.non_finite_steps = NonFinitePolicy(skip_non_finite, self.advice)
 
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
@@ -172,6 +176,7 @@ class MotionModule(pl.LightningModule, ABC):
                 "stage from its weights, use --model.init_args.init_from instead; to go on all the same, "
                 "--resume.changed accept."
             )
+        self.non_finite_steps.restore(checkpoint.get(NON_FINITE, ()))
         if changed:
             note(f"going on with other settings than before: {changed}")
 
@@ -245,6 +250,7 @@ class MotionModule(pl.LightningModule, ABC):
             if validation_is_owed(self.trainer):
                 validate_on_resume(checkpoint)
             checkpoint[TRAIN_ROW] = row_to_come(self.trainer)
+            checkpoint[NON_FINITE] = self.non_finite_steps.state()
 
     def read_steps(self) -> list[RecentStep]:
         """Wait for the steps since the last read and check them. All processes call it at the same steps.
@@ -261,7 +267,9 @@ class MotionModule(pl.LightningModule, ABC):
 
     def check_steps(self, steps: Sequence[RecentStep]) -> None:
         """Raise if something is wrong with the steps that were read."""
-        check_finite(steps, self.advice, self._from_all_processes)
+        found = non_finite(steps, self._from_all_processes)
+        if found:
+            self.non_finite_steps.handle(found, self.trainer, self._from_all_processes)
 
     def _mean_over_processes(self, value: Tensor) -> Tensor:
         mean = self.trainer.strategy.reduce(value, reduce_op="mean")

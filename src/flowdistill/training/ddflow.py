@@ -64,6 +64,8 @@ class DDFlowModule(MotionModule):
         blind_steps: the run stops after so many steps in a row in which the occlusion check masks everything.
         compile: train with `torch.compile`: the first step takes minutes, the later ones less time than before, and
             results agree up to rounding. Prediction and validation are not compiled.
+        skip_non_finite: steps of a run whose loss or gradient may be NaN or infinite; they change no weight, and their
+            batches are written to files. One more ends the run.
     """
 
     view = "flow"
@@ -82,6 +84,7 @@ class DDFlowModule(MotionModule):
         init_from: str | None = None,
         blind_steps: int = 200,
         compile: bool = False,
+        skip_non_finite: int = 0,
     ) -> None:
         check_number("width", width, positive=True)
         super().__init__(
@@ -91,6 +94,7 @@ class DDFlowModule(MotionModule):
             halve_at,
             init_from,
             compile,
+            skip_non_finite,
         )
         self.losses = checked_losses(losses)
         self.teacher = as_teacher(teacher)

@@ -44,6 +44,8 @@ class DwarfModule(MotionModule):
         init_from: checkpoint of an earlier stage whose weights to start from.
         compile: train with `torch.compile`: the first step takes minutes, the later ones less time than before, and
             results agree up to rounding. Prediction and validation are not compiled.
+        skip_non_finite: steps of a run whose loss or gradient may be NaN or infinite; they change no weight, and their
+            batches are written to files. One more ends the run.
     """
 
     view = "scene_flow"
@@ -62,9 +64,18 @@ class DwarfModule(MotionModule):
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
         compile: bool = False,
+        skip_non_finite: int = 0,
     ) -> None:
         check_number("width", width, positive=True)
-        super().__init__(Dwarf(width), MotionValidation(*LABELS), learning_rate, halve_at, init_from, compile)
+        super().__init__(
+            Dwarf(width),
+            MotionValidation(*LABELS),
+            learning_rate,
+            halve_at,
+            init_from,
+            compile,
+            skip_non_finite,
+        )
         self.alphas = checked_alphas(alphas)
         self.decay = as_schedule("decay", decay)
         self.loss, self.non_finite = loss, non_finite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,36 +28,56 @@ class BlindRunError(UserError):
     """The photometric loss has had no pixels left for many steps."""
 
 
-def check_finite(
-    steps: Sequence[RecentStep], advice: str, everywhere: Callable[[str], list[str]] = lambda text: [text]
-) -> None:
-    """Check the values of the latest steps.
+@dataclass(frozen=True)
+class NonFinite:
+    """A step whose loss or gradient is not finite.
+
+    Attributes:
+        step: of the optimizer, from 0.
+        found: the step at which it was found.
+        what: "loss" or "gradient".
+        text: the values and the samples, of all processes that have some; the same text in all of them.
+        origin: of this process's batch.
+        own: this process's values that are not finite; may be empty.
+    """
+
+    step: int
+    found: int
+    what: str
+    text: str
+    origin: BatchOrigin
+    own: dict[str, float]
+
+    @property
+    def title(self) -> str:
+        late = f" (found at step {self.found})" if self.found > self.step else ""
+        return f"the {self.what} is not finite at step {self.step}{late}: {self.text}"
+
+
+def non_finite(
+    steps: Sequence[RecentStep], everywhere: Callable[[str], list[str]] = lambda text: [text]
+) -> list[NonFinite]:
+    """Those of the latest steps whose values are not finite.
 
     Args:
         steps: in order; the same ones in all processes.
-        advice: what to try.
-        everywhere: gathers the processes' texts; called in all of them, and only where something is wrong.
-
-    Raises:
-        NonFiniteLossError: names the first step that is not finite, its terms and its samples; the same text in all
-            processes.
+        everywhere: gathers the processes' texts; called in all of them, for each step where something is wrong.
     """
+    found = []
     for step in steps:
         bad = [name for name, value in step.means.items() if not math.isfinite(value)]
         if not bad:
             continue
         # A loss that is not finite makes the gradient of all processes so. Alone, that is worth a word.
         names = [name for name in bad if name != GRADIENT] or bad
-        found = [text for text in everywhere(_what_is_wrong(step, names)) if text]
-        if not found:  # each process's own values are finite, only their sum is not
+        texts = [text for text in everywhere(_what_is_wrong(step, names)) if text]
+        if not texts:  # each process's own values are finite, only their sum is not
             listed = ", ".join(f"{name} = {step.means[name]}" for name in names)
-            found = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
+            texts = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
+        own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
         what = "gradient" if names == [GRADIENT] else "loss"
-        late = f" (found at step {steps[-1].step})" if steps[-1].step > step.step else ""
-        raise NonFiniteLossError(
-            f"the {what} is not finite at step {step.step}{late}: {'; '.join(found)}\n"
-            f"{advice} That step changed no weight, and the run's last checkpoint is from before it."
-        )
+        found.append(NonFinite(step.step, steps[-1].step, what, "; ".join(texts), step.origin, own))
+    return found
 
 
 def _what_is_wrong(step: RecentStep, names: Sequence[str]) -> str:
