@@ -14,6 +14,7 @@ from flowdistill.cli import (
     data_render,
     data_splits,
     data_tree,
+    debug,
     demo,
     evaluate,
     labels,
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_parser(data_commands)
     ablation.add_parser(groups)
     convert.add_parser(groups)
+    debug.add_parser(groups)
     demo.add_parser(groups)
     evaluate.add_parser(groups)
     labels.add_parser(groups)

@@ -34,6 +34,7 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
             "batch": dict(batch),
             "step": found.step,
             "rank": found.origin.rank,
+            "seed": found.origin.seed,
             "values": found.own,
             "precision": str(trainer.precision),
             "weights_of_step": trainer.global_step,

@@ -1,0 +1,197 @@
+"""A training step once more, from the file of its batch: where does what is not finite come from?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from flowdistill.data.photometric.device import apply_on_device
+from flowdistill.data.sample import IMAGES, Batch
+from flowdistill.errors import UserError
+from flowdistill.formats import write_image
+from flowdistill.interop import read_checkpoint
+from flowdistill.training import DDFlowModule, DwarfModule
+from flowdistill.training.base import MotionModule
+from flowdistill.training.batch_dump import KIND
+from flowdistill.visual import contact_sheet, disparity_to_colours, flow_to_colours
+
+
+@dataclass
+class Step:
+    """What a training step computed.
+
+    Attributes:
+        values: the loss and its terms.
+        modules: parts of the network whose output is not finite, in the order in which they ran.
+        gradients: weights whose gradient is not finite.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+    gradients: list[str] = field(default_factory=list)
+
+
+def read_dump(path: Path) -> dict[str, Any]:
+    """A file that a training wrote of a batch; tensors and plain values only, no code is run.
+
+    Raises:
+        UserError: it is something else.
+    """
+    stored = read_checkpoint(path, "flowdistill debug batch")
+    if stored.get("kind") != KIND:
+        raise UserError(f"{path} is no batch of a training: give a non_finite_step_*.pt of a run's folder")
+    return stored
+
+
+def rebuild_model(dump: Mapping[str, Any], checkpoint: Path | None) -> MotionModule:
+    """The module as it trained, with the weights of the dump or of a checkpoint, at the dump's step."""
+    stored = dump if checkpoint is None else read_checkpoint(checkpoint, "--checkpoint")
+    settings = {name: value for name, value in stored["hyper_parameters"].items() if name != "init_from"}
+    kind = DDFlowModule if "losses" in settings else DwarfModule
+    model: MotionModule = kind(**{**settings, "compile": False})
+    trainer = pl.Trainer(
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_steps=-1, precision=cast(Any, dump["precision"]),
+    )  # fmt: skip
+    trainer.strategy.connect(model)
+    model.trainer = trainer
+    trainer.state.fn = cast(Any, pl.trainer.states.TrainerFn.FITTING)
+    trainer.training = True
+    setattr(trainer, "datamodule", SimpleNamespace(seed=dump["seed"]))  # noqa: B010 - of the student's crop
+    trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = dump[
+        "step"
+    ]
+    content = {**stored, "state_dict": dict(stored["state_dict"])}
+    model.on_load_checkpoint(content)
+    model.load_state_dict(content["state_dict"])
+    return model.train()
+
+
+def run_step(model: MotionModule, batch: Batch) -> Step:
+    """Loss and gradient of a batch, as in training; nothing is updated."""
+    found = Step()
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not all(bool(torch.isfinite(value).all()) for value in _tensors(output)):
+                found.modules.append(name)
+
+        return hook
+
+    for name, module in model.network.named_modules():
+        module.register_forward_hook(watch(f"network.{name}" if name else "network"))
+    loss: Any = None
+    with model.trainer.precision_plugin.forward_context():
+        loss = model.training_step(batch, 0)
+    loss.backward()
+    (step,) = model.recent_steps.read()
+    found.values = step.values
+    found.gradients = [
+        name
+        for name, weight in model.named_parameters()
+        if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
+    ]
+    return found
+
+
+def describe(batch: Batch) -> list[str]:
+    """A line for each tensor: shape, type, range, and how many of its values are not finite; then the samples."""
+    lines = [
+        f"{'':28}{'shape':>20}{'type':>10}{'smallest':>13}{'largest':>13}{'mean':>13}{'NaN':>9}{'inf':>9}"
+    ]
+    for name, value in sorted(batch.items()):
+        if not isinstance(value, Tensor) or value.numel() == 0:
+            continue
+        numbers = value.double()
+        finite = numbers[torch.isfinite(numbers)]
+        low, high, mean = (
+            (float(finite.min()), float(finite.max()), float(finite.mean()))
+            if finite.numel()
+            else (math.nan,) * 3
+        )
+        kind = str(value.dtype).removeprefix("torch.")
+        lines.append(
+            f"{name:28}{'x'.join(map(str, value.shape)):>20}{kind:>10}{low:13.4g}{high:13.4g}{mean:13.4g}"
+            f"{int(torch.isnan(numbers).sum()):9d}{int(torch.isinf(numbers).sum()):9d}"
+        )
+    return [*lines, f"samples: {', '.join(batch['name'])}"]
+
+
+def report(found: Step) -> list[str]:
+    """What a step computed, in lines."""
+    lines = ["", "loss and terms:", *(f"  {name:40}{value:14.6g}" for name, value in found.values.items())]
+    if found.modules:
+        lines += [
+            "",
+            f"first module whose output is not finite: {found.modules[0]} ({len(found.modules)} in all)",
+        ]
+    else:
+        lines += ["", "every module's output is finite"]
+    if found.gradients:
+        shown = ", ".join(found.gradients[:5]) + (" ..." if len(found.gradients) > 5 else "")
+        lines += [f"weights whose gradient is not finite: {len(found.gradients)}: {shown}"]
+    else:
+        lines += ["every gradient is finite"]
+    return lines
+
+
+def write_pictures(batch: Batch, folder: Path) -> list[Path]:
+    """One sheet for each sample: its frames, and its labels as colours, black where they are not valid."""
+    tensors = cast("dict[str, Any]", batch)
+    written = []
+    for row, name in enumerate(batch["name"]):
+        frames = [key for key in IMAGES if key in tensors]
+        pictures: list[np.ndarray] = [_uint8(tensors[key][row]) for key in frames]
+        labels = list(frames)
+        for key in ("flow", "teacher_flow", "disparity_t0", "disparity_t1"):
+            if key not in tensors:
+                continue
+            values = tensors[key][row].float().permute(1, 2, 0).numpy()
+            mask = tensors.get(f"valid_{key}")
+            valid = None if mask is None else mask[row, 0].numpy()
+            colours = flow_to_colours if values.shape[2] == 2 else disparity_to_colours
+            picture = colours(values, valid=valid)
+            pictures.append(picture)
+            labels.append(key)
+        file = folder / f"{row}_{name.replace('/', '_')}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        half = (len(pictures) + 1) // 2
+        sheet = contact_sheet([pictures[:half], pictures[half:]], [labels[:half], labels[half:]])
+        write_image(file, sheet)
+        written.append(file)
+    return written
+
+
+def on_device(batch: Mapping[str, Any]) -> Batch:
+    """The batch as the network saw it: with the changes that were left to the device."""
+    return apply_on_device(cast(Batch, dict(batch)))
+
+
+def _uint8(image: Tensor) -> np.ndarray:
+    """(3, H, W) in [0, 1]; what is not finite is magenta."""
+    values = image.float().permute(1, 2, 0).numpy()
+    bad = ~np.isfinite(values).all(axis=-1)
+    picture = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
+    picture[bad] = (255, 0, 255)
+    return picture
+
+
+def _tensors(output: Any) -> Sequence[Tensor]:
+    """Every floating tensor in what a module returned."""
+    if isinstance(output, Tensor):
+        return [output] if output.is_floating_point() else []
+    if isinstance(output, Mapping):
+        return [tensor for value in output.values() for tensor in _tensors(value)]
+    if isinstance(output, list | tuple):
+        return [tensor for value in output for tensor in _tensors(value)]
+    inner = getattr(output, "__dict__", None)  # a dataclass of ours
+    return [tensor for value in inner.values() for tensor in _tensors(value)] if inner else []
