@@ -14,7 +14,8 @@ from flowdistill.errors import UserError
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder; wait, and say so, while another process does.
 
-    The kernel lets go of the lock with the process, however that ends.
+    The kernel lets go of the lock with the process, however that ends. Some network file systems do not pass locks on
+    to other machines; there two commands on two machines are not kept apart.
 
     Raises:
         UserError: the folder cannot be made or written to.

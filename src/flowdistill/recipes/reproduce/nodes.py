@@ -7,7 +7,6 @@ The same command is started on each machine, on the first one first, with MASTER
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,10 @@ from flowdistill.errors import UserError
 from flowdistill.recipes.commands import finished, fit_or_resume
 from flowdistill.recipes.reproduce.arguments import fit_arguments, start_of
 from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.sign_of_life import Watch, at_work
 from flowdistill.recipes.reproduce.stages import TRAININGS
 
-BEGUN = ".begun"
+BEGUN, SIGN = ".begun", ".first_machine"
 _POLL = 2.0  # seconds
 
 
@@ -47,8 +47,9 @@ def take_part(settings: Settings, stages: Sequence[str]) -> None:
     """On a machine that is not the first: join the trainings that are left, one after the other.
 
     Raises:
-        UserError: a training failed.
+        UserError: a training failed, or the first machine ended or is silent.
     """
+    watch = Watch(settings.output / SIGN, _POLL)
     for stage in stages:
         if stage not in TRAININGS or finished(settings.folder(stage)) is not None:
             continue
@@ -56,12 +57,12 @@ def take_part(settings: Settings, stages: Sequence[str]) -> None:
         begun = settings.folder(stage) / BEGUN
         print(f"waiting for the first machine to begin {stage} ...", flush=True)
         while not begun.is_file():
-            time.sleep(_POLL)
+            watch.wait(f"to begin {stage}")
         start = start_of(training, settings)
         fit_or_resume(settings.folder(stage), fit_arguments(training, settings, start))
         print(f"waiting for the first machine to end {stage} ...", flush=True)
         while finished(settings.folder(stage)) is None:
-            time.sleep(_POLL)
+            watch.wait(f"to end {stage}")
 
 
 @contextmanager
@@ -79,7 +80,13 @@ def open_to_others(folder: Path, settings: Settings) -> Iterator[None]:
         begun.unlink(missing_ok=True)
 
 
-def close_all(settings: Settings) -> None:
-    """On the first machine, at its start: take back what a killed one left."""
+@contextmanager
+def first_of_all(settings: Settings) -> Iterator[None]:
+    """On the first machine, around all stages: take back what a killed one left, and give the others signs of life."""
     for begun in settings.output.glob(f"*/{BEGUN}"):
         begun.unlink(missing_ok=True)
+    if settings.nodes == 1:
+        yield
+        return
+    with at_work(settings.output / SIGN):
+        yield

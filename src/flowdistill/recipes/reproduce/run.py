@@ -21,7 +21,7 @@ from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_argume
 from flowdistill.recipes.reproduce.cards import keep_training_card
 from flowdistill.recipes.reproduce.lock import alone_in
 from flowdistill.recipes.reproduce.needs import check_data
-from flowdistill.recipes.reproduce.nodes import close_all, node_rank, open_to_others, take_part
+from flowdistill.recipes.reproduce.nodes import first_of_all, node_rank, open_to_others, take_part
 from flowdistill.recipes.reproduce.others import labels_are_there, run_other
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.smoke import render_data
@@ -43,8 +43,7 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
     if node_rank(settings) > 0:
         take_part(settings, stages)
         return
-    with alone_in(settings.output):
-        close_all(settings)
+    with alone_in(settings.output), first_of_all(settings):
         check_needs(settings, stages)
         for stage in stages:
             print(f"\n=== {stage}: {title(stage)}", flush=True)
