@@ -150,3 +150,10 @@ class FlowCLI(LightningCLI):
         if subcommand == "fit" and asked != "best":
             go_on_in(self.trainer, found.run, found.path)
         return str(found.path)
+
+
+class ConfigOnly(FlowCLI):
+    """Makes the objects of a command line, and does not run it."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass

@@ -19,6 +19,7 @@ from flowdistill.cli import (
     evaluate,
     labels,
     picture,
+    profile,
     reproduce,
     schedule,
     submit,
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_parser(groups)
     labels.add_parser(groups)
     picture.add_parser(groups)
+    profile.add_parser(groups)
     reproduce.add_parser(groups)
     schedule.add_parser(groups)
     submit.add_parser(groups)

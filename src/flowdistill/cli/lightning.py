@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import TYPE_CHECKING
 
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.disk import refusal
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
 from flowdistill.stopping import Stopped, end_workers, signals
+
+if TYPE_CHECKING:  # 5 seconds of imports: within the function that is timed for --help
+    from flowdistill.cli.flow_cli import FlowCLI
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +28,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
+    run_cli(arguments)
+    return 0
+
+
+def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
+    """Parse a command line of `lightning`, make its objects and, by default, run it.
+
+    Raises:
+        UserError: for the user's mistakes.
+    """
     # albumentations asks the network for its newest version when it is imported.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # Importing makes a million objects that stay: collecting garbage meanwhile, and again at the exit, takes two of the
@@ -32,7 +46,7 @@ def _run(arguments: list[str] | None) -> int:
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    from flowdistill.cli.flow_cli import FlowCLI, SaveFitConfig, ShortErrorParser
+    from flowdistill.cli.flow_cli import ConfigOnly, FlowCLI, SaveFitConfig, ShortErrorParser
     from flowdistill.cli.processes import (
         GRACE,
         end_after_lost_connection,
@@ -46,7 +60,7 @@ def _run(arguments: list[str] | None) -> int:
     gc.enable()
 
     try:
-        FlowCLI(
+        cli = (FlowCLI if run else ConfigOnly)(
             pl.LightningModule,
             pl.LightningDataModule,
             parser_class=ShortErrorParser,
@@ -78,7 +92,7 @@ def _run(arguments: list[str] | None) -> int:
         ) from error
     except RuntimeError as error:
         if is_lost_connection(error):
-            return end_after_lost_connection(error)
+            raise SystemExit(end_after_lost_connection(error)) from error
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
@@ -86,7 +100,7 @@ def _run(arguments: list[str] | None) -> int:
             "memory was full: take fewer (--data.init_args.num_workers), or a smaller crop."
         ) from error
     end_with_children(GRACE)  # they have come to the end, too
-    return 0
+    return cli
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +16,7 @@ from flowdistill.data.photometric.device import apply_on_device
 from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
 from flowdistill.formats import write_image
+from flowdistill.inference.one_step import at_step
 from flowdistill.interop import read_checkpoint
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
@@ -58,18 +57,7 @@ def rebuild_model(dump: Mapping[str, Any], checkpoint: Path | None) -> MotionMod
     settings = {name: value for name, value in stored["hyper_parameters"].items() if name != "init_from"}
     kind = DDFlowModule if "losses" in settings else DwarfModule
     model: MotionModule = kind(**{**settings, "compile": False})
-    trainer = pl.Trainer(
-        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, max_steps=-1, precision=cast(Any, dump["precision"]),
-    )  # fmt: skip
-    trainer.strategy.connect(model)
-    model.trainer = trainer
-    trainer.state.fn = cast(Any, pl.trainer.states.TrainerFn.FITTING)
-    trainer.training = True
-    setattr(trainer, "datamodule", SimpleNamespace(seed=dump["seed"]))  # noqa: B010 - of the student's crop
-    trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = dump[
-        "step"
-    ]
+    at_step(model, dump["step"], dump["precision"], dump["seed"])
     content = {**stored, "state_dict": dict(stored["state_dict"])}
     model.on_load_checkpoint(content)
     model.load_state_dict(content["state_dict"])

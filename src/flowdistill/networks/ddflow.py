@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, MotionHead, SameConv, scaled
+from flowdistill.networks.recompute import called
 from flowdistill.ops.precision import raised
-from flowdistill.ops.resize import resize_flow
+from flowdistill.ops.resize import Size, resize_flow
 from flowkernels import correlation_2d, l2_normalise, warp_zero
 
 SLOPE = 0.2
@@ -56,11 +57,21 @@ class FlowEstimator(nn.Module):
         return self.predict(features), features
 
 
+class FlowUpsample(nn.Module):
+    """Flow (B, 2, h, w) at another size, its values scaled with it. A module, so that a profile can watch it."""
+
+    def forward(self, flow: Tensor, size: Size) -> Tensor:
+        return resize_flow(flow, size)
+
+
 class DDFlowNet(nn.Module):
     """Flow between two images, in both directions with the same weights.
 
     Args:
         width: factor on every layer's channels; 1.0 is the published network.
+
+    `checkpoint_activations` (false) makes backward compute each level and the context network again instead of keeping
+    what they computed.
 
     Shapes:
         image1, image2: (B, 3, H, W) RGB in [0, 1], H and W at least 64, any size. Output: (forward, backward),
@@ -73,11 +84,13 @@ class DDFlowNet(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         self.width = width
+        self.checkpoint_activations = False
         channels = [scaled(c, width) for c in EXTRACTOR]
         self.extractor = FeaturePyramid(channels, convolutions=2, slope=SLOPE)
         self.estimators = nn.ModuleDict(
             {str(level): FlowEstimator(VOLUME_CHANNELS + channels[level - 1] + 2, width) for level in LEVELS}
         )
+        self.upsample = FlowUpsample()
         self.context = ContextNetwork(scaled(ESTIMATOR[-1], width) + 2, 2, SLOPE, width)
         self.apply(_xavier)
 
@@ -87,17 +100,17 @@ class DDFlowNet(nn.Module):
         # Both directions as one batch: first half image1 -> image2, second half back.
         levels: dict[int, Tensor] = {}
         flow: Tensor | None = None
+        again = self.checkpoint_activations
         for level in LEVELS:
-            features = raised(pyramid[level - 1])  # what is warped and correlated is float32
+            features = pyramid[level - 1]
             size = (features.shape[-2], features.shape[-1])
             flow = (
-                features.new_zeros(features.shape[0], 2, *size) if flow is None else resize_flow(flow, size)
+                image1.new_zeros(2 * image1.shape[0], 2, *size) if flow is None else self.upsample(flow, size)
             )
-            other = torch.cat(features.chunk(2)[::-1])
-            flow, hidden = self.estimators[str(level)](estimator_input(features, other, flow))
+            flow, hidden = called(self._estimate, level, features, flow, recompute=again)
             levels[level] = flow
-        refined = levels[2] + self.context(torch.cat([hidden, levels[2]], dim=1))
-        full = resize_flow(refined, (image1.shape[-2], image1.shape[-1]))
+        refined = called(self._refine, levels[2], hidden, recompute=again)
+        full = self.upsample(refined, (image1.shape[-2], image1.shape[-1]))
         halves = [
             FlowPyramid(
                 {level: f.chunk(2)[k] for level, f in levels.items()}, refined.chunk(2)[k], full.chunk(2)[k]
@@ -105,6 +118,17 @@ class DDFlowNet(nn.Module):
             for k in range(2)
         ]
         return halves[0], halves[1]
+
+    def _estimate(self, level: int, features: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """A level's flow and last feature, of both directions, given the coarser level's flow at this size."""
+        features = raised(features)  # what is warped and correlated is float32
+        other = torch.cat(features.chunk(2)[::-1])
+        found: tuple[Tensor, Tensor] = self.estimators[str(level)](estimator_input(features, other, flow))
+        return found
+
+    def _refine(self, flow: Tensor, hidden: Tensor) -> Tensor:
+        refined: Tensor = flow + self.context(torch.cat([hidden, flow], dim=1))
+        return refined
 
 
 def estimator_input(features1: Tensor, features2: Tensor, flow: Tensor) -> Tensor:

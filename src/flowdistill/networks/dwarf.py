@@ -29,6 +29,7 @@ from flowdistill.networks.pyramid import (
     SameConv,
     scaled,
 )
+from flowdistill.networks.recompute import called
 from flowdistill.ops.padding import crop_to
 from flowdistill.ops.precision import lowered, raised
 from flowdistill.ops.resize import Size, resize_legacy_bilinear, scale_flow
@@ -125,16 +126,37 @@ class Estimator(nn.Module):
             )
         self.refine = refine
 
-    def forward(self, inputs: Tensor) -> tuple[dict[str, Tensor], Upsampled | None]:
-        """Each motion (B, 1|2, h, w) of this level in network units, and what the next level gets of it."""
-        trunk = _run_dense(self.trunk, lowered(inputs))
-        found = {name: branch(trunk, inputs) for name, branch in self.branches.items()}
+    def forward(self, inputs: Tensor, recompute: bool = False) -> tuple[dict[str, Tensor], Upsampled | None]:
+        """Each motion (B, 1|2, h, w) of this level in network units, and what the next level gets of it.
+
+        With `recompute` nothing between the trunk's result and the motions is kept for backward, and nothing
+        inside the trunk.
+        """
+        trunk = called(self._run_trunk, inputs, recompute=recompute)
         if self.refine:
-            return {name: motion + self.context[name](dense) for name, (motion, dense) in found.items()}, None
-        motions = [self.upsample_motion[name](motion) for name, (motion, _) in found.items()]
-        features = [self.upsample_features[name](dense) for name, (_, dense) in found.items()]
-        upsampled = Upsampled(torch.cat(motions, dim=1), torch.cat(features, dim=1))
-        return {name: motion for name, (motion, _) in found.items()}, upsampled
+            refined = {
+                name: called(self._refined, name, trunk, inputs, recompute=recompute) for name in MOTIONS
+            }
+            return refined, None
+        # One part for each motion: backward holds the activations of one at a time.
+        found = [called(self._upsampled, name, trunk, inputs, recompute=recompute) for name in MOTIONS]
+        motions, up, features = zip(*found, strict=True)
+        upsampled = Upsampled(torch.cat(up, dim=1), torch.cat(features, dim=1))
+        return dict(zip(MOTIONS, motions, strict=True)), upsampled
+
+    def _run_trunk(self, inputs: Tensor) -> Tensor:
+        return _run_dense(self.trunk, lowered(inputs))
+
+    def _refined(self, name: str, trunk: Tensor, inputs: Tensor) -> Tensor:
+        """A motion with its context network's correction."""
+        motion, dense = self.branches[name](trunk, inputs)
+        refined: Tensor = motion + self.context[name](dense)
+        return refined
+
+    def _upsampled(self, name: str, trunk: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A motion, and at twice its size the motion and its features."""
+        motion, dense = self.branches[name](trunk, inputs)
+        return motion, self.upsample_motion[name](motion), self.upsample_features[name](dense)
 
 
 class Dwarf(nn.Module):
@@ -142,6 +164,8 @@ class Dwarf(nn.Module):
 
     Args:
         width: factor on every layer's channels; 1.0 is the published network.
+
+    `checkpoint_activations` (false) makes backward compute each level again instead of keeping what it computed.
 
     Shapes:
         left_t0, right_t0, left_t1, right_t1: (B, 3, H, W) RGB in [0, 1]. Output: `DwarfOutput`, values in
@@ -154,6 +178,7 @@ class Dwarf(nn.Module):
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         self.width = width
+        self.checkpoint_activations = False
         channels = [scaled(c, width) for c in ENCODER]
         self.encoder = FeaturePyramid(channels, convolutions=3, slope=SLOPE)
         self.estimators = nn.ModuleDict()
@@ -169,17 +194,10 @@ class Dwarf(nn.Module):
         levels: dict[int, SceneMotion] = {}
         upsampled: Upsampled | None = None
         for level in LEVELS:
-            # What is warped and correlated is float32.
-            features = raised(pyramid[level - 1]).chunk(4)
-            if upsampled is None:
-                inputs = scene_flow_volume(*features)
-            else:
-                warped = _warp_towards_left_t0(features, upsampled.motion, level)
-                inputs = torch.cat(
-                    [scene_flow_volume(*warped), features[0], upsampled.motion, raised(upsampled.features)],
-                    dim=1,
-                )
-            motions, upsampled = self.estimators[str(level)](inputs)
+            features = pyramid[level - 1].chunk(4)
+            again = self.checkpoint_activations
+            inputs = called(_estimator_input, level, *features, *(upsampled or ()), recompute=again)
+            motions, upsampled = self.estimators[str(level)](inputs, again)
             if self.training or level == 2:
                 levels[level] = _to_pixels(motions)
         return DwarfOutput(levels, (left_t0.shape[-2], left_t0.shape[-1]))
@@ -243,6 +261,20 @@ def _check_images(images: tuple[Tensor, ...]) -> None:
             f"DWARF needs height and width that are multiples of 64, got {shape[2]}x{shape[3]}: pad the images "
             "(flowdistill.ops.padding.pad_to_multiple) and undo it with dwarf_to_image_size"
         )
+
+
+def _estimator_input(level: int, *tensors: Tensor) -> Tensor:
+    """What enters a level's estimator: volume (180), and from level 5 on left_t0's features and the coarser level's.
+
+    Tensors: features of the four images (B, C, h, w), then the coarser level's `Upsampled`, if there is one.
+    """
+    # What is warped and correlated is float32. Raised here, so that no float32 copy waits for backward.
+    features = tuple(raised(tensor) for tensor in tensors[:4])
+    if len(tensors) == 4:
+        return scene_flow_volume(*features)
+    upsampled = Upsampled(*tensors[4:])
+    volume = scene_flow_volume(*_warp_towards_left_t0(features, upsampled.motion, level))
+    return torch.cat([volume, features[0], upsampled.motion, raised(upsampled.features)], dim=1)
 
 
 def _warp_towards_left_t0(features: tuple[Tensor, ...], motion: Tensor, level: int) -> tuple[Tensor, ...]:

@@ -29,6 +29,7 @@ from flowdistill.losses.schedule import (
     first_empty_step,
     plain,
 )
+from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.training.guards import GRADIENT, check_weights, non_finite
 from flowdistill.training.non_finite import NonFinitePolicy
 from flowdistill.training.optimisers import (
@@ -43,7 +44,7 @@ from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSte
 from flowdistill.training.validation import MotionValidation
 
 # Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
-MAY_CHANGE = ("init_from", "compile", "skip_non_finite")
+MAY_CHANGE = ("init_from", "compile", "checkpoint_activations", "skip_non_finite")
 DEVICES = ("cpu", "cuda", "meta")
 NON_FINITE = "non_finite"  # of a checkpoint: the steps that were passed over
 
@@ -51,7 +52,8 @@ NON_FINITE = "non_finite"  # of a checkpoint: the steps that were passed over
 class MotionModule(pl.LightningModule, ABC):
     """A network, Adam with a schedule of its learning rate, and an optional start from an earlier stage.
 
-    With `compiled`, `torch.compile` compiles the network (alone) for training steps.
+    With `compiled`, `torch.compile` compiles the network (alone) for training steps. With `recomputing`, backward
+    computes its decoders again instead of keeping what they computed.
     `view` and `needs_labels` tell the datamodule what to serve; `advice` says what to try when the loss is not finite.
     """
 
@@ -62,16 +64,18 @@ class MotionModule(pl.LightningModule, ABC):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Dwarf | DDFlowNet,
         validation: MotionValidation,
         learning_rate: Weight | Mapping[str, Any],
         halve_at: Sequence[int],
         start: str | None,
         compiled: bool,
+        recomputing: bool,
         skip_non_finite: int,
     ) -> None:
         super().__init__()
-        self.network = network
+        network.checkpoint_activations = recomputing
+        self.network: nn.Module = network
         self.validation = validation
         self.learning_rate = LearningRate(as_schedule("learning_rate", learning_rate), tuple(halve_at))
         self.recent_steps = RecentSteps()

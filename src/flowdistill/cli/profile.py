@@ -1,0 +1,77 @@
+"""`flowdistill profile`: what a training step of a config costs, by part."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+from flowdistill.errors import UserError
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `profile`."""
+    parser = commands.add_parser(
+        "profile",
+        help="parameters, operations, time and memory of a config's training step",
+        description="Make the model of a config and run its training step on synthetic samples: parameters, "
+        "floating-point operations and time by part, peak memory, and the largest batch that fits. No data are needed. "
+        "Takes the arguments of `lightning fit`: --config (several compose) and dotted keys.",
+    )
+    parser.add_argument("--config", action="append", type=Path, required=True, metavar="YAML", dest="configs")
+    parser.add_argument("--size", metavar="HxW", help="of the samples (default: the crop of the data config)")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="of one process (default: as the config's)"
+    )
+    parser.add_argument(
+        "--step", type=int, default=0, metavar="N", help="optimizer step: what terms the loss has"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
+    parser.set_defaults(run=run, takes_config_keys=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table; returns the exit code."""
+    from flowdistill.cli.lightning import run_cli
+    from flowdistill.formats import write_atomically
+
+    configs = [part for path in options.configs for part in ("--config", str(path))]
+    cli = run_cli(["fit", *configs, "--trainer.logger", "false", *options.config_keys], run=False)
+    from flowdistill.data import MotionDataModule
+    from flowdistill.inference.profile import profile, table
+    from flowdistill.training.base import MotionModule
+
+    model, data = cli.model, cli.datamodule
+    if not isinstance(model, MotionModule) or not isinstance(data, MotionDataModule):
+        raise UserError("flowdistill profile takes configs of our models and data")
+    view = data.views[model.view]
+    crop = None if view is None else view.with_preset().crop
+    size = crop if options.size is None else _size(options.size)
+    if size is None:
+        raise UserError(f"data.init_args.{model.view}.crop is not set: give --size, such as --size 320x896")
+    trainer = cli.trainer
+    share = max(data.batch_size // (trainer.world_size * trainer.accumulate_grad_batches), 1)
+    samples = share if options.batch_size is None else options.batch_size
+    if samples < 1:
+        raise UserError(f"--batch-size must be 1 or more, not {samples}")
+    device = trainer.strategy.root_device.type
+    found = profile(
+        model,
+        samples,
+        (size[0], size[1]),
+        options.step,
+        trainer.precision,
+        "gpu" if device == "cuda" else "cpu",
+    )
+    print(table(found))
+    if options.json is not None:
+        write_atomically(options.json, json.dumps(found.as_dict(), indent=1).encode())
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise UserError(f"--size is HEIGHTxWIDTH, such as 320x896, not {text!r}")
+    return int(match[1]), int(match[2])
