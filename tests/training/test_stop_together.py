@@ -156,3 +156,17 @@ def test_a_task_of_an_array_is_a_job_of_its_own(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "5")
     assert slurm_job() == "12_5"
+
+
+def test_a_line_that_a_kill_broke_off_is_not_taken_for_a_row(rendered: Path, tmp_path: Path) -> None:
+    """`..,5` of a row of step 57 would be one of step 5."""
+    ask = Ask(StopSignals(), 7)
+    with pytest.raises(Stopped):
+        run(rendered, tmp_path, ask)
+    last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    file = last.parents[1] / "metrics.csv"
+    whole = file.read_text()
+    file.write_text(whole + whole.splitlines()[-1].partition(",7,")[0] + ",5")
+    _, folder = run(rendered, tmp_path, Ask(StopSignals(), -1), resume=last)
+    steps = [int(row["step"]) for row in log(folder) if "train/loss" in row]
+    assert steps == list(range(STEPS))

@@ -17,6 +17,8 @@ _WARNINGS = (
     r"It is recommended to use `self\.log\('(val|test)/.*sync_dist=True\)`",
     # A training without validation; the run says so in its own words.
     r"Total length of `list` across ranks is zero",
+    # Of commands that read a config for themselves.
+    r"LightningCLI's args parameter is intended to run from within Python",
     # Of PyTorch's internals, inside of Lightning.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
@@ -10,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.data.notes import note
 from flowdistill.disk import refusal
+from flowdistill.formats import write_atomically
 
 
 def wait_for_the_disk(logger: CSVLogger) -> None:
@@ -25,25 +29,37 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
         file = Path(logger.log_dir, "metrics.csv")
         known = list(experiment.metrics_keys)
         new = {name for row in experiment.metrics for name in row} - set(known)
-        # With new names Lightning writes the whole file anew; else it appends.
-        whole = file.read_bytes() if new and file.is_file() else None
-        size = file.stat().st_size if file.is_file() else None
+        size = None
         try:
+            if new and file.is_file():
+                # Lightning would write the whole file anew, in place: a run that is killed meanwhile would lose it.
+                write_atomically(file, with_columns(file, sorted({*known, *new})))
+                experiment.metrics_keys = sorted({*known, *new})
+            size = file.stat().st_size if file.is_file() else None
             write()
             failing = False
         except OSError as error:
             reason = refusal(error)
             if reason is None:
                 raise
-            experiment.metrics_keys = known
-            if whole is not None:
-                file.write_bytes(whole)  # takes no more than there was
-            elif size is None:
-                file.unlink(missing_ok=True)
-            else:
+            if size is not None:
                 os.truncate(file, size)
+            elif not known:
+                file.unlink(missing_ok=True)
+                experiment.metrics_keys = known
             if not failing:
                 note(f"{file}: {reason}. The run goes on; its log waits in memory until there is room.")
             failing = True
 
     logger.save = save  # type: ignore[method-assign]
+
+
+def with_columns(file: Path, names: Sequence[str]) -> bytes:
+    """A CSV file's content with other columns; values of columns that are new are empty."""
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

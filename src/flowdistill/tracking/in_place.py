@@ -56,8 +56,9 @@ def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
     if not aside.is_file():
         return
     with aside.open(newline="") as opened:
-        reader = csv.DictReader(opened)
-        names, rows = list(reader.fieldnames or []), list(reader)
+        whole, _, _ = opened.read().rpartition("\n")  # a killed run may have broken off its last line
+    reader = csv.DictReader(io.StringIO(whole, newline=""))
+    names, rows = list(reader.fieldnames or []), list(reader)
     kept = rows_before(rows, checkpoint)
     experiment.metrics_keys = sorted({*names, *(name for row in kept for name in row)})
     text = io.StringIO(newline="")

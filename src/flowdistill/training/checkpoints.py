@@ -73,6 +73,10 @@ class Checkpoints(Checkpoint):
         """Make the newest step the last.ckpt; all processes call it. Returns why that failed, or None."""
         if self.dirpath is None:
             return None
+        for (
+            logger
+        ) in trainer.loggers:  # rows up to here, such as the learning rate's, which Lightning keeps for later
+            logger.save()
         last = Path(self.dirpath, LAST)
         before = last.with_name(f"step_{self._saved or 0:09d}.ckpt")
         older = (
