@@ -35,11 +35,12 @@ def test_configs_compose(
     monkeypatch.setenv("DATA_ROOT", "/from/environment")
     printed = []
     for order in ((model, data), (data, model)):
-        for trainer in TRAINERS:
-            with pytest.raises(SystemExit) as stop:
-                main(["fit", *(p for c in (*order, trainer) for p in ("--config", c)), "--print_config"])
-            assert stop.value.code in (0, None)
-            printed.append(capsys.readouterr().out)
+        # All trainers' configs in turn: every one of them meets most of the others.
+        trainer = TRAINERS[(MODELS.index(model) + DATA.index(data)) % len(TRAINERS)]
+        with pytest.raises(SystemExit) as stop:
+            main(["fit", *(p for c in (*order, trainer) for p in ("--config", c)), "--print_config"])
+        assert stop.value.code in (0, None)
+        printed.append(capsys.readouterr().out)
     assert all("MotionDataModule" in text and "max_steps" in text for text in printed)
     if "rendered" not in data:
         assert "root: /from/environment" in printed[0]
