@@ -155,3 +155,26 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
     assert "to go on all the same, --resume.changed accept" in said
     said = run("fit", *more, *rate, "--resume.changed", "accept")
     assert "going on with other settings than before: learning_rate (was" in said
+
+
+def test_a_checkpoint_of_version_0_1_is_resumed(run: Run, tmp_path: Path) -> None:
+    """As it was: other callbacks' state, and nothing about the data, the log or steps that were passed over."""
+    run("fit", *FEW)
+    last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    stored = torch.load(last, weights_only=True)
+    for name in ("data", "train_row", "non_finite"):
+        del stored[name]
+    for name in ("compile", "skip_non_finite", "checkpoint_activations"):
+        del stored["hyper_parameters"][name]
+    key = "Checkpoints{'monitor': None, 'mode': 'min', 'every_n_train_steps': 100, 'every_n_epochs': 0}"
+    stored["callbacks"][key] = {"best_model_path": str(last), "dirpath": str(last.parent)}
+    old = tmp_path / "old.ckpt"
+    torch.save(stored, old)
+    said = run("fit", *FEW, "--trainer.max_steps", "5", "--ckpt_path", str(old))
+    assert "error" not in said
+    assert (
+        torch.load(tmp_path / "runs" / "version_1" / "checkpoints" / "last.ckpt", weights_only=True)[
+            "global_step"
+        ]
+        == 5
+    )

@@ -201,3 +201,35 @@ def test_a_process_that_is_killed_ends_the_other_with_one_line(start: Start, tmp
     assert said.count("another process of this training ended with code 137") == 1
     assert "Traceback" not in said
     assert json.loads((run / "run_card.json").read_text())["status"] == "interrupted"
+
+
+def test_an_error_of_one_process_is_said_once(start: Start, tmp_path: Path) -> None:
+    """The second process meets a NaN: both end with the user's exit code, one message, no traceback."""
+    folder = tmp_path / "callback"
+    folder.mkdir()
+    (folder / "spoil_callback.py").write_text(
+        "import torch\n"
+        "import pytorch_lightning as pl\n"
+        "class Spoil(pl.Callback):\n"
+        "    def on_train_batch_start(self, trainer, module, batch, *_):\n"
+        "        if trainer.global_step == 3 and trainer.global_rank == 1:\n"
+        "            batch['left_t1'][0, 0, 5, 5] = torch.nan\n"
+    )
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    both = (
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "ddp",
+        "--trainer.callbacks+",
+        "spoil_callback.Spoil",
+    )
+    process = start(*both, environment={"PYTHONPATH": path})
+    said = end(process)
+    assert process.returncode == 2
+    assert said.count("error: the loss is not finite at step 3") == 1
+    assert "(batch 3 of process 1, data seed 0)" in said
+    assert "Traceback" not in said
+    card = json.loads((tmp_path / "runs" / "version_0" / "run_card.json").read_text())
+    assert card["reason"].startswith("NonFiniteLossError: the loss is not finite at step 3")
+    assert len(list((tmp_path / "runs" / "version_0").glob("non_finite_step_000003_rank1.pt"))) == 1

@@ -169,5 +169,28 @@ def test_accumulation_takes_the_same_samples(rendered: Path, tmp_path: Path) -> 
         assert float((parts["weights"][name] - weight).norm()) <= 1e-7 * float(weight.norm()), name
 
 
+@pytest.mark.parametrize("kind", MODELS)
+def test_nothing_is_broadcast_at_each_step(kind: str) -> None:
+    """DDP sends a module's buffers from the first process to all at every step; ours has none."""
+    assert list(MODELS[kind]().named_buffers()) == []
+
+
+@pytest.mark.parametrize(
+    ("decay", "alphas", "idle"),
+    [
+        (0.0, {2: 1.0}, False),
+        (0.0, {3: 1.0}, True),
+        (0.1, {3: 1.0}, False),  # the regulariser reaches every weight
+        (0.0, {2: Schedule([(0, 1.0), (50, 0.0)], "step"), 6: 1.0}, True),
+        (0.0, {2: Schedule([(0, 1.0), (5000, 0.0)], "step"), 6: 1.0}, False),  # after the run
+    ],
+)
+def test_unused_weights_are_looked_for_where_there_are_some(
+    decay: float, alphas: dict[int, Any], idle: bool
+) -> None:
+    assert dwarf(loss="pretraining", alphas=alphas, decay=decay).has_idle_parameters(100) == idle
+    assert not ddflow({"census_occlusion": 1.0}).has_idle_parameters(100)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -54,7 +54,9 @@ def read_dump(path: Path) -> dict[str, Any]:
 def rebuild_model(dump: Mapping[str, Any], checkpoint: Path | None) -> MotionModule:
     """The module as it trained, with the weights of the dump or of a checkpoint, at the dump's step."""
     stored = dump if checkpoint is None else read_checkpoint(checkpoint, "--checkpoint")
-    settings = {name: value for name, value in stored["hyper_parameters"].items() if name != "init_from"}
+    # LightningCLI adds names of its own, with an underscore.
+    left_out = ("init_from", "_class_path", "_instantiator")
+    settings = {name: value for name, value in stored["hyper_parameters"].items() if name not in left_out}
     kind = DDFlowModule if "losses" in settings else DwarfModule
     model: MotionModule = kind(**{**settings, "compile": False})
     at_step(model, dump["step"], dump["precision"], dump["seed"])
