@@ -52,26 +52,49 @@ class StopSignals:
         self.received: signal.Signals | None = None
         self.deferred = False
         self.children: list[subprocess.Popen[bytes]] = []
-        self._installed = False
+        self._writer: int | None = None
+        self._begun = 0.0
 
-    def install(self) -> None:
-        """Take over the signals, once, from the main thread. Who ignores Ctrl-C, as a shell's jobs do, still does."""
-        if self._installed or threading.current_thread() is not threading.main_thread():
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Take over the signals meanwhile. Who ignores Ctrl-C, as a shell's jobs do, still does.
+
+        Does nothing outside of the main thread, where Python handles no signals.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
             return
-        self._installed = True
-        for signum in self._asked_by():
-            if signal.getsignal(signum) is not signal.SIG_IGN:
+        self.received, self.deferred, self.children = None, False, []
+        self._begun = time.monotonic()
+        before = {signum: signal.getsignal(signum) for signum in self._asked_by()}
+        for signum, handler in before.items():
+            if handler is not signal.SIG_IGN:
                 signal.signal(signum, self._first)
-        if sys.platform == "win32":
-            return
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(
-            target=self._wait_for_second, args=(reader,), daemon=True, name="second signal"
-        ).start()
-        # Its bytes would reach our thread.
-        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+        woken = (
+            None
+            if sys.platform == "win32"
+            else signal.set_wakeup_fd(self._watched(), warn_on_full_buffer=False)
+        )
+        try:
+            yield
+        finally:
+            if woken is not None:
+                signal.set_wakeup_fd(woken)
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def _watched(self) -> int:
+        """Where Python writes the number of each signal, for a thread that lives as long as the process."""
+        if self._writer is None:
+            reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            watch = threading.Thread(
+                target=self._wait_for_second, args=(reader,), daemon=True, name="signals"
+            )
+            watch.start()
+            # A forked process's bytes would reach our thread.
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+        return self._writer
 
     def _asked_by(self) -> list[signal.Signals]:
         # SIGUSR1 is SLURM's word for us only within one of its jobs; anywhere else it does what it always did.
@@ -95,7 +118,7 @@ class StopSignals:
                 if signum not in asked:
                     continue
                 now = time.monotonic()
-                if first is None:
+                if first is None or first < self._begun:  # of an earlier command of this process, perhaps
                     first = now
                 elif now - first > SAME_REQUEST:
                     self.end_children()
@@ -144,9 +167,10 @@ def end_workers() -> None:
 
     Python would ask them with SIGTERM, and wait.
     """
-    if sys.platform != "win32":
+    workers = multiprocessing.active_children()
+    if workers and sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes their end for a failure
-    for worker in multiprocessing.active_children():
+    for worker in workers:
         worker.kill()
 
 

@@ -172,9 +172,5 @@ def test_a_checkpoint_of_version_0_1_is_resumed(run: Run, tmp_path: Path) -> Non
     torch.save(stored, old)
     said = run("fit", *FEW, "--trainer.max_steps", "5", "--ckpt_path", str(old))
     assert "error" not in said
-    assert (
-        torch.load(tmp_path / "runs" / "version_1" / "checkpoints" / "last.ckpt", weights_only=True)[
-            "global_step"
-        ]
-        == 5
-    )
+    resumed = tmp_path / "runs" / "version_1" / "checkpoints" / "last.ckpt"
+    assert torch.load(resumed, weights_only=True)["global_step"] == 5

@@ -145,6 +145,7 @@ def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, 
     # Another run of the same name, newer than the job's, is not taken for it.
     other = start("--trainer.max_steps", "2")
     assert "max_steps=2" in end(other)
+    environment["SLURM_RESTART_COUNT"] = "1"
     again = start("--trainer.max_steps", str(step + 3), environment=environment)
     said = end(again)
     assert again.returncode == 0, said
@@ -154,6 +155,7 @@ def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, 
     assert sorted(path.name for path in (tmp_path / "runs").glob("version_*")) == ["version_0", "version_1"]
     rows = (run / "metrics.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * (step + 3)
+    assert not list((tmp_path / "runs").glob(".slurm_*"))  # it is done: the job may go on with another
     card = json.loads((run / "run_card.json").read_text())
     assert [part["first_step"] for part in card["training"]["parts"]] == [0, step]
     assert sorted(path.name for path in run.glob("config*.yaml")) == ["config.yaml", "config_resumed_1.yaml"]
@@ -233,3 +235,30 @@ def test_an_error_of_one_process_is_said_once(start: Start, tmp_path: Path) -> N
     card = json.loads((tmp_path / "runs" / "version_0" / "run_card.json").read_text())
     assert card["reason"].startswith("NonFiniteLossError: the loss is not finite at step 3")
     assert len(list((tmp_path / "runs" / "version_0").glob("non_finite_step_000003_rank1.pt"))) == 1
+
+
+def test_a_second_signal_ends_a_process_that_cannot_answer_the_first() -> None:
+    """Its main thread waits in C, as in a collective whose other side is gone, so that no handler of Python runs."""
+    code = """
+import ctypes
+from flowdistill.stopping import signals
+with signals.installed():
+    signals.deferred = True
+    print("waiting", flush=True)
+    mutex = (ctypes.c_byte * 64)()
+    libc = ctypes.CDLL(None)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)  # never comes back, nor for a signal
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.terminate()
+    time.sleep(SAME_REQUEST + 0.5)
+    assert process.poll() is None
+    process.terminate()
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert "SIGTERM again: ended at once" in said

@@ -139,7 +139,7 @@ class FlowCLI(LightningCLI):
 
     def _checkpoint(self, subcommand: str, asked: Any) -> Any:
         """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a path."""
-        if subcommand == "fit" and (found := of_this_slurm_job(self.trainer)) is not None:
+        if subcommand == "fit" and (found := of_this_slurm_job(self.trainer, self.model)) is not None:
             note(f"this SLURM job was started before: going on from {found.path} (step {found.step})")
         elif asked is None or str(asked) not in WORDS:
             return asked

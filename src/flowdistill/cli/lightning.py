@@ -20,11 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
     if os.environ.get(ENDS_WITH_PARENT):
         die_with_parent(os.getppid())
-    signals.install()
-    try:
-        return report_user_errors(lambda: _run(arguments))
-    finally:
-        end_workers()
+    with signals.installed():
+        try:
+            return report_user_errors(lambda: _run(arguments))
+        finally:
+            end_workers()
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.stopping import say, signals
@@ -25,9 +26,23 @@ def watch_children() -> None:
     """
     from pytorch_lightning.strategies.launchers import subprocess_script
 
-    # The ranks end with this process, also by SIGKILL; Lightning hands them our environment.
-    if sys.platform == "linux":
-        os.environ.setdefault(ENDS_WITH_PARENT, "1")
+    launcher = subprocess_script._SubprocessScriptLauncher
+    start = launcher._call_children_scripts
+    if getattr(start, "ends_with_parent", False):
+        return  # a process may run several commands
+
+    def start_children(self: Any) -> None:
+        # The ranks end with this process, also by SIGKILL; Lightning hands them our environment.
+        before = os.environ.get(ENDS_WITH_PARENT)
+        os.environ[ENDS_WITH_PARENT] = "1"
+        try:
+            start(self)
+        finally:
+            if before is None:
+                del os.environ[ENDS_WITH_PARENT]
+
+    start_children.ends_with_parent = True  # type: ignore[attr-defined]
+    launcher._call_children_scripts = start_children  # type: ignore[method-assign]
 
     def launch(children: list[subprocess.Popen[bytes]]) -> None:
         signals.children = children

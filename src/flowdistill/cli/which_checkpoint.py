@@ -74,12 +74,14 @@ def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
     raise UserError(damage)
 
 
-def of_this_slurm_job(trainer: pl.Trainer) -> Found | None:
-    """The newest checkpoint of the run that an earlier start of this SLURM job began."""
+def of_this_slurm_job(trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
+    """The newest checkpoint of the run that this SLURM job began before, if it has the model's settings."""
     folder = slurm_run(runs_folder(trainer))
     if folder is None or not (folder / LAST).is_file():
         return None
-    return newest_whole(folder / LAST)[0]
+    found, stored = newest_whole(folder / LAST)
+    changed = model.changed_settings(stored) if isinstance(model, MotionModule) else []
+    return None if changed else found
 
 
 def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:

@@ -83,6 +83,10 @@ class StopTogether(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.asked.deferred = False
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        if slurm_job() is not None and folder is not None and trainer.is_global_zero:
+            # The job may go on with another training.
+            (Path(folder).parents[1] / f"{_OF_JOB}{slurm_job()}").unlink(missing_ok=True)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -147,10 +151,15 @@ def slurm_job() -> str | None:
 
 
 def slurm_run(runs: Path) -> Path | None:
-    """The folder of checkpoints that an earlier start of this SLURM job wrote to, among the runs of a name."""
+    """The folder of checkpoints that this SLURM job wrote to before it was put back into the queue.
+
+    Args:
+        runs: the folder of the runs of a name.
+    """
     job = slurm_job()
     mark = runs / f"{_OF_JOB}{job}"
-    return Path(mark.read_text().strip()) if job is not None and mark.is_file() else None
+    again = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+    return Path(mark.read_text().strip()) if job is not None and again and mark.is_file() else None
 
 
 def _requeue() -> None:
