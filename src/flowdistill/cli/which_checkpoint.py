@@ -38,9 +38,8 @@ def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Fo
     """
     folder = runs_folder(trainer)
     name = LAST if word == "last" else BEST
-    files = sorted(
-        folder.glob(f"*/checkpoints/{name}"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
+    within = f"*/checkpoints/{name}" if trainer.loggers else f"checkpoints/{name}"
+    files = sorted(folder.glob(within), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     accepted = any(getattr(callback, "accepts_changes", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
     passed = []
     for file in files:
