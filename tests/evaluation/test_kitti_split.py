@@ -95,7 +95,7 @@ def test_a_truth_that_lacks_one_of_its_files_is_a_missing_file(
 LINES = {
     "an unknown id": ("000003_10", "000003_10 has no ground truth: no folder of"),
     "another frame": ("000001_09", "000001_09 has no ground truth: no folder of"),
-    "a path": ("../pred/flow/000000_10", "has no ground truth"),
+    "a path": ("../pred/flow/000000_10", "leads out of the data folder"),
     "a right camera": ("000001_10 camera=right", "KITTI's ground truth is that of the left camera"),
     "proxy labels": ("000001_10 labels=proxy", "labels=proxy names proxy labels"),
     "a repeated id": ("000002_10", "repeats line 2"),
