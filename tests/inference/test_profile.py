@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from flowdistill.cli.flowdistill import main
-from flowdistill.inference.profile import largest, parts_of, profile, table
+from flowdistill.inference.measure_step import largest, measure, parts_of
+from flowdistill.inference.profile import table
 from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule
 
 KITTI = {"loss": "kitti", "alphas": {2: 1.0}}
@@ -15,7 +16,7 @@ KITTI = {"loss": "kitti", "alphas": {2: 1.0}}
 
 def test_parameters_are_the_published_network_s() -> None:
     module = DwarfModule(**KITTI)  # type: ignore[arg-type]
-    found = profile(module, 1, (64, 64), 0, "32-true", "cpu")
+    found = measure(module, 1, (64, 64), 0, "32-true", "cpu")
     counts = {part.name: part.parameters for part in found.parts}
     assert counts["network, forward"] == 19_618_196
     parts = [counts[name] for name in parts_of(module.network)]
@@ -27,7 +28,7 @@ def test_operations_are_those_of_the_convolutions_and_correlations() -> None:
     """DDFlow's first levels by hand: extractor, and what lies between the parts."""
     module = DDFlowModule({"census_no_occlusion": 1.0}, width=0.25)
     height, width = 64, 128
-    found = profile(module, 2, (height, width), 0, "32-true", "cpu")
+    found = measure(module, 2, (height, width), 0, "32-true", "cpu")
     flops = {part.name: part.flops for part in found.parts}
     expected = 0
     images = 2 * 2  # of the batch
@@ -43,7 +44,7 @@ def test_operations_are_those_of_the_convolutions_and_correlations() -> None:
         h, w = -(-height // 2**level), -(-width // 2**level)
         between += 2 * images * 81 * h * w * channels[level - 1]
     assert flops["between (correlation, warps)"] == between
-    again = profile(module, 4, (height, width), 0, "32-true", "cpu")
+    again = measure(module, 4, (height, width), 0, "32-true", "cpu")
     assert {part.name: part.flops for part in again.parts}["network, forward"] == 2 * (
         flops["network, forward"] or 0
     )
@@ -53,7 +54,7 @@ def test_checkpointing_keeps_less_and_a_teacher_costs_its_weights() -> None:
     losses = {"census_occlusion": 1.0, "distillation": 1.0}
     plain = DDFlowModule(losses, AverageTeacher(0.9), (64, 96), 0.25)
     again = DDFlowModule(losses, AverageTeacher(0.9), (64, 96), 0.25, checkpoint_activations=True)
-    kept, less = (profile(module, 1, (64, 128), 0, "32-true", "cpu") for module in (plain, again))
+    kept, less = (measure(module, 1, (64, 128), 0, "32-true", "cpu") for module in (plain, again))
     assert less.kept < 0.8 * kept.kept
     own = sum(weight.numel() for weight in plain.network.parameters())
     assert kept.fixed == 4 * (4 * own + own)

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     configs = [part for path in options.configs for part in ("--config", str(path))]
     cli = run_cli(["fit", *configs, "--trainer.logger", "false", *options.config_keys], run=False)
     from flowdistill.data import MotionDataModule
-    from flowdistill.inference.profile import profile, table
+    from flowdistill.inference.profile import table
     from flowdistill.training.base import MotionModule
 
     model, data = cli.model, cli.datamodule
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if samples < 1:
         raise UserError(f"--batch-size must be 1 or more, not {samples}")
     device = trainer.strategy.root_device.type
-    found = profile(
+    found = measure(
         model,
         samples,
         (size[0], size[1]),
