@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     configs = [part for path in options.configs for part in ("--config", str(path))]
     cli = run_cli(["fit", *configs, "--trainer.logger", "false", *options.config_keys], run=False)
     from flowdistill.data import MotionDataModule
+    from flowdistill.inference.measure_step import measure
     from flowdistill.inference.profile import table
     from flowdistill.training.base import MotionModule
 
