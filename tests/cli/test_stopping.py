@@ -262,3 +262,18 @@ with signals.installed():
     _, said = process.communicate(timeout=10)
     assert process.returncode == 143
     assert "SIGTERM again: ended at once" in said
+
+
+def test_the_same_command_twice_at_once_is_refused(start: Start, tmp_path: Path) -> None:
+    """With `--ckpt_path last` both would go on in one folder."""
+    first = start("--ckpt_path", "last", "--trainer.callbacks.every_n_train_steps", "2")
+    run = tmp_path / "runs" / "version_0"
+    wait_for_steps(run / "metrics.csv", 5, first)
+    second = start("--ckpt_path", "last")
+    said = end(second)
+    assert second.returncode == 2
+    assert f"error: {run} is in use by process {first.pid} on " in said
+    assert first.poll() is None
+    first.terminate()
+    end(first)
+    assert not (run / ".in_use").exists()

@@ -15,6 +15,7 @@ from flowdistill.tracking.card import RunCard, Status
 from flowdistill.tracking.card_files import write_card
 from flowdistill.tracking.environment import devices, machine, peak_memory, versions
 from flowdistill.tracking.git import code_state
+from flowdistill.tracking.in_use import hold, release
 from flowdistill.tracking.sections import Best, Code, FileRecord, Part
 from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
 from flowdistill.tracking.stage import now
@@ -73,6 +74,8 @@ class RunCardWriter(pl.Callback):
         self._since = time.monotonic()
         if trainer.loggers and not getattr(trainer, "fast_dev_run", False):
             self._folder = run_folder(trainer)
+            if trainer.is_global_zero:
+                hold(self._folder)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """What may change while the run goes on is looked at now: the code, and the files that weights come from."""
@@ -110,11 +113,13 @@ class RunCardWriter(pl.Callback):
         if self._part is None:  # resumed, with nothing left to do
             self._begin(trainer)
         self._write(trainer, "completed", None)
+        self._leave()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         if self._part is None:
+            self._leave()
             return
         first_line = str(exception).strip().partition("\n")[0]
         kind = type(exception).__name__
@@ -123,6 +128,11 @@ class RunCardWriter(pl.Callback):
         except (UserError, OSError) as error:
             # The exception that ends the run is what its user must see.
             rank_zero_warn(f"no run card was written: {error}")
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._folder is not None:
+            release(self._folder)
 
     def _begin(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step

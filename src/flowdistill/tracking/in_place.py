@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.formats import write_atomically
+from flowdistill.tracking.in_use import hold
 from flowdistill.training import train_row, validates_first
 
 _ASIDE = "metrics_before_resume.csv"
@@ -30,10 +31,15 @@ def go_on_in(trainer: pl.Trainer, folder: Path, checkpoint: Path) -> bool:
 
     Returns:
         False for loggers that have no such folders; nothing was done then.
+
+    Raises:
+        UserError: another process trains there.
     """
     loggers = trainer.loggers
     if not loggers or not all(isinstance(logger, CSVLogger | TensorBoardLogger) for logger in loggers):
         return False
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        hold(folder)
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     for logger in loggers:
         logger._version = folder.name  # type: ignore[attr-defined]

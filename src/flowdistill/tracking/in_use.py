@@ -1,0 +1,68 @@
+"""One training at a time in a run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+from typing import IO
+
+from flowdistill.errors import UserError
+
+_FILE = ".in_use"
+_held: dict[Path, IO[str]] = {}  # of this process
+
+
+def _let_go() -> None:
+    # In a process forked off to load data: with its copy a folder would stay held after its owner was killed.
+    for file in _held.values():
+        file.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def hold(folder: Path) -> None:
+    """Keep a run's folder for this process, until `release` or its end, however that comes.
+
+    Raises:
+        UserError: another process has it.
+    """
+    folder = folder.resolve()
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    if folder in _held:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / _FILE).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        who = file.read().strip() or "another process"
+        file.close()
+        raise UserError(
+            f"{folder} is in use by {who}. Wait for it or stop it; without `--ckpt_path last` a training gets a folder "
+            "of its own."
+        ) from None
+    except OSError:  # a file system without locks
+        file.close()
+        return
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {platform.node()}\n")
+    file.flush()
+    _held[folder] = file
+
+
+def release(folder: Path) -> None:
+    """Let others have it; nothing where this process does not hold it."""
+    file = _held.pop(folder.resolve(), None)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            (folder / _FILE).unlink(missing_ok=True)
+        file.close()
