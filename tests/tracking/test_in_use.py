@@ -21,7 +21,8 @@ def other(tmp_path: Path) -> subprocess.Popen[str]:
         from flowdistill.tracking.in_use import hold
         hold(Path({str(tmp_path)!r}))
         if os.fork() == 0:
-            time.sleep(60)  # a worker, which outlives its owner for a while
+            os.close(0), os.close(1)
+            time.sleep(10)  # a worker, which outlives its owner for a while
         print("held", flush=True)
         input()
     """
