@@ -21,8 +21,10 @@ def other(tmp_path: Path) -> subprocess.Popen[str]:
         from flowdistill.tracking.in_use import hold
         hold(Path({str(tmp_path)!r}))
         if os.fork() == 0:
-            os.close(0), os.close(1)
-            time.sleep(10)  # a worker, which outlives its owner for a while
+            os.close(0)
+            os.close(1)
+            time.sleep(5)  # a worker, which outlives its owner for a while
+            os._exit(0)
         print("held", flush=True)
         input()
     """
