@@ -2,6 +2,7 @@
 
 import ctypes
 import operator
+import os
 from collections.abc import Iterator, Sized
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from flowdistill.data.sample import Batch
 from flowdistill.data.sampler import InfiniteBatches
+from flowdistill.processes import die_with_parent
 from flowdistill.stopping import leave_stopping_to_owner
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
@@ -66,6 +68,7 @@ def start_worker(_: int) -> None:
     # OpenCV's thread pool does not survive a fork, and a worker is one thread of work.
     cv2.setNumThreads(0)
     leave_stopping_to_owner()
+    die_with_parent(os.getppid())  # whose death it would notice seconds later, by a traceback
     keep_freed_memory()
 
 
