@@ -15,64 +15,12 @@ import pytorch_lightning as pl
 import torch
 
 from flowdistill.cli.flowdistill import main as flowdistill
-from flowdistill.data import MotionDataModule
-from flowdistill.data.sampler import InfiniteBatches, sample_index
-from flowdistill.training import Checkpoints, DDFlowModule, NonFiniteLossError
+from flowdistill.data.sampler import sample_index
+from flowdistill.training import DDFlowModule, NonFiniteLossError
 from small_trainer import flow_data, small_ddflow, trainer
+from spoiled_data import BAD, bad_steps, fit, spoiled
 
 TESTS = Path(__file__).parents[1]
-BAD = ("000001_01",)  # spoiled wherever it is read
-
-
-class Spoiled(MotionDataModule):
-    """One sample's second frame holds a NaN, as a broken file of somebody's own reader would."""
-
-    def train_dataloader(self) -> Any:
-        loader = super().train_dataloader()
-        batches = loader.dataset
-        assert isinstance(batches, InfiniteBatches)
-        read = batches.samples
-
-        class Read:
-            def __len__(self) -> int:
-                return len(read)
-
-            def __getitem__(self, index: int) -> Any:
-                sample = read[index]
-                if sample["name"] in BAD:
-                    sample["left_t1"][0, 5, 7] = torch.nan
-                return sample
-
-        batches.samples = Read()
-        return loader
-
-
-def spoiled(root: Path, **options: Any) -> Spoiled:
-    good = flow_data(root)
-    return Spoiled(
-        "kitti2015",
-        root=str(root),
-        flow=good.views["flow"],
-        **({"batch_size": 1, "num_workers": 0} | options),
-    )
-
-
-def bad_steps(steps: int, batch_size: int = 1) -> list[int]:
-    """The steps that take the spoiled sample, which is the last of four."""
-    taken = [{sample_index(0, step * batch_size + i, 4) for i in range(batch_size)} for step in range(steps)]
-    return [step for step, indices in enumerate(taken) if 3 in indices]
-
-
-def fit(
-    folder: Path, data: pl.LightningDataModule, steps: int, resume: Path | None = None, **options: Any
-) -> Any:
-    model = small_ddflow(learning_rate=1e-3, **options)
-    run = trainer(
-        folder, steps, callbacks=[Checkpoints(2)], limit_val_batches=0, log_every_n_steps=2,
-        logger=pl.loggers.CSVLogger(folder, "run"),
-    )  # fmt: skip
-    run.fit(model, data, ckpt_path=resume)
-    return model
 
 
 def test_so_many_steps_are_passed_over_and_each_is_said(
@@ -103,6 +51,7 @@ def test_one_more_ends_the_run_also_after_a_resume(rendered: Path, tmp_path: Pat
         fit(tmp_path, spoiled(rendered), 99, resume=last, skip_non_finite=2)
     text = str(error.value)
     assert text.startswith(f"the loss is not finite at step {third}")
+    assert "\nSamples met more than once in these 3 steps: 000001_01 (3 times).\n" in text
     assert f"Passed over before it: step {first}: loss = nan, " in text
     assert f"; step {second}: loss = nan" in text
     saved = tmp_path / "run" / "version_1" / "checkpoints" / "last.ckpt"

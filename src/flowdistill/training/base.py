@@ -180,7 +180,7 @@ class MotionModule(pl.LightningModule, ABC):
                 "stage from its weights, use --model.init_args.init_from instead; to go on all the same, "
                 "--resume.changed accept."
             )
-        self.non_finite_steps.restore(checkpoint.get(NON_FINITE, ()))
+        self.non_finite_steps.restore(checkpoint.get(NON_FINITE, {}))
         if changed:
             note(f"going on with other settings than before: {changed}")
 

@@ -10,7 +10,6 @@ import torch
 
 from flowdistill.data.sample import Batch
 from flowdistill.data.sampler import InfiniteBatches
-from flowdistill.errors import UserError
 from flowdistill.training.guards import NonFinite
 from flowdistill.training.recent_steps import BatchOrigin
 
@@ -23,7 +22,9 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
     The batch is loaded once more: it is a pure function of the data's seed and its number. Nothing that goes wrong here
     is an error, since there is one to report already.
     """
-    file = folder / f"non_finite_step_{found.step:06d}_rank{found.origin.rank}.pt"
+    several = trainer.accumulate_grad_batches > 1
+    which = f"_batch{found.origin.number:06d}" if several else ""  # a step's batches, a file each
+    file = folder / f"non_finite_step_{found.step:06d}_rank{found.origin.rank}{which}.pt"
     try:
         batch = load_again(trainer, found.origin)
         if batch is None:
@@ -48,8 +49,9 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
             os.replace(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, RuntimeError, UserError, ValueError) as error:
-        return f" Its batch could not be written to {file}: {str(error).splitlines()[0]}."
+    except Exception as error:  # noqa: BLE001  a data set or transform of somebody's may raise anything
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f" Its batch could not be written to {file}: {why}."
     return f" Its batch is in {file}: flowdistill debug batch {file}"
 
 

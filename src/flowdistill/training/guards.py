@@ -39,6 +39,7 @@ class NonFinite:
         text: the values and the samples, of all processes that have some; the same text in all of them.
         origin: of this process's batch.
         own: this process's values that are not finite; may be empty.
+        samples: of the batches that hold such values, of all processes; the same ones in all of them.
     """
 
     step: int
@@ -47,6 +48,7 @@ class NonFinite:
     text: str
     origin: BatchOrigin
     own: dict[str, float]
+    samples: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -75,8 +77,12 @@ def non_finite(
             listed = ", ".join(f"{name} = {step.means[name]}" for name in names)
             texts = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
         own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
+        lists = everywhere("\n".join(step.origin.samples) if own else "")
+        samples = tuple(name for each in lists for name in each.splitlines())
         what = "gradient" if names == [GRADIENT] else "loss"
-        found.append(NonFinite(step.step, steps[-1].step, what, "; ".join(texts), step.origin, own))
+        found.append(
+            NonFinite(step.step, steps[-1].step, what, "; ".join(texts), step.origin, own, samples)
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,16 @@ import pytorch_lightning as pl
 import torch
 
 from flowdistill.data.notes import note
-from flowdistill.disk import refusal
 from flowdistill.errors import UserError
 from flowdistill.interop import read_checkpoint
 from flowdistill.training.batch_dump import dump_batch
 from flowdistill.training.checkpoints import BEST, LAST, older_checkpoints
-from flowdistill.training.guards import NonFinite, NonFiniteLossError
+from flowdistill.training.guards import GRADIENT, NonFinite, NonFiniteLossError
 from flowdistill.training.run_folder import run_folder
 
 LOG = "non_finite.csv"
 _MOST_DUMPS = 5  # of a process: a batch is some 100 MB
+_MOST_NAMES = 5
 
 
 class NonFinitePolicy:
@@ -39,13 +40,16 @@ class NonFinitePolicy:
             raise UserError(f"skip_non_finite must be 0 or more, got {skip}")
         self.skip, self.advice = skip, advice
         self.seen: list[str] = []  # one line each
+        self.samples: Counter[str] = Counter()  # in how many of their batches each sample was
+        self._last = -1  # the step that was counted last
         self._dumps = 0
 
-    def state(self) -> list[str]:
-        return list(self.seen)
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: plain values."""
+        return {"steps": list(self.seen), "samples": dict(self.samples)}
 
-    def restore(self, state: Sequence[str]) -> None:
-        self.seen = list(state)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.seen, self.samples = list(state.get("steps", ())), Counter(state.get("samples", {}))
 
     def handle(
         self, found: Sequence[NonFinite], trainer: pl.Trainer, everywhere: Callable[[str], list[str]]
@@ -62,7 +66,13 @@ class NonFinitePolicy:
         """
         folder = run_folder(trainer)
         for each in found:
-            self.seen.append(f"step {each.step}: {each.text.splitlines()[0]}")
+            again = each.step == self._last  # another of the batches that one step accumulates
+            if again and each.what == GRADIENT:
+                continue  # follows from the loss of the batch before it, which was told
+            self.samples.update(each.samples)
+            if not again:
+                self._last = each.step
+                self.seen.append(f"step {each.step}: {each.text.splitlines()[0]}")
             if trainer.is_global_zero:
                 _log(folder / LOG, each)
             dumped = ""
@@ -71,20 +81,33 @@ class NonFinitePolicy:
                 dumped = dump_batch(trainer, each, folder)
             dumped = "".join(everywhere(dumped))
             if len(self.seen) > self.skip:
-                raise NonFiniteLossError(self._text(each, dumped, trainer))
+                raise NonFiniteLossError(self._text(each, dumped, folder, trainer))
             note(
                 f"warning: {each.title}\nThat step changed no weight; {len(self.seen)} of {self.skip} such steps that "
                 f"are passed over (skip_non_finite).{dumped}"
             )
 
-    def _text(self, last: NonFinite, dumped: str, trainer: pl.Trainer) -> str:
+    def _text(self, last: NonFinite, dumped: str, folder: Path, trainer: pl.Trainer) -> str:
         before = ""
         if len(self.seen) > 1:
-            before = "\nPassed over before it: " + "; ".join(self.seen[:-1]) + "."
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-        hint = newest_finite(Path(folder)) if folder is not None and trainer.is_global_zero else ""
+            before = (
+                f"\nPassed over before it: {'; '.join(self.seen[:-1])} ({folder / LOG}).\n"
+                f"{_repeated(self.samples, len(self.seen))}"
+            )
+        checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
+        hint = ""
+        if checkpoints is not None and trainer.is_global_zero:
+            hint = newest_finite(Path(checkpoints))
         hint = trainer.strategy.broadcast(hint)  # every process ends with the same words
         return f"{last.title}\n{self.advice} That step changed no weight.{dumped}{before}\n{hint}".rstrip()
+
+
+def _repeated(samples: Counter[str], steps: int) -> str:
+    """In words: what several of these steps have in common."""
+    often = [f"{name} ({count} times)" for name, count in samples.most_common(_MOST_NAMES) if count > 1]
+    if often:
+        return f"Samples met more than once in these {steps} steps: {', '.join(often)}."
+    return f"No sample was met twice in these {steps} steps."
 
 
 def newest_finite(folder: Path) -> str:
@@ -111,7 +134,5 @@ def _log(file: Path, each: NonFinite) -> None:
             if new:
                 writer.writerow(("step", "what", "values and samples"))
             writer.writerow((each.step, each.what, each.text.replace("\n", " ")))
-    except OSError as error:
-        if refusal(error) is None:
-            raise
-        note(f"{file}: {refusal(error)}; not written: {each.title}")
+    except OSError as error:  # of any kind: the other processes wait for this one to go on
+        note(f"{file}: {error.strerror or error}; not written: {each.title}")
