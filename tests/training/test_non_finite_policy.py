@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from spoiled_data import BAD, bad_steps, fit, spoiled
 
 from flowdistill.cli.flowdistill import main as flowdistill
 from flowdistill.data.sampler import sample_index
 from flowdistill.training import DDFlowModule, NonFiniteLossError
 from small_trainer import flow_data, small_ddflow, trainer
-from spoiled_data import BAD, bad_steps, fit, spoiled
 
 TESTS = Path(__file__).parents[1]
 

@@ -35,11 +35,15 @@ def run(options: argparse.Namespace) -> int:
 
     dump = debug_batch.read_dump(options.file)
     batch = debug_batch.on_device(dump["batch"])
-    print(f"step {dump['step']}, process {dump['rank']}; weights as at step {dump['weights_of_step']}\n")
+    model = debug_batch.rebuild_model(dump, options.checkpoint)
+    weights = (
+        f"as at step {dump['weights_of_step']}" if options.checkpoint is None else f"of {options.checkpoint}"
+    )
+    print(f"step {dump['step']}, process {dump['rank']}; weights {weights}\n")
     print("\n".join(debug_batch.describe(batch)))
     if options.output is not None:
         for path in debug_batch.write_pictures(batch, options.output):
             print(f"picture: {path}")
-    found = debug_batch.run_step(debug_batch.rebuild_model(dump, options.checkpoint), batch)
+    found = debug_batch.run_step(model, batch)
     print("\n".join(debug_batch.report(found)))
     return int(bool(found.modules or found.gradients))

@@ -20,8 +20,10 @@ from flowdistill.inference.one_step import at_step
 from flowdistill.interop import read_checkpoint
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
-from flowdistill.training.batch_dump import KIND
+from flowdistill.training.batch_dump import KEYS, KIND
 from flowdistill.visual import contact_sheet, disparity_to_colours, flow_to_colours
+
+_NOT_FINITE = (255, 0, 255)  # RGB
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Step:
 
     Attributes:
         values: the loss and its terms.
-        modules: parts of the network whose output is not finite, in the order in which they ran.
+        modules: parts of the network, and of a teacher's, whose output is not finite, in the order in which they ran.
         gradients: weights whose gradient is not finite.
     """
 
@@ -45,25 +47,50 @@ def read_dump(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is something else.
     """
-    stored = read_checkpoint(path, "flowdistill debug batch")
+    advice = "give a non_finite_step_*.pt of a run's folder"
+    if not path.is_file():
+        raise UserError(f"{path} does not exist or is no file; {advice}")
+    try:
+        stored = read_checkpoint(path, "")
+    except UserError as error:  # speaks of checkpoints
+        raise UserError(f"{path} is no batch of a training; {advice}") from error
     if stored.get("kind") != KIND:
-        raise UserError(f"{path} is no batch of a training: give a non_finite_step_*.pt of a run's folder")
+        raise UserError(f"{path} is no batch of a training, but perhaps a checkpoint; {advice}")
+    if missing := [key for key in KEYS if key not in stored]:
+        raise UserError(f"{path} is not whole: it lacks {', '.join(missing)}; {advice}")
     return stored
 
 
 def rebuild_model(dump: Mapping[str, Any], checkpoint: Path | None) -> MotionModule:
-    """The module as it trained, with the weights of the dump or of a checkpoint, at the dump's step."""
+    """The module as it trained, with the weights of the dump or of a checkpoint, at the dump's step.
+
+    Raises:
+        UserError: the checkpoint is of another model, or of none.
+    """
     stored = dump if checkpoint is None else read_checkpoint(checkpoint, "--checkpoint")
+    if "hyper_parameters" not in stored:
+        raise UserError(
+            f"--checkpoint: {checkpoint} holds weights without settings; give one of `lightning fit`"
+        )
+    kind, trained = (_kind(each["hyper_parameters"]) for each in (stored, dump))
+    if kind is not trained:
+        raise UserError(
+            f"--checkpoint: {checkpoint} is a {kind.__name__}'s, and the batch a {trained.__name__}'s; give a "
+            "checkpoint of its run, or of one like it"
+        )
     # LightningCLI adds names of its own, with an underscore.
     left_out = ("init_from", "_class_path", "_instantiator")
     settings = {name: value for name, value in stored["hyper_parameters"].items() if name not in left_out}
-    kind = DDFlowModule if "losses" in settings else DwarfModule
-    model: MotionModule = kind(**{**settings, "compile": False})
+    model = kind(**{**settings, "compile": False})
     at_step(model, dump["step"], dump["precision"], dump["seed"])
     content = {**stored, "state_dict": dict(stored["state_dict"])}
     model.on_load_checkpoint(content)
     model.load_state_dict(content["state_dict"])
     return model.train()
+
+
+def _kind(settings: Mapping[str, Any]) -> type[DDFlowModule] | type[DwarfModule]:
+    return DDFlowModule if "losses" in settings else DwarfModule
 
 
 def run_step(model: MotionModule, batch: Batch) -> Step:
@@ -77,8 +104,9 @@ def run_step(model: MotionModule, batch: Batch) -> Step:
 
         return hook
 
-    for name, module in model.network.named_modules():
-        module.register_forward_hook(watch(f"network.{name}" if name else "network"))
+    for name, module in model.named_modules():
+        if name:
+            module.register_forward_hook(watch(name))
     loss: Any = None
     with model.trainer.precision_plugin.forward_context():
         loss = model.training_step(batch, 0)
@@ -94,7 +122,10 @@ def run_step(model: MotionModule, batch: Batch) -> Step:
 
 
 def describe(batch: Batch) -> list[str]:
-    """A line for each tensor: shape, type, range, and how many of its values are not finite; then the samples."""
+    """A line for each tensor: shape, type, range, and how many of its values are not finite; then the samples.
+
+    The mean of a mask is its share. What is not finite is placed, by indices into its sample.
+    """
     lines = [
         f"{'':28}{'shape':>20}{'type':>10}{'smallest':>13}{'largest':>13}{'mean':>13}{'NaN':>9}{'inf':>9}"
     ]
@@ -113,7 +144,20 @@ def describe(batch: Batch) -> list[str]:
             f"{name:28}{'x'.join(map(str, value.shape)):>20}{kind:>10}{low:13.4g}{high:13.4g}{mean:13.4g}"
             f"{int(torch.isnan(numbers).sum()):9d}{int(torch.isinf(numbers).sum()):9d}"
         )
-    return [*lines, f"samples: {', '.join(batch['name'])}"]
+    return [*lines, f"samples: {', '.join(batch['name'])}", *_where(batch)]
+
+
+def _where(batch: Batch) -> list[str]:
+    """A line for each sample of a tensor that holds values that are not finite: how many, and where the first is."""
+    lines = []
+    for name, value in sorted(batch.items()):
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            continue
+        for sample, part in zip(batch["name"], value, strict=True):
+            places = (~torch.isfinite(part)).nonzero().tolist()
+            if places:
+                lines.append(f"{name} of {sample}: {len(places)} values not finite, the first at {places[0]}")
+    return lines
 
 
 def report(found: Step) -> list[str]:
@@ -135,7 +179,17 @@ def report(found: Step) -> list[str]:
 
 
 def write_pictures(batch: Batch, folder: Path) -> list[Path]:
-    """One sheet for each sample: its frames, and its labels as colours, black where they are not valid."""
+    """One sheet for each sample: its frames, and its labels as colours, black where they are not valid.
+
+    What is not finite, though it should be, is magenta.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output: cannot make the folder {folder} ({error.strerror})") from error
     tensors = cast("dict[str, Any]", batch)
     written = []
     for row, name in enumerate(batch["name"]):
@@ -149,11 +203,12 @@ def write_pictures(batch: Batch, folder: Path) -> list[Path]:
             mask = tensors.get(f"valid_{key}")
             valid = None if mask is None else mask[row, 0].numpy()
             colours = flow_to_colours if values.shape[2] == 2 else disparity_to_colours
+            bad = ~np.isfinite(values).all(axis=-1)
             picture = colours(values, valid=valid)
+            picture[bad if valid is None else bad & valid] = _NOT_FINITE
             pictures.append(picture)
             labels.append(key)
         file = folder / f"{row}_{name.replace('/', '_')}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
         half = (len(pictures) + 1) // 2
         sheet = contact_sheet([pictures[:half], pictures[half:]], [labels[:half], labels[half:]])
         write_image(file, sheet)
@@ -171,7 +226,7 @@ def _uint8(image: Tensor) -> np.ndarray:
     values = image.float().permute(1, 2, 0).numpy()
     bad = ~np.isfinite(values).all(axis=-1)
     picture = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
-    picture[bad] = (255, 0, 255)
+    picture[bad] = _NOT_FINITE
     return picture
 
 

@@ -14,6 +14,10 @@ from flowdistill.training.guards import NonFinite
 from flowdistill.training.recent_steps import BatchOrigin
 
 KIND = "flowdistill batch"
+#: What such a file holds, beside its kind.
+KEYS = (
+    "batch", "step", "rank", "seed", "values", "precision", "weights_of_step", "state_dict", "hyper_parameters",
+)  # fmt: skip
 
 
 def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
@@ -50,8 +54,8 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
         finally:
             temporary.unlink(missing_ok=True)
     except Exception as error:  # noqa: BLE001  a data set or transform of somebody's may raise anything
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f" Its batch could not be written to {file}: {why}."
+        why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        return f" Its batch could not be written to {file}: {why.splitlines()[0]}."
     return f" Its batch is in {file}: flowdistill debug batch {file}"
 
 

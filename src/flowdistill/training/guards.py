@@ -80,9 +80,7 @@ def non_finite(
         lists = everywhere("\n".join(step.origin.samples) if own else "")
         samples = tuple(name for each in lists for name in each.splitlines())
         what = "gradient" if names == [GRADIENT] else "loss"
-        found.append(
-            NonFinite(step.step, steps[-1].step, what, "; ".join(texts), step.origin, own, samples)
-        )
+        found.append(NonFinite(step.step, steps[-1].step, what, "; ".join(texts), step.origin, own, samples))
     return found
 
 
