@@ -172,7 +172,7 @@ def test_weights_follow_their_schedules(
     assert levels == [{"2", "6"}, {"2", "6"}, {"2", "3"}, {"2", "3"}]
     weights = [{k: v for k, v in step.items() if k.startswith("weight/")} for step in logged.steps]
     assert weights[2] == pytest.approx(
-        {"weight/alphas.3": 0.01, "weight/alphas.6": 0.0, "weight/decay": 1e-5}
+        {"weight/alphas.2": 0.005, "weight/alphas.3": 0.01, "weight/alphas.6": 0.0, "weight/decay": 1e-5}
     )
     assert len(decayed) == 3
     fit.save_checkpoint(tmp_path / "scheduled.ckpt")

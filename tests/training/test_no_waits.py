@@ -24,6 +24,7 @@ from torch import Tensor
 from device_traffic import DEVICE, Traffic, watched
 from flowdistill.data import MotionDataModule, View
 from flowdistill.losses import Schedule
+from flowdistill.tracking.pace import Pace
 from flowdistill.training import (
     AverageTeacher,
     CheckpointTeacher,
@@ -186,7 +187,7 @@ def run(watch: Watch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
             STEPS,
             accelerator="auto",
             strategy=MetaStrategy(watch),
-            callbacks=[watch, LearningRateMonitor()],
+            callbacks=[watch, LearningRateMonitor(), Pace()],
             log_every_n_steps=LOGGED_EVERY,
             limit_val_batches=0,
             enable_checkpointing=False,

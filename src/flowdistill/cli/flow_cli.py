@@ -19,17 +19,25 @@ from flowdistill.cli.refusals import (
     check_callbacks,
     check_content,
     check_processes,
+    check_secrets,
     check_trainer,
 )
-from flowdistill.cli.which_checkpoint import of_this_slurm_job, resolve
+from flowdistill.cli.which_checkpoint import of_folder, of_this_slurm_job, resolve
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 from flowdistill.inference.writer import PredictionWriter
 from flowdistill.interop import read_checkpoint
+from flowdistill.tracking.artifacts import Artifacts
 from flowdistill.tracking.callback import RunCardWriter
+from flowdistill.tracking.folders import check_is_new, claim_versions
 from flowdistill.tracking.full_disk import wait_for_the_disk
 from flowdistill.tracking.in_place import go_on_in
+from flowdistill.tracking.pace import Pace
+from flowdistill.tracking.pictures import Pictures
 from flowdistill.tracking.resume import Resume
+from flowdistill.tracking.wandb_run import WandbRuns
+from flowdistill.tracking.whole_config import WholeConfig
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
 
 WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path
@@ -72,14 +80,21 @@ class SaveFitConfig(SaveConfigCallback):
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "fit" or not trainer.loggers:
+        if stage != "fit" or not trainer.loggers or getattr(trainer, "fast_dev_run", False):
             return
-        folder, number = run_folder(trainer), 0
-        if any(folder.glob("checkpoints/*.ckpt")):
-            while (folder / self.config_filename).exists():
-                number += 1
-                self.config_filename = f"config_resumed_{number}.yaml"
-        super().setup(trainer, pl_module, stage)
+        folder, number = (
+            run_folder(trainer),
+            0,
+        )  # trainer.log_dir is the shared SAVE_DIR for loggers such as W&B's
+        if not trainer.is_global_zero:
+            return
+        name = self.config_filename
+        while (folder / name).exists():
+            number += 1
+            name = f"config_resumed_{number}.yaml"
+        text = self.parser.dump(self.config, skip_none=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, text.encode())
 
 
 class FlowCLI(LightningCLI):
@@ -90,6 +105,7 @@ class FlowCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "prediction")
         parser.add_lightning_class_args(BestCheckpoint, "best")
         parser.add_lightning_class_args(Resume, "resume")
+        parser.add_lightning_class_args(Pictures, "pictures")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         words = args if isinstance(args, list) else sys.argv[1:]
@@ -101,10 +117,12 @@ class FlowCLI(LightningCLI):
         # of a checkpoint's callbacks that are not there.
         self._dump_config()
         check_trainer(config, str(self.subcommand))
+        check_secrets(self.config_dump)
         card = RunCardWriter(shlex.join(self.command_words), self.config_dump)
         watch_children()
         stop = StopTogether(self.command_words)
-        trainer: pl.Trainer = super()._instantiate_trainer(config, [card, stop, *callbacks])
+        own = [card, Artifacts(), stop, WholeConfig(self.config_dump), Pace()]
+        trainer: pl.Trainer = super()._instantiate_trainer(config, [*own, *callbacks])
         trainer.callbacks.insert(0, EarlyStops())  # type: ignore[attr-defined]  # before the user's own
         check_processes(trainer.world_size)
         check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
@@ -113,6 +131,8 @@ class FlowCLI(LightningCLI):
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 wait_for_the_disk(logger)
+        claim_versions(trainer)
+        self.wandb = WandbRuns(trainer)
         return trainer
 
     def _parse_ckpt_path(self) -> None:
@@ -120,7 +140,7 @@ class FlowCLI(LightningCLI):
         subcommand = self.config["subcommand"]
         options = self.config[subcommand]
         path = options.get("ckpt_path")
-        if path is not None and str(path) not in WORDS:
+        if path is not None and str(path) not in WORDS and not Path(path).is_dir():
             check_content(read_checkpoint(Path(path), "--ckpt_path"), Path(path), subcommand)
         model = options.get("model") or {}
         start = (model.get("init_args") or {}).get("init_from")
@@ -132,23 +152,37 @@ class FlowCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._prepare_subcommand_kwargs(subcommand)
-        kwargs["ckpt_path"] = self._checkpoint(subcommand, kwargs.get("ckpt_path"))
+        asked = kwargs.get("ckpt_path")
+        kwargs["ckpt_path"] = self._checkpoint(subcommand, asked)
+        if subcommand == "fit" and not self._in_place:
+            check_is_new(self.trainer, again=asked == "last")
+        self.wandb.open(self.trainer, subcommand)
         if subcommand == "predict":
             kwargs["return_predictions"] = False  # they are on disk; a data set of them would fill the memory
         return kwargs
 
     def _checkpoint(self, subcommand: str, asked: Any) -> Any:
-        """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a path."""
+        """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a file."""
+        self._in_place = False
         if subcommand == "fit" and (found := of_this_slurm_job(self.trainer, self.model)) is not None:
             note(f"this SLURM job was started before: going on from {found.path} (step {found.step})")
-        elif asked is None or str(asked) not in WORDS:
-            return asked
-        else:
+        elif asked is None:
+            return None
+        elif str(asked) in WORDS:
             found = resolve(str(asked), subcommand, self.trainer, self.model)
+        elif Path(asked).is_dir():
+            found = of_folder(Path(asked), subcommand)
+        else:
+            if subcommand == "fit":
+                run = Path(asked).resolve().parents[1]
+                self.wandb.go_on(run)
+                self._in_place = run_folder(self.trainer).resolve() == run
+            return asked
         if found is None:
             return None
-        if subcommand == "fit" and asked != "best":
-            go_on_in(self.trainer, found.run, found.path)
+        if subcommand == "fit":
+            self.wandb.go_on(found.run)
+            self._in_place = asked != "best" and go_on_in(self.trainer, found.run, found.path)
         return str(found.path)
 
 

@@ -54,24 +54,26 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
         is_lost_connection,
     )
     from flowdistill.cli.quiet import leave_out_noise
+    from flowdistill.tracking.wandb_run import finished_at_the_end
 
     leave_out_noise()
     gc.freeze()
     gc.enable()
 
     try:
-        cli = (FlowCLI if run else ConfigOnly)(
-            pl.LightningModule,
-            pl.LightningDataModule,
-            parser_class=ShortErrorParser,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            seed_everything_default=0,
-            auto_configure_optimizers=False,  # the modules bring Adam and their schedules
-            parser_kwargs={"parser_mode": "omegaconf"},
-            save_config_callback=SaveFitConfig,
-            args=arguments,
-        )
+        with finished_at_the_end():
+            cli = (FlowCLI if run else ConfigOnly)(
+                pl.LightningModule,
+                pl.LightningDataModule,
+                parser_class=ShortErrorParser,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                auto_configure_optimizers=False,  # the modules bring Adam and their schedules
+                parser_kwargs={"parser_mode": "omegaconf"},
+                save_config_callback=SaveFitConfig,
+                args=arguments,
+            )
     except Stopped as stopped:
         end_with_children(GRACE if stopped.together else 0.0)
         raise

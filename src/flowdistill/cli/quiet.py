@@ -19,6 +19,8 @@ _WARNINGS = (
     r"Total length of `list` across ranks is zero",
     # Of commands that read a config for themselves.
     r"LightningCLI's args parameter is intended to run from within Python",
+    # A folder that holds a run is refused, gone on in, or cleared before.
+    r"Experiment logs directory .* exists and is not empty",
     # Of PyTorch's internals, inside of Lightning.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )

@@ -38,6 +38,7 @@ _CALLBACKS: dict[type[Callback], str] = {
         "it averages over epochs, and training here has one without end; a teacher that averages is AverageTeacher"
     ),
 }
+_SECRETS = ("api_key", "password", "secret", "token")
 _OF_A_RUN = ("loops", "optimizer_states", "lr_schedulers")
 
 
@@ -66,6 +67,27 @@ def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
         raise UserError(
             f"trainer.max_steps is not set: training is counted in steps here, so set it{instead} (an epoch of the "
             "endless stream of samples never ends)"
+        )
+
+
+def check_secrets(config: Any, place: str = "") -> None:
+    """Refuse keys of accounts in a config: it is written beside the weights, into run cards, and sent to loggers.
+
+    Raises:
+        UserError: names the place, not the key.
+    """
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            check_secrets(value, f"{place}.{name}" if place else str(name))
+    elif isinstance(config, list):
+        for number, value in enumerate(config):
+            check_secrets(value, f"{place}[{number}]")
+    elif isinstance(config, str) and (
+        place.rpartition(".")[2] in _SECRETS or config == os.environ.get("WANDB_API_KEY")
+    ):
+        raise UserError(
+            f"{place} holds a key of an account, and configs are written beside the weights and sent to loggers: take "
+            "it out, and use `wandb login` or the environment (WANDB_API_KEY)"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import WandbLogger
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
@@ -38,7 +39,7 @@ def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Fo
     """
     folder = runs_folder(trainer)
     name = LAST if word == "last" else BEST
-    within = f"*/checkpoints/{name}" if trainer.loggers else f"checkpoints/{name}"
+    within = f"{_version(trainer)}/checkpoints/{name}" if trainer.loggers else f"checkpoints/{name}"
     files = sorted(folder.glob(within), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     accepted = any(getattr(callback, "accepts_changes", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
     passed = []
@@ -71,6 +72,24 @@ def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
             note(f"{last} is damaged; going back to {path.name}, step {stored.get('global_step')}")
         return Found(path, int(stored.get("global_step", 0))), stored
     raise UserError(damage)
+
+
+def of_folder(folder: Path, subcommand: str) -> Found:
+    """The newest checkpoint of a run, by its folder; its best one for everything but training.
+
+    Raises:
+        UserError: it holds none that can be read.
+    """
+    names = (LAST,) if subcommand == "fit" else (BEST, LAST)
+    files = [folder.resolve() / "checkpoints" / name for name in names]
+    there = [file for file in files if file.is_file()]
+    if not there:
+        raise UserError(
+            f"--ckpt_path: {folder} is no folder of a run with a checkpoint (it holds no checkpoints/{names[0]})"
+        )
+    found, _ = newest_whole(there[0])
+    note(f"--ckpt_path: {found.path} (step {found.step})")
+    return found
 
 
 def of_this_slurm_job(trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
@@ -112,6 +131,15 @@ def runs_folder(trainer: pl.Trainer) -> Path:
         return Path(trainer.default_root_dir)
     logger = trainer.loggers[0]
     return Path(logger.save_dir or trainer.default_root_dir, str(logger.name or ""))
+
+
+def _version(trainer: pl.Trainer) -> str:
+    """The name of the run's folder if its config says which, else a pattern of all."""
+    logger = trainer.loggers[0]
+    if isinstance(logger, WandbLogger):  # an id that no folder has is a new one
+        return str(logger.version) if (runs_folder(trainer) / str(logger.version)).is_dir() else "*"
+    version = getattr(logger, "_version", None)
+    return "*" if version is None else version if isinstance(version, str) else f"version_{version}"
 
 
 def _listed(passed: list[str]) -> str:

@@ -101,11 +101,6 @@ def positive_weights(schedules: Mapping[Key, Schedule], step: int) -> dict[Key, 
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-def changing_weights(schedules: Mapping[Key, Schedule], step: int) -> dict[Key, float]:
-    """The weights at a step, zeros included, of those schedules that are not constant: what is worth a log."""
-    return {name: schedule.at(step) for name, schedule in schedules.items() if not schedule.constant}
-
-
 def first_empty_step(schedules: Mapping[Key, Schedule], steps: int | None = None) -> int | None:
     """The first step at which all weights are 0, of the first `steps` or of all; None if there is none."""
     # A weight that becomes 0 does so at a knot.

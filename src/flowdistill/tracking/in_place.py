@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.formats import write_atomically
@@ -30,24 +30,33 @@ def go_on_in(trainer: pl.Trainer, folder: Path, checkpoint: Path) -> bool:
         checkpoint: that it goes on from.
 
     Returns:
-        False for loggers that have no such folders; nothing was done then.
+        False where the run's folder will be another one, by its first logger; nothing was done then.
 
     Raises:
         UserError: another process trains there.
     """
-    loggers = trainer.loggers
-    if not loggers or not all(isinstance(logger, CSVLogger | TensorBoardLogger) for logger in loggers):
+    first = trainer.loggers[0] if trainer.loggers else None
+    by_number = isinstance(first, CSVLogger | TensorBoardLogger) and _runs(first) == folder.resolve().parent
+    by_id = isinstance(first, WandbLogger) and _runs(first) / str(first.version) == folder.resolve()
+    if not by_number and not by_id:
         return False
     if getattr(rank_zero_only, "rank", 0) == 0:
         hold(folder)
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    for logger in loggers:
-        logger._version = folder.name  # type: ignore[attr-defined]
+    for logger in trainer.loggers:
+        if not isinstance(logger, CSVLogger | TensorBoardLogger) or _runs(logger) != folder.resolve().parent:
+            continue
+        logger._version = folder.name
         if isinstance(logger, TensorBoardLogger):
             logger._kwargs.setdefault("purge_step", stored["global_step"])
         elif isinstance(logger, CSVLogger) and getattr(rank_zero_only, "rank", 0) == 0:
             _continue_csv(logger, stored)
     return True
+
+
+def _runs(logger: Logger) -> Path:
+    """SAVE_DIR/NAME."""
+    return Path(logger.save_dir or ".", str(logger.name or "")).resolve()
 
 
 def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:

@@ -25,20 +25,26 @@ from flowdistill.losses.schedule import (
     Schedule,
     Weight,
     as_schedule,
-    changing_weights,
     first_empty_step,
     plain,
 )
 from flowdistill.networks import DDFlowNet, Dwarf
-from flowdistill.training.guards import GRADIENT, check_weights, non_finite
+from flowdistill.training.guards import GRADIENT, GRADIENT_NORM, check_weights, non_finite
 from flowdistill.training.non_finite import NonFinitePolicy
 from flowdistill.training.optimisers import (
     LearningRate,
     adam_with_schedule,
+    gradient_norm,
     largest_gradient,
     skip_unless_finite,
 )
-from flowdistill.training.progress import TRAIN_ROW, row_to_come, validate_on_resume, validation_is_owed
+from flowdistill.training.progress import (
+    TRAIN_ROW,
+    count_steps_for_resume,
+    row_to_come,
+    validate_on_resume,
+    validation_is_owed,
+)
 from flowdistill.training.ranks import expect_idle_parameters
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSteps, nan_unless_finite
 from flowdistill.training.validation import MotionValidation
@@ -236,7 +242,10 @@ class MotionModule(pl.LightningModule, ABC):
             self.recent_steps.add_to_newest(GRADIENT, largest)
             skip_unless_finite(optimizer, largest)
         # Lightning's own answer: after a resume its count of steps may differ from ours.
-        if self.trainer._logger_connector.should_update_logs or self.recent_steps.full:
+        logs = self.trainer._logger_connector.should_update_logs
+        if logs:
+            self.recent_steps.add_to_newest(GRADIENT_NORM, gradient_norm(self.network.parameters()))
+        if logs or self.recent_steps.full:
             self._log_newest(self.read_steps())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -251,6 +260,7 @@ class MotionModule(pl.LightningModule, ABC):
         self.read_steps()
         check_weights(dict(self.named_parameters()), self.global_step)
         if self.fits and "loops" in checkpoint:
+            count_steps_for_resume(checkpoint)
             if validation_is_owed(self.trainer):
                 validate_on_resume(checkpoint)
             checkpoint[TRAIN_ROW] = row_to_come(self.trainer)
@@ -287,7 +297,7 @@ class MotionModule(pl.LightningModule, ABC):
         return texts
 
     def _log_newest(self, steps: Sequence[RecentStep]) -> None:
-        """Log values under `train/`, means over all processes, and weights that change under `weight/`.
+        """Log values under `train/`, means over all processes, and every weight of the loss under `weight/`.
 
         A term that this step did not compute is logged as NaN: Lightning would keep logging its last value.
         """
@@ -295,13 +305,15 @@ class MotionModule(pl.LightningModule, ABC):
             return
         newest = steps[-1]
         parts = [step.means for step in steps if step.step == newest.step]  # the batches that it accumulated
+        once = (GRADIENT, GRADIENT_NORM)  # for them all
         means = {
-            name: sum(part[name] for part in parts) / len(parts) for name in newest.means if name != GRADIENT
+            name: sum(part[name] for part in parts) / len(parts) for name in newest.means if name not in once
         }
         values = dict.fromkeys(self.term_names(), math.nan) | means
+        if GRADIENT_NORM in newest.means:
+            values[GRADIENT_NORM] = newest.means[GRADIENT_NORM]
         logged = {f"train/{name}": value for name, value in values.items() if name != "loss"}
-        weights = changing_weights(self.schedules(), newest.step)
-        logged |= {f"weight/{name}": value for name, value in weights.items()}
+        logged |= {f"weight/{name}": weight.at(newest.step) for name, weight in self.schedules().items()}
         # As tensors on the host: Lightning copies a float to the device, and the progress bar fetches it from there at
         # every step.
         self.log("train/loss", torch.tensor(values["loss"]), prog_bar=True)

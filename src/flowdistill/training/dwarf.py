@@ -117,7 +117,9 @@ class DwarfModule(MotionModule):
         loss, decay = data_loss, self.decay.at(self.global_step)
         if decay > 0:
             loss = data_loss + decay * squared_weights(self.network.parameters())
-        return self.guarded(loss, {"data_loss": data_loss, **terms}, batch, batch_idx)
+        labeled = [cast("dict[str, Tensor]", batch)[f"valid_{name}"] for name in LABELS]
+        masked = 1 - torch.stack(labeled).float().mean()  # the share of labels that the loss leaves out
+        return self.guarded(loss, {"data_loss": data_loss, **terms, "masked_share": masked}, batch, batch_idx)
 
     def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
         """The configured loss at this step; labels that are not valid count as unknown."""

@@ -13,6 +13,9 @@ from flowdistill.errors import UserError
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep
 
 GRADIENT = "gradient"  # name of its largest value among a step's values
+GRADIENT_NORM = (
+    "gradient_norm"  # of a step that is logged; float16's may be infinite, which its scaler sees to
+)
 LEAST_VISIBLE = 0.001  # share of the pixels below which a photometric loss has nothing to look at
 
 
@@ -67,7 +70,8 @@ def non_finite(
     """
     found = []
     for step in steps:
-        bad = [name for name, value in step.means.items() if not math.isfinite(value)]
+        looked_at = {name: value for name, value in step.means.items() if name != GRADIENT_NORM}
+        bad = [name for name, value in looked_at.items() if not math.isfinite(value)]
         if not bad:
             continue
         # A loss that is not finite makes the gradient of all processes so. Alone, that is worth a word.

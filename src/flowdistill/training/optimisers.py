@@ -65,6 +65,13 @@ def largest_gradient(parameters: Iterable[Tensor]) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients, math.inf)
 
 
+def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together: a scalar on their device."""
+    return torch.nn.utils.get_total_norm(
+        [parameter.grad for parameter in parameters if parameter.grad is not None], 2.0
+    )
+
+
 def skip_unless_finite(optimizer: torch.optim.Optimizer, largest: Tensor) -> None:
     """Make the optimizer's next step do nothing if the largest gradient is not finite.
 

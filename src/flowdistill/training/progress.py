@@ -53,6 +53,20 @@ def validate_on_resume(checkpoint: dict[str, Any]) -> None:
     batches["is_last_batch"] = False
 
 
+def count_steps_for_resume(checkpoint: dict[str, Any]) -> None:
+    """Let a run that goes on from a checkpoint count the steps of its log on from there.
+
+    Lightning adds one when it resumes, because it saves before it counts a step; after the last step of a run it saves
+    after that, and the log of a run that is given more steps would be one off.
+
+    Args:
+        checkpoint: changed in place.
+    """
+    state = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]
+    if state.get("_batches_that_stepped") == checkpoint["global_step"] > 0:
+        state["_batches_that_stepped"] -= 1
+
+
 def validates_first(checkpoint: Mapping[str, Any]) -> bool:
     """Whether a run that goes on from a checkpoint begins with a validation."""
     total = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]

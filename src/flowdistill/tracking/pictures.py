@@ -1,0 +1,140 @@
+"""Pictures of the same few samples while a run learns, in its loggers or, without one that takes them, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from flowdistill.data.notes import note
+from flowdistill.data.sample import collate
+from flowdistill.disk import refusal
+from flowdistill.errors import UserError
+from flowdistill.formats import write_image
+from flowdistill.inference.predict import to_array
+from flowdistill.training import run_folder
+from flowdistill.visual import contact_sheet
+from flowdistill.visual.sample_pictures import Picture, sample_pictures
+
+_GROUP = "pictures"
+_COLUMNS = 3
+
+
+class Pictures(pl.Callback):
+    """Predicts some samples of the validation split every so many steps and shows them beside their truth.
+
+    W&B and TensorBoard get each picture as `pictures/flow_error` and so on; else a sheet a sample goes to
+    pictures/step_000005000/ in the run's folder. The first process does it, and what is learned does not change by it.
+
+    Args:
+        every_n_steps: interval in optimiser steps; null makes none.
+        samples: how many, spread evenly over the split; the same ones each time.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, samples: int = 4) -> None:
+        super().__init__()
+        for name, value in (("every_n_steps", every_n_steps), ("samples", samples)):
+            if value is not None and value < 1:
+                raise UserError(f"--pictures.{name} must be 1 or more, not {value}")
+        self.every_n_steps, self.samples = every_n_steps, samples
+        self._last = -1  # step
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._last = trainer.global_step
+        if self.every_n_steps is not None and trainer.is_global_zero and _split(trainer) is None:
+            note(
+                "no pictures (--pictures.every_n_steps): this run has no validation split to take samples from"
+            )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if (
+            self.every_n_steps is None
+            or step % self.every_n_steps
+            or step == self._last
+            or not trainer.loggers
+        ):
+            return
+        self._last = step
+        split = _split(trainer)
+        if split is None or not trainer.is_global_zero:
+            return
+        chosen = np.linspace(0, len(split) - 1, min(self.samples, len(split))).round().astype(int)
+        samples = [split[int(index)] for index in chosen]
+        drawn = {str(sample["name"]): _drawn(trainer, pl_module, sample) for sample in samples}
+        takers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger | TensorBoardLogger)]
+        for logger in takers:
+            _show(logger, drawn, step - 1)  # as Lightning counts the step of the metrics beside it
+        if not takers:
+            _write(run_folder(trainer), drawn, step)
+
+
+def _split(trainer: pl.Trainer) -> Any:
+    """The validation split, or None."""
+    loaders = trainer.val_dataloaders
+    dataset = getattr(loaders, "dataset", None)
+    return dataset if dataset is not None and len(dataset) > 0 else None
+
+
+def _drawn(trainer: pl.Trainer, pl_module: pl.LightningModule, sample: Any) -> dict[str, Picture]:
+    batch = trainer.strategy.batch_to_device(collate([sample]))
+    training = pl_module.training
+    pl_module.eval()
+    try:
+        with torch.no_grad(), trainer.precision_plugin.predict_step_context():
+            prediction = pl_module.predict_step(batch, 0)
+    finally:
+        pl_module.train(training)
+    return sample_pictures(_arrays(prediction), _arrays(batch))
+
+
+def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    """(H, W, C) of the maps (1, C, H, W)."""
+    maps = {
+        name: value for name, value in values.items() if isinstance(value, torch.Tensor) and value.ndim == 4
+    }
+    return {name: to_array(value[0]) for name, value in maps.items()}
+
+
+def _show(logger: Logger, drawn: Mapping[str, Mapping[str, Picture]], step: int) -> None:
+    names = dict.fromkeys(name for pictures in drawn.values() for name in pictures)
+    if isinstance(logger, WandbLogger):
+        import wandb
+
+        lists = {
+            f"{_GROUP}/{name}": [
+                wandb.Image(pictures[name], caption=sample)
+                for sample, pictures in drawn.items()
+                if name in pictures
+            ]
+            for name in names
+        }
+        logger.log_metrics(lists, step)  # type: ignore[arg-type]
+    elif isinstance(logger, TensorBoardLogger):
+        for sample, pictures in drawn.items():
+            for name, picture in pictures.items():
+                logger.experiment.add_image(f"{_GROUP}/{name}/{sample}", picture, step, dataformats="HWC")
+
+
+def _write(folder: Path, drawn: Mapping[str, Mapping[str, Picture]], step: int) -> None:
+    target = folder / _GROUP / f"step_{step:09d}"
+    try:
+        for sample, pictures in drawn.items():
+            names = list(pictures)
+            rows = [names[start : start + _COLUMNS] for start in range(0, len(names), _COLUMNS)]
+            sheet = contact_sheet([[pictures[name] for name in row] for row in rows], rows)
+            file = target / f"{sample}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_image(file, sheet)
+    except OSError as error:
+        reason = refusal(error)
+        if reason is None:
+            raise
+        note(f"{target}: {reason}. The run goes on without these pictures.")

@@ -1,0 +1,193 @@
+"""Runs of Weights & Biases: in the run's own folder, the same one after a resume, and never a reason to stop.
+
+RUNS/version_3/wandb/run-20261126_200000-a1b2c3d4/   # what wandb writes; `wandb sync` uploads what it could not
+RUNS/version_3/wandb.json                            # which W&B run it is
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import string
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from flowdistill.data.notes import note
+from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
+from flowdistill.stopping import Stopped
+from flowdistill.training import run_folder
+
+RECORD = "wandb.json"  # in a run's folder
+_LONGEST_START = 45.0  # seconds; after that it is a run without network
+_LONGEST_END = 300.0  # seconds, for what is still to upload when a run ends; it stays in the folder, too
+_OFFLINE = ("offline", "dryrun", "disabled")
+
+
+class WandbRuns:
+    """The W&B runs of a trainer, before it starts.
+
+    Each logger has its id at once, because that names the run's folder where there is no other logger: the id of the
+    config, else that of the environment (an agent of a sweep sets WANDB_RUN_ID), else a new one.
+    """
+
+    def __init__(self, trainer: pl.Trainer) -> None:
+        self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        self._chosen: set[int] = set()  # those whose id somebody chose
+        self._continued: set[int] = set()
+        for number, logger in enumerate(self.loggers):
+            identity = logger._id or os.environ.get("WANDB_RUN_ID")
+            if identity is not None:
+                self._chosen.add(number)
+            _set_id(logger, identity or _new_id())
+
+    def go_on(self, folder: Path) -> None:
+        """A resumed training goes on in the W&B run of its checkpoint's folder, unless another was chosen."""
+        stored = read_record(folder)
+        for number, logger in enumerate(self.loggers):
+            if stored.get("project") == logger._project:
+                if number not in self._chosen:
+                    _set_id(logger, str(stored["id"]))
+                if stored["id"] == logger._id:
+                    self._continued.add(number)
+
+    def open(self, trainer: pl.Trainer, subcommand: str) -> None:
+        """Start them, in the first process. Without a key or a network they are written to the disk alone.
+
+        Args:
+            trainer: of which nothing runs yet.
+            subcommand: fit, test, ...
+
+        Raises:
+            UserError: another run's folder has this W&B run, or wandb refuses a setting.
+        """
+        if not self.loggers or getattr(rank_zero_only, "rank", 0) != 0:
+            return
+        folder = run_folder(trainer)
+        for other in trainer.loggers:
+            if isinstance(other, CSVLogger):
+                _ = other.experiment  # opened later, it would warn that the folder is not empty
+        for number, logger in enumerate(self.loggers):
+            if number not in self._continued:
+                _refuse_used(logger, folder)
+            _open(logger, folder, subcommand)
+            if subcommand == "fit":
+                _write_record(logger, folder)
+
+
+@contextlib.contextmanager
+def finished_at_the_end() -> Iterator[None]:
+    """W&B runs that a command has begun end with it, with its exit code."""
+    try:
+        yield
+    except BaseException as error:
+        _finish(int(error.code or 0) if isinstance(error, Stopped) else 1)
+        raise
+    _finish(0)
+
+
+def _finish(exit_code: int) -> None:
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=exit_code)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Which W&B run a run's folder has: id, project, entity, url; empty where it has none."""
+    try:
+        stored = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) and "id" in stored else {}
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+
+def _set_id(logger: WandbLogger, identity: str) -> None:
+    logger._id = logger._wandb_init["id"] = identity
+
+
+def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
+    import wandb
+    from wandb.errors import CommError, Error, UsageError
+
+    arguments = logger._wandb_init
+    folder.mkdir(
+        parents=True, exist_ok=True
+    )  # wandb would silently take a temporary folder if it is not there
+    arguments["dir"] = str(folder)
+    if arguments.get("name") is None and folder.name != logger._id:
+        arguments["name"] = "/".join(folder.parts[-2:])
+    if arguments.get("anonymous") is None:
+        arguments.pop("anonymous", None)  # wandb warns of it
+    if (
+        arguments.get("resume") is None
+    ):  # jsonargparse gives every option of wandb.init that a config leaves out
+        arguments["resume"] = "allow"
+    if arguments.get("job_type") is None:
+        arguments["job_type"] = subcommand
+    given = arguments.get("settings") or {}
+    if isinstance(given, dict):
+        waits = {"init_timeout": _LONGEST_START, "finish_timeout": _LONGEST_END}
+        own = {name: value for name, value in waits.items() if f"WANDB_{name.upper()}" not in os.environ}
+        arguments["settings"] = own | given
+    mode = arguments.get("mode") or os.environ.get("WANDB_MODE", "online")
+    if not logger._offline and mode not in _OFFLINE:
+        problem = None if _has_key() else "no API key on this machine (`wandb login`, or WANDB_API_KEY)"
+        if problem is None:
+            try:
+                _ = logger.experiment
+                return
+            except (CommError, UsageError) as error:
+                problem = _first_line(error)
+                wandb.teardown()  # its service would say that the run's id is in use
+        arguments["mode"] = "offline"
+        upload = Path(folder, "wandb", f"offline-run-*-{logger._id}")
+        note(f"W&B: {problem}. This run is written to the disk; upload it later: wandb sync {upload}")
+    try:
+        _ = logger.experiment
+    except Error as error:
+        raise UserError(f"W&B: {_first_line(error)}") from error
+
+
+def _has_key() -> bool:
+    """Whether wandb would find a key without asking for one: a question at a terminal that nobody watches is a hang."""
+    import wandb
+    from requests.utils import get_netrc_auth
+
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    return get_netrc_auth(str(wandb.setup().settings.base_url)) is not None
+
+
+def _refuse_used(logger: WandbLogger, folder: Path) -> None:
+    """Two trainings in one W&B run would be one curve that jumps back."""
+    for record in folder.parent.glob(f"*/{RECORD}"):
+        if read_record(record.parent).get("id") == logger._id:
+            raise UserError(
+                f"the W&B run {logger._id} is that of {record.parent}. Go on with it (--ckpt_path "
+                f"{record.parent / 'checkpoints' / 'last.ckpt'}), or leave out its id (init_args.id or version of the "
+                "logger, WANDB_RUN_ID): then each training has one of its own."
+            )
+
+
+def _write_record(logger: WandbLogger, folder: Path) -> None:
+    run = logger.experiment
+    online = not getattr(run, "offline", True)  # else wandb warns that there is no address
+    found = {name: getattr(run, name, None) or None if online else None for name in ("entity", "url")}
+    record = {"id": logger._id, "project": logger._project, **found}
+    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
