@@ -23,6 +23,7 @@ from flowdistill.cli import (
     reproduce,
     schedule,
     submit,
+    sweep,
 )
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.stopping import raised_on_sigterm
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     reproduce.add_parser(groups)
     schedule.add_parser(groups)
     submit.add_parser(groups)
+    sweep.add_parser(groups)
     options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
     if config_keys and not getattr(options, "takes_config_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(config_keys)}")

@@ -2,6 +2,7 @@
 
     census_occlusion: 1.0                                             # constant
     census_occlusion: {knots: [[0, 0], [100000, 1]], between: step}   # 0 before step 100,000, then 1
+    census_occlusion: {knots: ..., delay: 500, stretch: 2, scale: 0.5}  # the same curve, later, slower, lower
 
 Steps are optimiser steps and start at 0. Everything here is a pure function.
 """
@@ -30,10 +31,26 @@ class Schedule:
         knots: [step, value] pairs, steps increasing.
         between: "step" holds a value until the next knot, "linear" and "cosine" (half a period, level at both knots)
             go over to the next one.
+        delay: steps that are added to every knot's.
+        stretch: factor on the knots' steps, before the delay. Knots that would fall on one step follow each other.
+        scale: factor on the knots' values.
+
+    The last three are for searches: whatever they are, the schedule stays a valid one (docs/sweeps.md).
     """
 
     knots: list[tuple[int, float]]
     between: Literal["step", "linear", "cosine"] = "linear"
+    delay: int = 0
+    stretch: float = 1.0
+    scale: float = 1.0
+
+    def applied(self) -> Schedule:
+        """The same function with all of it in its knots."""
+        knots: list[tuple[int, float]] = []
+        for step, value in self.knots:
+            least = knots[-1][0] + 1 if knots else 0
+            knots.append((max(self.delay + round(self.stretch * step), least), self.scale * value))
+        return Schedule(knots, self.between)
 
     def at(self, step: int) -> float:
         """The value at a step."""
@@ -73,7 +90,12 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
     """
     if isinstance(weight, Mapping):
         knots = [(step, value) for step, value in weight.get("knots", ())]
-        weight = Schedule(knots, weight.get("between", "linear"))
+        known = {"knots", "between", "delay", "stretch", "scale"}
+        if unknown := sorted(set(weight) - known):
+            raise UserError(
+                f"{key}: a schedule has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+            )
+        weight = Schedule(**{**weight, "knots": knots})
     if not isinstance(weight, Schedule):
         check_number(key, weight)
         return Schedule([(0, float(weight))], "step")
@@ -92,7 +114,10 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
             )
         check_number(f"{key}.knots[{number}]", value)
         before = step
-    return weight
+    check_number(f"{key}.delay", weight.delay)
+    check_number(f"{key}.stretch", weight.stretch, positive=True)
+    check_number(f"{key}.scale", weight.scale)
+    return weight.applied()
 
 
 def positive_weights(schedules: Mapping[Key, Schedule], step: int) -> dict[Key, float]:
@@ -115,6 +140,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, Schedule):
+        value = value.applied()
         return {"knots": [list(knot) for knot in value.knots], "between": value.between}
     return value
 

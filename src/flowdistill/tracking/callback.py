@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 from flowdistill.tracking.card import RunCard, Status
 from flowdistill.tracking.card_files import write_card
 from flowdistill.tracking.environment import devices, machine, peak_memory, versions
@@ -22,6 +24,9 @@ from flowdistill.tracking.stage import now
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
 from flowdistill.tracking.weights import weights_of
 from flowdistill.training import BestCheckpoint, run_folder
+
+RUN_RECORD = "FLOWDISTILL_RUN_RECORD"
+"""Of the environment: a file in which `lightning fit` writes its run's folder, for whoever started it."""
 
 
 class RunCardWriter(pl.Callback):
@@ -76,6 +81,8 @@ class RunCardWriter(pl.Callback):
             self._folder = run_folder(trainer)
             if trainer.is_global_zero:
                 hold(self._folder)
+                if RUN_RECORD in os.environ:
+                    write_atomically(Path(os.environ[RUN_RECORD]), f"{self._folder.resolve()}\n".encode())
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """What may change while the run goes on is looked at now: the code, and the files that weights come from."""

@@ -143,7 +143,7 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
         arguments["settings"] = own | given
     mode = arguments.get("mode") or os.environ.get("WANDB_MODE", "online")
     if not logger._offline and mode not in _OFFLINE:
-        problem = None if _has_key() else "no API key on this machine (`wandb login`, or WANDB_API_KEY)"
+        problem = None if has_key() else "no API key on this machine (`wandb login`, or WANDB_API_KEY)"
         if problem is None:
             try:
                 _ = logger.experiment
@@ -160,7 +160,7 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
         raise UserError(f"W&B: {_first_line(error)}") from error
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
     """Whether wandb would find a key without asking for one: a question at a terminal that nobody watches is a hang."""
     import wandb
     from requests.utils import get_netrc_auth

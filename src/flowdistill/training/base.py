@@ -40,7 +40,7 @@ from flowdistill.training.optimisers import (
 )
 from flowdistill.training.progress import (
     TRAIN_ROW,
-    count_steps_for_resume,
+    count_as_optimizer,
     row_to_come,
     validate_on_resume,
     validation_is_owed,
@@ -119,6 +119,7 @@ class MotionModule(pl.LightningModule, ABC):
                 "bf16-mixed or 16-mixed (configs/trainer/precision/), which leave these in float32"
             )
         if stage == "fit":
+            count_as_optimizer(self.trainer)
             limit = self.trainer.max_steps
             empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
             if empty is not None:
@@ -241,11 +242,8 @@ class MotionModule(pl.LightningModule, ABC):
             largest = largest_gradient(self.network.parameters())
             self.recent_steps.add_to_newest(GRADIENT, largest)
             skip_unless_finite(optimizer, largest)
-        # Lightning's own answer: after a resume its count of steps may differ from ours.
-        logs = self.trainer._logger_connector.should_update_logs
-        if logs:
-            self.recent_steps.add_to_newest(GRADIENT_NORM, gradient_norm(self.network.parameters()))
-        if logs or self.recent_steps.full:
+        self.recent_steps.add_to_newest(GRADIENT_NORM, gradient_norm(self.network.parameters()))
+        if self.trainer._logger_connector.should_update_logs or self.recent_steps.full:
             self._log_newest(self.read_steps())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -260,7 +258,6 @@ class MotionModule(pl.LightningModule, ABC):
         self.read_steps()
         check_weights(dict(self.named_parameters()), self.global_step)
         if self.fits and "loops" in checkpoint:
-            count_steps_for_resume(checkpoint)
             if validation_is_owed(self.trainer):
                 validate_on_resume(checkpoint)
             checkpoint[TRAIN_ROW] = row_to_come(self.trainer)
@@ -310,8 +307,7 @@ class MotionModule(pl.LightningModule, ABC):
             name: sum(part[name] for part in parts) / len(parts) for name in newest.means if name not in once
         }
         values = dict.fromkeys(self.term_names(), math.nan) | means
-        if GRADIENT_NORM in newest.means:
-            values[GRADIENT_NORM] = newest.means[GRADIENT_NORM]
+        values[GRADIENT_NORM] = newest.means.get(GRADIENT_NORM, math.nan)
         logged = {f"train/{name}": value for name, value in values.items() if name != "loss"}
         logged |= {f"weight/{name}": weight.at(newest.step) for name, weight in self.schedules().items()}
         # As tensors on the host: Lightning copies a float to the device, and the progress bar fetches it from there at

@@ -53,18 +53,19 @@ def validate_on_resume(checkpoint: dict[str, Any]) -> None:
     batches["is_last_batch"] = False
 
 
-def count_steps_for_resume(checkpoint: dict[str, Any]) -> None:
-    """Let a run that goes on from a checkpoint count the steps of its log on from there.
+def count_as_optimizer(trainer: pl.Trainer) -> None:
+    """Before a `fit`: let the log's count of steps be that of the optimizer.
 
-    Lightning adds one when it resumes, because it saves before it counts a step; after the last step of a run it saves
-    after that, and the log of a run that is given more steps would be one off.
-
-    Args:
-        checkpoint: changed in place.
+    Lightning's own is one off in some runs that go on, as one that is given more steps after a validation of its last.
     """
-    state = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]
-    if state.get("_batches_that_stepped") == checkpoint["global_step"] > 0:
-        state["_batches_that_stepped"] -= 1
+    loop = trainer.fit_loop.epoch_loop
+    reset = loop.reset
+
+    def reset_and_count() -> None:
+        reset()
+        loop._batches_that_stepped = loop.global_step
+
+    loop.reset = reset_and_count  # type: ignore[method-assign]
 
 
 def validates_first(checkpoint: Mapping[str, Any]) -> bool:

@@ -1,0 +1,72 @@
+"""What a sweep draws: values that depend on a trial's number alone, however many processes ask, in whatever order.
+
+A search that is broken off and goes on draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar
+
+
+def grid_points(parameters: Mapping[str, Parameter]) -> list[dict[str, Scalar]]:
+    """Every combination of a grid's values, the last parameter's changing first."""
+    choices = [parameter.values for parameter in parameters.values() if isinstance(parameter, Choice)]
+    return [dict(zip(parameters, point, strict=True)) for point in itertools.product(*choices)]
+
+
+class _ByNumber(BaseSampler):
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+
+class Points(_ByNumber):
+    """The points of a grid, one after the other."""
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.points = grid_points(parameters)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self.points[trial.number % len(self.points)][param_name]
+
+
+class Drawn(_ByNumber):
+    """Independent draws."""
+
+    def __init__(self, parameters: Mapping[str, Parameter], seed: int) -> None:
+        self.parameters, self.seed = parameters, seed
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        index = list(self.parameters).index(param_name)
+        return _drawn(self.parameters[param_name], np.random.default_rng((self.seed, trial.number, index)))
+
+
+def _drawn(parameter: Parameter, rng: np.random.Generator) -> Scalar:
+    if isinstance(parameter, Choice):
+        return parameter.values[int(rng.integers(len(parameter.values)))]
+    low, high = parameter.low, parameter.high
+    if parameter.step is not None or parameter.whole:
+        step = 1 if parameter.step is None else parameter.step
+        value = low + step * int(rng.integers(int((high - low) / step + 1e-9) + 1))
+        return int(value) if parameter.whole else float(value)
+    if parameter.log:
+        return float(np.clip(np.exp(rng.uniform(np.log(low), np.log(high))), low, high))
+    return float(rng.uniform(low, high))

@@ -1,0 +1,279 @@
+"""A sweep as W&B writes it, in YAML: which values to draw, and the command line that tries them.
+
+    method: random | grid | bayes
+    metric: {name: val/epe_all, goal: minimize}
+    parameters:
+      model.init_args.losses.census_occlusion.scale: {distribution: log_uniform_values, min: 0.25, max: 4}
+    early_terminate: {type: hyperband, min_iter: 3, eta: 3}
+    command: ["${env}", lightning, fit, --config, configs/..., "${args}"]
+
+https://docs.wandb.ai/guides/sweeps/sweep-config-keys has the words. What this reader does not know, it refuses.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from flowdistill.errors import UserError
+
+Scalar = int | float | str | bool | None
+METHODS = ("random", "grid", "bayes")
+_KEYS = {
+    "method", "metric", "parameters", "early_terminate", "command", "program", "project", "entity", "name",
+    "description", "run_cap",
+}  # fmt: skip
+_VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values; a constant is one of one."""
+
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included.
+
+    Attributes:
+        whole: integers.
+        log: uniform in the logarithm.
+        step: multiples of it above `low`.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+    log: bool = False
+    step: float | None = None
+
+
+Parameter = Choice | Range
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Early stopping: at `first`, `first * factor`, ... values of the metric, the best of every `factor` runs go on."""
+
+    first: int
+    factor: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep's file, checked."""
+
+    path: Path
+    method: Literal["random", "grid", "bayes"]
+    metric: str
+    maximize: bool
+    parameters: dict[str, Parameter]
+    halving: Halving | None
+    command: tuple[str, ...]
+    program: str
+    run_cap: int | None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its trials: another sweep may not go on in its study."""
+        parameters = {name: repr(parameter) for name, parameter in sorted(self.parameters.items())}
+        return {"metric": self.metric, "maximize": self.maximize, "parameters": parameters}
+
+    def words(self, values: Mapping[str, Scalar]) -> list[str]:
+        """The command line that tries these values, as an agent of W&B makes it.
+
+        Raises:
+            UserError: a variable of the environment that it names is not set.
+        """
+        flags = [f"--{name}={value}" for name, value in values.items()]
+        macros = {
+            "${env}": ["/usr/bin/env"], "${interpreter}": ["python"], "${program}": [self.program], "${args}": flags,
+        }  # fmt: skip
+        words: list[str] = []
+        for word in self.command:
+            words += macros.get(word, [_VARIABLE.sub(self._variable, word)])
+        return words
+
+    def _variable(self, found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in os.environ:
+            raise UserError(
+                f"{self.path}: command uses the variable {name} of the environment, which is not set"
+            )
+        return os.environ[name]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep from its YAML file.
+
+    Raises:
+        UserError: it cannot be read, or says something that is not known; the key is named.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: no sweep can be read there ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no sweep: it holds no keys; configs/sweeps/ has examples")
+
+    def wrong(text: str) -> UserError:
+        return UserError(f"{path}: {text}")
+
+    if unknown := sorted(set(map(str, content)) - _KEYS):
+        raise wrong(f"unknown keys {', '.join(unknown)}; known: {', '.join(sorted(_KEYS))}")
+    method = content.get("method")
+    if method not in METHODS:
+        raise wrong(f"method is one of {', '.join(METHODS)}, not {method!r}")
+    metric = content.get("metric") or {}
+    goal = metric.get("goal", "minimize") if isinstance(metric, dict) else None
+    if goal not in ("minimize", "maximize") or not metric.get("name"):
+        raise wrong("metric needs a name, such as val/epe_all, and a goal, minimize or maximize")
+    found = content.get("parameters")
+    if not isinstance(found, dict) or not found:
+        raise wrong("parameters is empty: there is nothing to search")
+    try:
+        parameters = {str(name): _parameter(str(name), value) for name, value in found.items()}
+        if method == "grid":
+            parameters = {name: _grid(name, parameter) for name, parameter in parameters.items()}
+        halving = _halving(content.get("early_terminate"))
+    except ValueError as error:
+        raise wrong(str(error)) from error
+    command = content.get("command")
+    if not isinstance(command, list) or "${args}" not in command:
+        raise wrong(
+            "command must be a list of words with ${args}, such as [${env}, lightning, fit, --config, FILE, ${args}]"
+        )
+    words = tuple(str(word) for word in command)
+    macros = ("${env}", "${interpreter}", "${program}", "${args}")
+    if other := [
+        word for word in words if word.startswith("${") and word not in macros and not _VARIABLE.search(word)
+    ]:
+        raise wrong(f"command: {other[0]} is not known here; known: {', '.join(macros)}, ${{envvar:NAME}}")
+    cap = content.get("run_cap")
+    return Sweep(
+        path, method, str(metric["name"]), goal == "maximize", parameters, halving, words,
+        str(content.get("program", "")), None if cap is None else int(cap),
+    )  # fmt: skip
+
+
+def as_text(words: Sequence[str]) -> str:
+    """A command line for a person: one option a line."""
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n    ".join(shlex.join(line) for line in lines)
+
+
+def runnable(words: Sequence[str]) -> list[str]:
+    """The command with this environment's programs: `lightning` and `python` of where flowdistill is installed."""
+    own = list(words)
+    if own and own[0] == "/usr/bin/env":
+        own = own[1:]
+    if own and own[0] == "lightning":
+        return [sys.executable, "-m", "flowdistill.cli.lightning", *own[1:]]
+    if own and own[0] in ("python", "python3"):
+        return [sys.executable, *own[1:]]
+    return own
+
+
+def _parameter(name: str, value: Any) -> Parameter:
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"parameters.{name} must hold keys such as value, values, min and max, not {value!r}"
+        )
+    if "parameters" in value:
+        raise ValueError(f"parameters.{name} is nested: write flat keys with dots, {name}.KEY")
+    value = dict(value)
+    kind = value.pop("distribution", None)
+    if "value" in value and kind in (None, "constant"):
+        return (
+            Choice((_scalar(name, value.pop("value")),))
+            if len(value) == 1
+            else _left(name, value, ("value",))
+        )
+    if "values" in value and kind in (None, "categorical"):
+        values = value.pop("values")
+        if not isinstance(values, list) or not values or value:
+            return _left(name, value, ("values",))
+        return Choice(tuple(_scalar(name, each) for each in values))
+    low, high, step = value.pop("min", None), value.pop("max", None), value.pop("q", None)
+    if value:
+        return _left(name, value, ("min", "max", "q"))
+    if not _number(low) or not _number(high) or not low < high:
+        raise ValueError(f"parameters.{name} needs value, values, or min and max with min below max")
+    whole = isinstance(low, int) and isinstance(high, int)
+    kind = kind or ("int_uniform" if whole else "uniform")
+    if kind == "int_uniform" and whole:
+        return Range(low, high, whole=True)
+    if kind == "uniform":
+        return Range(float(low), float(high))
+    if kind == "q_uniform":
+        size = 1 if step is None else step
+        return Range(low, high, whole=whole and isinstance(size, int), step=size)
+    if kind == "log_uniform_values" and low > 0:
+        return Range(float(low), float(high), log=True)
+    if kind == "log_uniform":  # of exponents of e
+        return Range(math.exp(low), math.exp(high), log=True)
+    raise ValueError(
+        f"parameters.{name}: the distribution {kind} from {low} to {high} is not known here; known: constant, "
+        "categorical, int_uniform, uniform, q_uniform, log_uniform_values (of positive numbers), log_uniform"
+    )
+
+
+def _left(name: str, value: Mapping[str, Any], known: Sequence[str]) -> Parameter:
+    raise ValueError(
+        f"parameters.{name}: {', '.join(map(str, value)) or 'no value'} beside {', '.join(known)} is not known here"
+    )
+
+
+def _scalar(name: str, value: Any) -> Scalar:
+    if value is not None and not isinstance(value, int | float | str | bool):
+        raise ValueError(f"parameters.{name}: {value!r} is no single value; write one flat key for each")
+    return value
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _grid(name: str, parameter: Parameter) -> Choice:
+    """The points of a parameter of a grid."""
+    if isinstance(parameter, Choice):
+        return parameter
+    step = parameter.step if parameter.step is not None else 1 if parameter.whole else None
+    if step is None:
+        raise ValueError(f"parameters.{name}: a grid needs values, or q_uniform or int_uniform")
+    count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
+    return Choice(tuple(parameter.low + number * step for number in range(count)))
+
+
+def _halving(found: Any) -> Halving | None:
+    if found is None:
+        return None
+    known = {"type", "min_iter", "max_iter", "eta", "s", "strict"}
+    if not isinstance(found, dict) or found.get("type") != "hyperband" or set(found) - known:
+        raise ValueError(
+            f"early_terminate is type: hyperband with min_iter, or max_iter and s, and eta; got {found!r}"
+        )
+    factor = int(found.get("eta", 3))
+    if "min_iter" in found:
+        first = int(found["min_iter"])
+    elif "max_iter" in found:
+        first = int(found["max_iter"]) // factor ** int(found.get("s", 1))
+    else:
+        raise ValueError("early_terminate needs min_iter, or max_iter and s")
+    if first < 1 or factor < 2:
+        raise ValueError("early_terminate: the first stop is after 1 value or more, and eta 2 or more")
+    return Halving(first, factor)

@@ -1,0 +1,152 @@
+"""What came of a sweep: a table for people, a CSV file for programs, a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna import Study
+from optuna.importance import get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from flowdistill.formats import write_atomically
+from flowdistill.tracking import units
+from flowdistill.tracking.sweep_file import Choice, Range, Sweep
+from flowdistill.tracking.sweep_study import REASON, quiet, trials_of
+from flowdistill.visual.search import Axis, Line, draw_search
+
+_WORDS = {
+    TrialState.COMPLETE: "complete", TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running", TrialState.WAITING: "waiting",
+}  # fmt: skip
+_MOST_ROWS = 30
+
+
+def ranked(study: Study, sweep: Sweep) -> list[FrozenTrial]:
+    """All trials: the complete ones from the best on, those that were stopped early, the others."""
+    order = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL, TrialState.WAITING]
+    sign = -1 if sweep.maximize else 1
+
+    def place(trial: FrozenTrial) -> tuple[int, float, int]:
+        value = value_of(trial)
+        return order.index(trial.state), sign * value if value is not None else 0.0, trial.number
+
+    return sorted(trials_of(study), key=place)
+
+
+def value_of(trial: FrozenTrial) -> float | None:
+    """The metric at a trial's end, or at the last validation that it came to."""
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names of options without what they all have, `init_args` and so on, as long as they stay different."""
+    parts = {
+        name: [part for part in name.split(".") if part not in ("init_args", "model", "losses")]
+        for name in names
+    }
+    short = {name: ".".join(part) or name for name, part in parts.items()}
+    return short if len(set(short.values())) == len(names) else {name: name for name in names}
+
+
+def table(study: Study, sweep: Sweep) -> str:
+    """One line a trial, and why some failed."""
+    trials = ranked(study, sweep)
+    names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
+    short = short_names(names)
+    rows = [["", "trial", "state", sweep.metric, "best", "steps", "time", *(short[name] for name in names)]]
+    for rank, trial in enumerate(trials[:_MOST_ROWS], 1):
+        value, best = value_of(trial), trial.user_attrs.get("best")
+        rows.append([
+            str(rank) if trial.state == TrialState.COMPLETE else "", str(trial.number), _WORDS[trial.state],
+            "" if value is None else units.number(value), "" if best is None else units.number(best),
+            f"{trial.user_attrs.get('steps', 0):,}", units.seconds(trial.user_attrs.get("seconds", 0.0)),
+            *(_shown(trial.params.get(name)) for name in names),
+        ])  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if len(trials) > _MOST_ROWS:
+        lines.append(f"... and {len(trials) - _MOST_ROWS} more, in trials.csv")
+    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    lines += [f"trial {trial.number} failed: {trial.user_attrs.get(REASON)}" for trial in failed[:5]]
+    if len(failed) > 5:
+        lines.append(f"... and {len(failed) - 5} more failed")
+    importance = importances(study, sweep)
+    if importance:
+        listed = ", ".join(f"{short[name]} {share:.0%}" for name, share in importance.items())
+        lines.append(f"importance (of complete trials, PED-ANOVA): {listed}")
+    return "\n".join(lines)
+
+
+def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
+    """Write trials.csv, and search.png where two trials have a value; returns their paths."""
+    trials = ranked(study, sweep)
+    names = list(sweep.parameters)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["trial", "state", sweep.metric, "best", "steps", "seconds", "run", "reason", *names])
+    for trial in trials:
+        attributes = [trial.user_attrs.get(name) for name in ("best", "steps", "seconds", "run", REASON)]
+        fixed = {name: parameter.values[0] for name, parameter in sweep.parameters.items()
+                 if isinstance(parameter, Choice) and _constant(parameter)}  # fmt: skip
+        values = {**fixed, **trial.params}
+        writer.writerow(
+            [trial.number, _WORDS[trial.state], value_of(trial), *attributes, *map(values.get, names)]
+        )
+    written = [folder / "trials.csv"]
+    write_atomically(written[0], text.getvalue().encode())
+    shown = [trial for trial in trials if value_of(trial) is not None]
+    if len(shown) > 1:
+        written.append(folder / "search.png")
+        write_atomically(written[1], _picture(study, sweep, shown))
+    return written
+
+
+def importances(study: Study, sweep: Sweep) -> dict[str, float]:
+    """Share of each parameter in what made complete trials good or bad; empty where too few are complete."""
+    complete = [trial for trial in trials_of(study) if trial.state == TrialState.COMPLETE]
+    varied = [
+        name for name, parameter in sweep.parameters.items()
+        if not _constant(parameter) and len({trial.params.get(name) for trial in complete}) > 1
+    ]  # fmt: skip
+    if len(complete) < 4 or not varied:
+        return {}
+    with quiet():
+        found = get_param_importances(study, params=varied)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _picture(study: Study, sweep: Sweep, trials: Sequence[FrozenTrial]) -> bytes:
+    names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
+    short = short_names(names)
+    axes = [_axis(short[name], sweep.parameters[name]) for name in names]
+    lines = [
+        Line(
+            [trial.params.get(name) for name in names],
+            value_of(trial) or 0.0,
+            trial.state == TrialState.COMPLETE,
+        )
+        for trial in trials
+    ]
+    importance = {short[name]: share for name, share in importances(study, sweep).items()}
+    failed = sum(trial.state == TrialState.FAIL for trial in trials_of(study))
+    return draw_search(axes, lines, sweep.metric, sweep.maximize, importance, failed)
+
+
+def _axis(name: str, parameter: Any) -> Axis:
+    if isinstance(parameter, Range):
+        return Axis(name, (parameter.low, parameter.high), parameter.log)
+    return Axis(name, parameter.values, False, named=True)
+
+
+def _constant(parameter: Any) -> bool:
+    return isinstance(parameter, Choice) and len(parameter.values) == 1
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)

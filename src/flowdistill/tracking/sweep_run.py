@@ -1,0 +1,142 @@
+"""`flowdistill sweep run`: trials of a sweep, one after the other or several at a time, until enough were tried."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna import Study, Trial
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+
+from flowdistill.errors import UserError
+from flowdistill.tracking import sweep_study as studies
+from flowdistill.tracking import units
+from flowdistill.tracking.sweep_file import Scalar, Sweep
+from flowdistill.tracking.sweep_trial import Outcome, run_trial
+
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+@dataclass
+class Search:
+    """A sweep at work.
+
+    Attributes:
+        sweep: what to search.
+        study: where its trials are.
+        folder: for a folder a trial.
+        count: trials of the study in all, those of earlier calls and of other machines included.
+        jobs: at a time.
+        more: further words of each command line.
+        say: for a line on each trial.
+    """
+
+    sweep: Sweep
+    study: Study
+    folder: Path
+    count: int
+    jobs: int = 1
+    more: list[str] = field(default_factory=list)
+    say: Callable[[str], None] = print
+
+    def run(self) -> None:
+        """Try until `count` are done. When it is stopped, its trials save and end; the next call goes on with them.
+
+        Raises:
+            UserError: the storage is gone.
+        """
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._left = [trial.number for trial in studies.left_behind(self.study)]
+        try:
+            with ThreadPoolExecutor(self.jobs, thread_name_prefix="trial") as pool:
+                slots = [pool.submit(self._slot, number) for number in range(self.jobs)]
+                try:
+                    done, _ = wait(slots, return_when=FIRST_EXCEPTION)
+                    for slot in done:
+                        slot.result()
+                finally:
+                    self._stop.set()
+        except StorageInternalError as error:
+            raise UserError(f"the sweep's storage does not answer: {str(error).splitlines()[0]}") from error
+
+    def _slot(self, number: int) -> None:
+        environment = self._environment(number)
+        while not self._stop.is_set():
+            found = self._next()
+            if found is None:
+                return
+            trial, values = found
+            folder = self.folder / f"trial_{trial.number:04d}"
+            outcome = run_trial(
+                self.study, trial, self.sweep, values, self.more, folder, environment, self._stop
+            )
+            self._tell(trial, outcome)
+
+    def _next(self) -> tuple[Trial, dict[str, Scalar]] | None:
+        with self._lock, studies.quiet():
+            if self._left:
+                trial = studies.adopt(self.study, self._left.pop(0))
+                self.say(f"trial {trial.number}: goes on")
+                return trial, studies.suggest(trial, self.sweep)
+            studies.fail_lost(self.study)
+            found = studies.ask(self.study, self.sweep, self.count)
+            if found is not None:
+                drawn = ", ".join(
+                    f"{name.rpartition('init_args.')[2]}={_short(value)}" for name, value in found[1].items()
+                )
+                self.say(f"trial {found[0].number}: {drawn}")
+            return found
+
+    def _tell(self, trial: Trial, outcome: Outcome) -> None:
+        with self._lock, studies.quiet():
+            best = (max if self.sweep.maximize else min)(outcome.values, default=None)
+            trial.set_user_attr("run", None if outcome.run is None else str(outcome.run))
+            trial.set_user_attr("steps", outcome.steps)
+            trial.set_user_attr("seconds", trial.user_attrs.get("seconds", 0.0) + outcome.seconds)
+            trial.set_user_attr("best", best)
+            if outcome.state == "stopped":
+                self.say(
+                    f"trial {trial.number}: stopped at step {outcome.steps}; the same command goes on with it"
+                )
+                return
+            last = outcome.values[-1] if outcome.values else None
+            if outcome.state == "complete" and last != last:  # NaN
+                outcome = Outcome("failed", outcome.values, outcome.steps, outcome.run, outcome.seconds,
+                                  f"{self.sweep.metric} is not a number")  # fmt: skip
+            if outcome.state == "failed":
+                trial.set_user_attr(studies.REASON, outcome.reason)
+            value = last if outcome.state == "complete" else None
+            self.study.tell(trial, value, state=_STATES[outcome.state])
+            self.say(f"trial {trial.number}: {self._words(outcome, last)}")
+
+    def _words(self, outcome: Outcome, last: float | None) -> str:
+        if outcome.state == "failed":
+            return f"failed: {outcome.reason}"
+        value = "no value" if last is None else f"{self.sweep.metric} {units.number(last)}"
+        ended = "stopped early, " if outcome.state == "pruned" else ""
+        return (
+            f"{ended}{value} after {outcome.steps:,} steps, {units.seconds(outcome.seconds)}, {outcome.run}"
+        )
+
+    def _environment(self, number: int) -> dict[str, str]:
+        """Of the trials of one slot: its share of the processor, and of several GPUs one."""
+        own = dict(os.environ)
+        if self.jobs > 1:
+            own.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.jobs)))
+            import torch
+
+            gpus = own.get(
+                "CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))
+            ).split(",")
+            if len(gpus) > 1:
+                own["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        return own
+
+
+def _short(value: Scalar) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,236 @@
+"""A sweep's study in Optuna: what to try next and what came of it, in a file or a database that machines share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna import Study, Trial
+from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryFailedTrialCallback
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from flowdistill.errors import UserError
+from flowdistill.tracking.sweep_draws import Drawn, Points, grid_points
+from flowdistill.tracking.sweep_file import Choice, Scalar, Sweep
+
+JOURNAL = "study.log"
+REASON = "reason"  # of a trial that failed
+_IDENTITY, _SUPERFLUOUS, _RUNNER = "sweep", "superfluous", "runner"
+_HEARTBEAT, _STALE = 60, 300  # seconds
+
+
+def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed: int = 0) -> Study:
+    """The study of a sweep, made or found again.
+
+    Args:
+        sweep: what to search.
+        name: of the study; several sweeps may share a database.
+        storage: a URL that Optuna knows, such as postgresql+psycopg://USER@HOST/DATABASE, or a journal's file; by
+            default one in `folder`.
+        folder: of the sweep's files.
+        seed: of what is drawn.
+
+    Raises:
+        UserError: the storage cannot be opened, or holds another sweep by this name.
+    """
+    place = storage or str(folder / JOURNAL)
+    try:
+        opened = _storage(place)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # its lines on each study and trial; ours say it
+        study = optuna.create_study(
+            storage=opened, study_name=name, load_if_exists=True, pruner=_pruner(sweep),
+            direction="maximize" if sweep.maximize else "minimize",
+        )  # fmt: skip
+        known = study.user_attrs.get(_IDENTITY)
+        own = json.loads(json.dumps(sweep.identity()))
+        if known is None:
+            study.set_user_attr(_IDENTITY, own)
+        elif known != own:
+            raise UserError(
+                f"{hidden(place)} holds a sweep {name!r} of other parameters or another metric than {sweep.path}: "
+                f"{_differing(known, own)}. Give this one a name of its own (--name), or set the file back."
+            )
+    except UserError:
+        raise
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise UserError(
+            f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text[0] if text else ''}"
+        ) from error
+    study.sampler = _sampler(sweep, seed, len(study.get_trials(deepcopy=False)))
+    return study
+
+
+def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar]] | None:
+    """The next trial and its values; None if `count` were begun.
+
+    Several processes may ask at once: the storage numbers the trials, and one too many is not begun.
+    """
+    if len(trials_of(study)) >= count:
+        return None
+    trial = study.ask()
+    if sum(other.number < trial.number for other in trials_of(study)) >= count:
+        trial.set_user_attr(_SUPERFLUOUS, True)
+        study.tell(trial, state=TrialState.FAIL)
+        return None
+    trial.set_user_attr(_RUNNER, this_process())
+    return trial, suggest(trial, sweep)
+
+
+def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
+    """The values of a trial, those of a constant included."""
+    values: dict[str, Scalar] = {}
+    for name, parameter in sweep.parameters.items():
+        if isinstance(parameter, Choice):
+            one = len(parameter.values) == 1
+            values[name] = parameter.values[0] if one else trial.suggest_categorical(name, parameter.values)
+        elif parameter.whole:
+            step = 1 if parameter.step is None else int(parameter.step)
+            values[name] = trial.suggest_int(name, int(parameter.low), int(parameter.high), step=step)
+        else:
+            low, high = float(parameter.low), float(parameter.high)
+            values[name] = trial.suggest_float(name, low, high, log=parameter.log, step=parameter.step)
+    return values
+
+
+def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
+    """Values that the sweep may try, without a study on the disk."""
+    with quiet():
+        study = optuna.create_study(
+            sampler=Drawn(sweep.parameters, seed) if sweep.method != "grid" else Points(sweep.parameters)
+        )
+        return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
+
+
+def size_of_grid(sweep: Sweep) -> int | None:
+    """How many points a grid has; None where the sweep is none."""
+    return len(grid_points(sweep.parameters)) if sweep.method == "grid" else None
+
+
+def trials_of(study: Study) -> list[FrozenTrial]:
+    """Those that were tried or are, in order; not those that a machine lost, which are tried again."""
+
+    def counts(trial: FrozenTrial) -> bool:
+        lost = trial.state == TrialState.FAIL and REASON not in trial.user_attrs
+        return trial.state != TrialState.WAITING and not lost and _SUPERFLUOUS not in trial.user_attrs
+
+    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+
+
+def left_behind(study: Study) -> list[FrozenTrial]:
+    """Trials that a process of this machine began, which is gone: killed, or its machine was switched off."""
+    mine = [
+        trial for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if trial.user_attrs.get(_RUNNER, {}).get("host") == platform.node()
+    ]  # fmt: skip
+    return [trial for trial in mine if not _alive(trial.user_attrs[_RUNNER])]
+
+
+def adopt(study: Study, number: int) -> Trial:
+    """A trial that was left behind, to go on with."""
+    trial = Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    trial.set_user_attr(_RUNNER, this_process())
+    return trial
+
+
+def beat(study: Study, trial: Trial) -> None:
+    """Tell a database that shares the study that this trial goes on."""
+    storage: Any = study._storage
+    if hasattr(storage, "record_heartbeat"):
+        with contextlib.suppress(Exception):
+            storage.record_heartbeat(trial._trial_id)
+
+
+def fail_lost(study: Study) -> None:
+    """In a shared database: trials of machines that said nothing for five minutes are failed, and tried once more."""
+    with quiet():
+        optuna.storages.fail_stale_trials(study)  # does nothing for a journal's file, which has no heartbeat
+
+
+def this_process() -> dict[str, Any]:
+    """What tells a process of this machine from another that gets its number later."""
+    return {"host": platform.node(), "pid": os.getpid(), "since": _since(os.getpid())}
+
+
+def hidden(place: str) -> str:
+    """A storage's URL without its password."""
+    scheme, found, rest = place.partition("://")
+    if not found or "@" not in rest:
+        return place
+    account, _, where = rest.rpartition("@")
+    return f"{scheme}://{account.partition(':')[0]}@{where}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's lines on what is experimental, and on each trial."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _alive(runner: dict[str, Any]) -> bool:
+    return _since(int(runner["pid"])) == runner["since"] is not None
+
+
+def _since(pid: int) -> str | None:
+    """When a process started, as its system counts; None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        pass
+    if Path("/proc").is_dir():
+        return None
+    try:  # no /proc: macOS
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return "unknown"
+
+
+def _storage(place: str) -> BaseStorage:
+    with quiet():
+        if "://" in place:
+            return RDBStorage(
+                place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
+                failed_trial_callback=RetryFailedTrialCallback(max_retry=1),
+            )  # fmt: skip
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(place))
+
+
+def _pruner(sweep: Sweep) -> BasePruner:
+    if sweep.halving is None:
+        return NopPruner()
+    return SuccessiveHalvingPruner(min_resource=sweep.halving.first, reduction_factor=sweep.halving.factor)
+
+
+def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
+    if sweep.method == "grid":
+        return Points(sweep.parameters)
+    if sweep.method == "random":
+        return Drawn(sweep.parameters, seed)
+    # Seeded anew by each process, which would otherwise try the same points as the one before.
+    return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
+
+
+def _differing(known: dict[str, Any], own: dict[str, Any]) -> str:
+    names = [name for name in ("metric", "maximize") if known.get(name) != own.get(name)]
+    before, now = known.get("parameters", {}), own.get("parameters", {})
+    names += sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return ", ".join(names)

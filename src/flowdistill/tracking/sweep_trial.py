@@ -1,0 +1,157 @@
+"""One trial of a sweep: a `lightning fit` process, watched through its CSV log, and stopped where others are better.
+
+SWEEP/trial_0003/output.log   what it printed        SWEEP/trial_0003/run.txt   the run's folder
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from optuna import Study, Trial
+
+from flowdistill.processes import ENDS_WITH_PARENT
+from flowdistill.tracking.callback import RUN_RECORD
+from flowdistill.tracking.sweep_file import Scalar, Sweep, runnable
+from flowdistill.tracking.sweep_study import beat
+
+_POLL, _BEAT = 0.5, 60.0  # seconds
+_GRACE = 120.0  # seconds in which a run that is stopped may end its step and save
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended; `stopped` is the sweep's own end, and the trial goes on when the sweep does."""
+
+    state: Literal["complete", "pruned", "failed", "stopped"]
+    values: list[float]  # of the metric, one a validation
+    steps: int
+    run: Path | None  # the run's folder
+    seconds: float
+    reason: str | None = None
+
+
+def run_trial(
+    study: Study,
+    trial: Trial,
+    sweep: Sweep,
+    values: Mapping[str, Scalar],
+    more: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    stop: threading.Event,
+) -> Outcome:
+    """Train with these values to the end, or until the sweep stops it.
+
+    Args:
+        study, trial: told of each value of the metric.
+        sweep: whose command is run.
+        values: name of an option -> value.
+        more: further words of the command line.
+        folder: of the trial; a run that it holds is gone on with.
+        environment: of the process.
+        stop: set by others when the sweep is to end.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [*sweep.words(values), *more]
+    before = run_of(folder)
+    if before is not None and (before / "checkpoints" / "last.ckpt").is_file():
+        words += ["--ckpt_path", str(before)]
+    (folder / "command.sh").write_text(shlex.join(words) + "\n")
+    began = time.monotonic()
+    own = {**environment, RUN_RECORD: str((folder / "run.txt").resolve()), ENDS_WITH_PARENT: "1"}
+    with (folder / "output.log").open("ab") as log:
+        try:
+            process = subprocess.Popen(
+                runnable(words), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=own,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            return Outcome("failed", [], 0, None, 0.0, f"{words[0]} cannot be started: {error.strerror}")
+    seen: list[float] = []
+    state: Literal["complete", "pruned", "stopped"] = "complete"
+    beaten = 0.0
+    while process.poll() is None:
+        if stop.wait(_POLL):
+            state = "stopped"
+        elif _worse_than_others(trial, sweep.metric, folder, seen):
+            state = "pruned"
+        if state != "complete":
+            _end(process)
+            break
+        if time.monotonic() - beaten > _BEAT:
+            beat(study, trial)
+            beaten = time.monotonic()
+    code = process.wait()
+    if state == "complete" and code != 0:
+        state_, reason = "failed", _reason(folder / "output.log", code)
+    else:
+        state_, reason = state, None
+    run = run_of(folder)
+    logged, steps = read_metric(run, sweep.metric)
+    if state_ == "complete" and not logged:
+        state_, reason = "failed", f"its CSV log has no {sweep.metric}"
+    for number in range(len(seen), len(logged)):
+        trial.report(logged[number], number + 1)
+    return Outcome(state_, logged, steps, run, time.monotonic() - began, reason)  # type: ignore[arg-type]
+
+
+def run_of(folder: Path) -> Path | None:
+    """The folder of a trial's run, if it came so far."""
+    try:
+        return Path((folder / "run.txt").read_text().strip())
+    except OSError:
+        return None
+
+
+def read_metric(run: Path | None, metric: str) -> tuple[list[float], int]:
+    """A metric's values in a run's CSV log, in order, and the steps it has; a line that is being written is left."""
+    try:
+        text = (run / "metrics.csv").read_text() if run is not None else ""
+    except OSError:
+        return [], 0
+    whole = text.rpartition("\n")[0]
+    rows = list(csv.DictReader(io.StringIO(whole)))
+    values = [float(row[metric]) for row in rows if row.get(metric)]
+    return values, max((int(row["step"]) + 1 for row in rows if row.get("step")), default=0)
+
+
+def _worse_than_others(trial: Trial, metric: str, folder: Path, seen: list[float]) -> bool:
+    """Report new values of the metric; whether the pruner gives this trial up."""
+    logged, _ = read_metric(run_of(folder), metric)
+    for value in logged[len(seen) :]:
+        seen.append(value)
+        trial.report(value, len(seen))
+        if trial.should_prune():
+            return True
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a training to save and end; its other processes follow it."""
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _reason(log: Path, code: int) -> str:
+    """What a failed run said last."""
+    lines = [
+        line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()
+    ]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    said = errors[-1] if errors else lines[-1].strip() if lines else "it said nothing"
+    ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"{said} ({ended})"
