@@ -39,6 +39,7 @@ from flowdistill.tracking.resume import Resume
 from flowdistill.tracking.wandb_run import WandbRuns
 from flowdistill.tracking.whole_config import WholeConfig
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
+from flowdistill.training.progress import CountSteps
 
 WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path
 
@@ -123,7 +124,8 @@ class FlowCLI(LightningCLI):
         stop = StopTogether(self.command_words)
         own = [card, Artifacts(), stop, WholeConfig(self.config_dump), Pace()]
         trainer: pl.Trainer = super()._instantiate_trainer(config, [*own, *callbacks])
-        trainer.callbacks.insert(0, EarlyStops())  # type: ignore[attr-defined]  # before the user's own
+        # Before the user's own.
+        trainer.callbacks[:0] = [CountSteps(), EarlyStops()]  # type: ignore[attr-defined]
         check_processes(trainer.world_size)
         check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other

@@ -40,7 +40,6 @@ from flowdistill.training.optimisers import (
 )
 from flowdistill.training.progress import (
     TRAIN_ROW,
-    count_as_optimizer,
     row_to_come,
     validate_on_resume,
     validation_is_owed,
@@ -119,7 +118,6 @@ class MotionModule(pl.LightningModule, ABC):
                 "bf16-mixed or 16-mixed (configs/trainer/precision/), which leave these in float32"
             )
         if stage == "fit":
-            count_as_optimizer(self.trainer)
             limit = self.trainer.max_steps
             empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
             if empty is not None:

@@ -53,19 +53,17 @@ def validate_on_resume(checkpoint: dict[str, Any]) -> None:
     batches["is_last_batch"] = False
 
 
-def count_as_optimizer(trainer: pl.Trainer) -> None:
-    """Before a `fit`: let the log's count of steps be that of the optimizer.
+class CountSteps(pl.Callback):
+    """Lets the log's count of steps be that of the optimizer; the first of all callbacks.
 
-    Lightning's own is one off in some runs that go on, as one that is given more steps after a validation of its last.
+    Lightning's own is one off in runs that are given more steps after a validation of their last one: going on, it skips
+    that validation, and counts a step for it.
     """
-    loop = trainer.fit_loop.epoch_loop
-    reset = loop.reset
 
-    def reset_and_count() -> None:
-        reset()
-        loop._batches_that_stepped = loop.global_step
-
-    loop.reset = reset_and_count  # type: ignore[method-assign]
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
 
 def validates_first(checkpoint: Mapping[str, Any]) -> bool:
