@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -9,6 +11,8 @@ def number(value: float | str) -> str:
     """Four digits that say something; whole numbers in full. A text such as "nan" stays as it is."""
     if isinstance(value, str):
         return value
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     if abs(value) >= 1000:

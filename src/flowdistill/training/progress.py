@@ -56,7 +56,7 @@ def validate_on_resume(checkpoint: dict[str, Any]) -> None:
 class CountSteps(pl.Callback):
     """Lets the log's count of steps be that of the optimizer; the first of all callbacks.
 
-    Lightning's own is one off in runs that are given more steps after a validation of their last one: going on, it skips
+    Lightning's own is one off in a run that is given more steps after a validation of its last one: going on, it skips
     that validation, and counts a step for it.
     """
 
