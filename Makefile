@@ -13,7 +13,7 @@ CHECKPOINT ?=
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti test test-slow kernels gpu-check lint typecheck format
+.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti sweep test test-slow kernels gpu-check lint typecheck format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ reproduce-kitti: $(READY) ## Both papers on KITTI: DATA_ROOT=... [STAGES= DEVICE
 	  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) \
 	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(SMOKES),--smoke) \
 	  $(if $(SEED),--seed $(SEED))
+
+sweep: $(READY) ## Register a sweep at W&B and start an agent (SWEEP=configs/sweeps/... COUNT=); without account: flowdistill sweep run
+	$(BIN)/flowdistill sweep wandb $(or $(SWEEP),$(error SWEEP= names a file of configs/sweeps/)) $(if $(COUNT),--count $(COUNT))
 
 test: $(READY) ## Run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -115,7 +115,7 @@ def test_three_points_train_two_in_one_folder(
         sweep = read_sweep(REPOSITORY / "configs" / "sweeps" / f"{name}.yaml")
         for folder, point in zip(folders, draw(sweep, len(folders), seed=1), strict=True):
             overlay.write_text(
-                "data: {init_args: {options: null, flow: {crop: null}, scene_flow: {crop: null, pad_to: null}}}\n"
+                "data: {init_args: {options: null, flow: {crop: null}, scene_flow: {preset: null, pad_to: null}}}\n"
             )
             small = [
                 "--config", "configs/data/rendered.yaml", "--config", "configs/trainer/cpu.yaml",

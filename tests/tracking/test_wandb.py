@@ -213,6 +213,38 @@ def test_an_id_that_another_folder_has_is_one_line(
     assert f"the W&B run mine is that of {tmp_path}/runs/version_0" in said
 
 
+def test_a_trial_of_wandbs_agent_is_its_run(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The environment as the agent makes it for a trial."""
+    (tmp_path / "config-r1.yaml").write_text(
+        "wandb_version: 1\nmodel.init_args.learning_rate: {value: 0.002}\n"
+    )
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abcd1234")
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(tmp_path / "config-r1.yaml"))
+    for trial in ("r1", "r2"):
+        monkeypatch.setenv("WANDB_RUN_ID", trial)
+        fit("--trainer.max_steps", "2", "--model.init_args.learning_rate=0.002")
+        wandb.teardown()
+    runs = [WandbRun(run_file(tmp_path / "runs" / version)) for version in ("version_0", "version_1")]
+    assert [(run.id, run.sweep) for run in runs] == [("r1", "abcd1234"), ("r2", "abcd1234")]
+    for run in runs:
+        assert run.config["model.init_args.learning_rate"] == 0.002  # what the sweep's charts go by
+        assert run.config["model"]["init_args"]["learning_rate"] == 0.002
+        assert run.values("val/epe_all")
+
+
+def test_validation_has_a_run_of_its_own(fit: Fit, rendered: Path, tmp_path: Path) -> None:
+    fit("--trainer.max_steps", "2")
+    given = list_loggers(words(rendered, tmp_path), tmp_path)
+    last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    assert main(["validate", *given[1:], "--ckpt_path", str(last)]) == 0
+    run = WandbRun(run_file(tmp_path / "runs" / "version_1"))
+    assert run.job_type == "validate"
+    assert any("val/epe_all" in row for row in run.history)
+    assert not (tmp_path / "runs" / "version_1" / "wandb.json").exists()
+
+
 def test_without_a_key_the_run_stays_on_the_disk(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ class WandbRun:
     """A run, decoded.
 
     Attributes:
-        id: of the run, with `project` and `job_type`.
+        id: of the run, with `project`, `job_type` and the id of its `sweep`.
         config: the last value of each key.
         history: a dict a row.
         images: key of the history -> what each time was logged there: count, filenames, captions, width, height.
@@ -59,7 +59,7 @@ class WandbRun:
         self.images: dict[str, list[dict[str, Any]]] = {}
         self.artifacts: list[tuple[str, list[str], list[str]]] = []
         self.exit_code: int | None = None
-        self.id = self.project = self.job_type = ""
+        self.id = self.project = self.job_type = self.sweep = ""
         for record in records(file):
             kind = record.WhichOneof("record_type")
             if kind == "run":
@@ -68,6 +68,7 @@ class WandbRun:
                     record.run.project,
                     record.run.job_type,
                 )
+                self.sweep = record.run.sweep_id
                 self._update(record.run.config.update)
             elif kind == "config":
                 self._update(record.config.update)

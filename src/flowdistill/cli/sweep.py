@@ -137,20 +137,17 @@ def start_at_wandb(options: argparse.Namespace) -> int:
     content = yaml.safe_load(options.file.read_text(encoding="utf-8"))
     content.setdefault("program", "lightning")
     project = content.get("project") or os.environ.get("WANDB_PROJECT", "flowdistill")
+    entity = content.get("entity") or os.environ.get("WANDB_ENTITY")
     try:
-        identity = wandb.sweep(content, project=project, entity=content.get("entity"))
+        identity = wandb.sweep(content, project=project, entity=entity)
     except (Error, OSError, ValueError) as error:
         raise UserError(f"W&B did not take the sweep: {str(error).strip().splitlines()[0]}") from error
     # The agent's commands find `lightning` where this flowdistill is installed.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    words = [
-        "wandb",
-        "agent",
-        "--project",
-        project,
-        *(["--count", str(options.count)] if options.count else []),
-        identity,
-    ]
+    words = ["wandb", "agent", "--project", project]
+    words += ["--entity", entity] if entity else []
+    words += ["--count", str(options.count)] if options.count else []
+    words.append(identity)
     print(f"agent: {' '.join(words)}", flush=True)
     os.execvp(sys.executable, [sys.executable, "-m", *words])
 

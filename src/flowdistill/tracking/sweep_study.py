@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 
 import optuna
 from optuna import Study, Trial
+from optuna.exceptions import OptunaError
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryFailedTrialCallback
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from flowdistill.errors import UserError
 from flowdistill.tracking.sweep_draws import Drawn, Points, grid_points
@@ -44,29 +47,26 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
         UserError: the storage cannot be opened, or holds another sweep by this name.
     """
     place = storage or str(folder / JOURNAL)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its lines on each study and trial; ours say it
     try:
-        opened = _storage(place)
-        optuna.logging.set_verbosity(optuna.logging.ERROR)  # its lines on each study and trial; ours say it
         study = optuna.create_study(
-            storage=opened, study_name=name, load_if_exists=True, pruner=_pruner(sweep),
+            storage=_storage(place), study_name=name, load_if_exists=True, pruner=_pruner(sweep),
             direction="maximize" if sweep.maximize else "minimize",
         )  # fmt: skip
-        known = study.user_attrs.get(_IDENTITY)
-        own = json.loads(json.dumps(sweep.identity()))
-        if known is None:
-            study.set_user_attr(_IDENTITY, own)
-        elif known != own:
-            raise UserError(
-                f"{hidden(place)} holds a sweep {name!r} of other parameters or another metric than {sweep.path}: "
-                f"{_differing(known, own)}. Give this one a name of its own (--name), or set the file back."
-            )
-    except UserError:
-        raise
-    except Exception as error:
+    except (SQLAlchemyError, OptunaError, ImportError, OSError, ValueError) as error:
         text = str(error).strip().splitlines()
         raise UserError(
             f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text[0] if text else ''}"
         ) from error
+    known = study.user_attrs.get(_IDENTITY)
+    own = json.loads(json.dumps(sweep.identity()))
+    if known is None:
+        study.set_user_attr(_IDENTITY, own)
+    elif known != own:
+        raise UserError(
+            f"{hidden(place)} holds a sweep {name!r} of other parameters or another metric than {sweep.path}: "
+            f"{_differing(known, own)}. Give this one a name of its own (--name), or set the file back."
+        )
     study.sampler = _sampler(sweep, seed, len(study.get_trials(deepcopy=False)))
     return study
 
@@ -205,13 +205,20 @@ def _since(pid: int) -> str | None:
 
 def _storage(place: str) -> BaseStorage:
     with quiet():
-        if "://" in place:
-            return RDBStorage(
-                place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
-                failed_trial_callback=RetryFailedTrialCallback(max_retry=1),
-            )  # fmt: skip
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(place))
+        if "://" not in place:
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            return JournalStorage(JournalFileBackend(place))
+        for seconds in (1.0, 2.0, 4.0, None):
+            try:
+                return RDBStorage(
+                    place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+                )  # fmt: skip
+            except (IntegrityError, ProgrammingError):
+                if seconds is None:
+                    raise
+                time.sleep(seconds)  # another machine makes the tables at this moment
+    raise AssertionError
 
 
 def _pruner(sweep: Sweep) -> BasePruner:
