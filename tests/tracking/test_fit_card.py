@@ -185,7 +185,7 @@ def test_memory_is_plausible(runs: Path) -> None:
 def test_the_page_holds_the_numbers(runs: Path) -> None:
     card = read_card(runs / "version_0")
     page = (runs / "version_0" / "run_card.md").read_text()
-    assert page == to_markdown(card)
+    assert page == to_markdown(card, runs / "version_0")
     assert f"{card.metrics['val/epe_all']:#.4g}" in page
     for text in (card.weights["last"]["sha256"], card.splits["val"]["sha256"], str(card.code["commit"])):
         assert text in page

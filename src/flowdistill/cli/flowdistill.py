@@ -21,6 +21,7 @@ from flowdistill.cli import (
     picture,
     profile,
     reproduce,
+    runs,
     schedule,
     submit,
     sweep,
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     picture.add_parser(groups)
     profile.add_parser(groups)
     reproduce.add_parser(groups)
+    runs.add_parser(groups)
     schedule.add_parser(groups)
     submit.add_parser(groups)
     sweep.add_parser(groups)

@@ -17,7 +17,7 @@ JSON_NAME, MARKDOWN_NAME = "run_card.json", "run_card.md"
 def write_card(card: RunCard, folder: str | Path) -> Path:
     """Write run_card.md, then run_card.json, each atomically, into a folder that is there; returns the latter."""
     folder = Path(folder)
-    write_atomically(folder / MARKDOWN_NAME, to_markdown(card).encode())
+    write_atomically(folder / MARKDOWN_NAME, to_markdown(card, folder).encode())
     write_atomically(folder / JSON_NAME, card.to_json().encode())
     return folder / JSON_NAME
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,21 @@ def code_state(package: Path | None = None, working: Path | None = None) -> Code
         return _state(working)
     except (OSError, subprocess.TimeoutExpired) as error:
         return _none(f"git cannot be run: {error}")
+
+
+def commit_page(code: Code) -> str | None:
+    """The address of a commit's page, where its repository comes from GitHub or GitLab."""
+    if code["commit"] is None or code["folder"] is None:
+        return None
+    try:
+        found = _git(Path(code["folder"]), "remote", "get-url", "origin")
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    remote = found.stdout.strip()
+    match = re.fullmatch(r"(?:https://(?:[^@/]*@)?|(?:ssh://)?git@)([^/:]+)[/:](.+?)(?:\.git)?/?", remote)
+    if found.returncode != 0 or match is None or not re.search(r"git(hub|lab)", match[1]):
+        return None
+    return f"https://{match[1]}/{match[2]}/commit/{code['commit']}"
 
 
 def _state(folder: Path) -> Code:

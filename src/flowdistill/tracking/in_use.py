@@ -59,6 +59,21 @@ def hold(folder: Path) -> None:
     _held[folder] = file
 
 
+def held_by(folder: Path) -> str | None:
+    """Who trains in a run's folder, in words; None if nobody does."""
+    try:
+        import fcntl
+
+        with (folder / _FILE).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "another process"
+    except (OSError, ImportError):  # no such file, a file system without locks, Windows
+        pass
+    return None
+
+
 def release(folder: Path) -> None:
     """Let others have it; nothing where this process does not hold it."""
     file = _held.pop(folder.resolve(), None)

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from flowdistill.tracking import units
 from flowdistill.tracking.card import RunCard
+from flowdistill.tracking.git import commit_page
+from flowdistill.tracking.links import Links
 from flowdistill.tracking.sections import Code, FileRecord, Part, Split, StepTime, Training
+from flowdistill.tracking.wandb_record import read_record
+
+# Of a run's folder, where they are there.
+_BESIDE = ("config.yaml", "metrics.csv", "non_finite.csv", "checkpoints", "pictures")
 
 
-def to_markdown(card: RunCard) -> str:
-    """The page, with a line feed at its end."""
-    blocks = [f"# Run card: {card.name}", _table(("", ""), _summary(card))]
+def to_markdown(card: RunCard, folder: Path | None = None) -> str:
+    """The page, with a line feed at its end.
+
+    Args:
+        card: to show.
+        folder: that the page will lie in: files that it names are linked from there.
+    """
+    links = Links(folder)
+    blocks = [f"# Run card: {card.name}", _table(("", ""), _summary(card, links))]
     rows: list[tuple[str, ...]]
     if card.metrics:
         step = None if card.training is None else card.training["metrics_step"]
@@ -26,14 +39,16 @@ def to_markdown(card: RunCard) -> str:
         for name, record in records.items()
     ]
     if files:
-        rows = [(f"{kind} {name}", _file(record), _code(record["sha256"])) for kind, name, record in files]
+        rows = [
+            (f"{kind} {name}", _file(record, links), _code(record["sha256"])) for kind, name, record in files
+        ]
         blocks += ["## Files", _table(("", "file", "SHA-256"), rows)]
     if card.splits:
         head = ("", "split", "below", "samples", "SHA-256 of the entries")
-        rows = [row for use, split in card.splits.items() for row in _split_rows(use, split)]
+        rows = [row for use, split in card.splits.items() for row in _split_rows(use, split, links)]
         blocks += ["## Samples", _table(head, rows, right=(3,))]
     if card.training is not None and len(card.training["parts"]) > 1:
-        rows = [_part(part) for part in card.training["parts"]]
+        rows = [_part(part, links) for part in card.training["parts"]]
         blocks += ["## Parts", _table(("folder", "steps", "time", "commit", "resumed from"), rows)]
     blocks += ["## Command", f"```sh\n{_wrapped(card.command)}\n```"]
     versions = ", ".join(f"{name} {found}" for name, found in card.versions.items() if found is not None)
@@ -43,16 +58,16 @@ def to_markdown(card: RunCard) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _summary(card: RunCard) -> Iterable[tuple[str, str]]:
+def _summary(card: RunCard, links: Links) -> Iterable[tuple[str, str]]:
     training = card.training
     yield "status", card.status if card.reason is None else f"{card.status}: {card.reason}"
     if model := (card.config.get("model") or {}).get("class_path"):
         yield "model", str(model).rpartition(".")[2]
     for use, split in card.splits.items():
-        yield f"data, {use}", _split_words(split)
+        yield f"data, {use}", _split_words(split, links)
     if training is not None:
         yield "steps", _steps(training)
-        yield from ((name, _file(record)) for name, record in card.inputs.items())
+        yield from ((name, _file(record, links)) for name, record in card.inputs.items())
     if seeds := [f"{name} {value}" for name, value in card.seeds.items() if value is not None]:
         yield "seeds", ", ".join(seeds)
     if training is not None:
@@ -69,28 +84,35 @@ def _summary(card: RunCard) -> Iterable[tuple[str, str]]:
     if training is not None and (best := training["best"]) is not None:
         yield "best", f"{_code(best['metric'])} {units.number(best['value'])} ({best['mode']})"
     for name, record in card.weights.items():
-        yield f"weights, {name}", f"{_file(record)}, SHA-256 {_code(record['sha256'])}"
+        yield f"weights, {name}", f"{_file(record, links)}, SHA-256 {_code(record['sha256'])}"
     if training is not None and not card.weights:
         yield "weights", "none in this run's folder"
-    yield "code", _commit(card.code)
+    if links.page is not None and (
+        beside := [links.file(name) for name in _BESIDE if (links.page / name).exists()]
+    ):
+        yield "beside this page", ", ".join(beside)
+    at_wandb = {} if links.page is None else read_record(links.page)
+    if at_wandb:
+        yield "W&B", links.address(f"{at_wandb.get('project')}/{at_wandb['id']}", at_wandb.get("url"))
+    yield "code", _commit(card.code, links)
 
 
-def _split_words(split: Split) -> str:
+def _split_words(split: Split, links: Links) -> str:
     parts = [
         (f"{source['weight']} x " if source["weight"] > 1 else "")
-        + f"{source['dataset']} {_code(source['split'])}"
+        + f"{source['dataset']} {links.file(source['split'])}"
         for source in split["sources"]
     ]
     return f"{' + '.join(parts)}, {split['entries']:,} samples"
 
 
-def _split_rows(use: str, split: Split) -> Iterable[tuple[str, ...]]:
+def _split_rows(use: str, split: Split, links: Links) -> Iterable[tuple[str, ...]]:
     for source in split["sources"]:
-        words = f"{source['dataset']} {_code(source['split'])}"
+        words = f"{source['dataset']} {links.file(source['split'])}"
         if source["exclude"] is not None:
-            words += f" without {_code(source['exclude']['path'])}"
+            words += f" without {links.file(source['exclude']['path'])}"
         times = f"{source['weight']} x " if source["weight"] > 1 else ""
-        root = "" if source["root"] is None else _code(source["root"])
+        root = "" if source["root"] is None else links.file(source["root"])
         yield use, words, root, f"{times}{source['entries']:,}", _code(source["sha256"])
     if len(split["sources"]) > 1:
         yield use, "the mixture", "", f"{split['entries']:,}", _code(split["sha256"])
@@ -119,25 +141,28 @@ def _memory(process: int | None, cuda: int | None) -> str:
     return ", ".join(words) or "unknown"
 
 
-def _commit(code: Code) -> str:
+def _commit(code: Code, links: Links) -> str:
     if code["commit"] is None:
         return f"no commit: {code['reason']}"
-    return _code(code["commit"]) + (" with changes that are not committed" if code["dirty"] else "")
-
-
-def _part(part: Part) -> tuple[str, ...]:
-    commit = "" if part["commit"] is None else part["commit"][:10] + ("+" if part["dirty"] else "")
-    return (
-        _code(part["folder"]) if part["folder"] else "",
-        f"{part['first_step']:,} to {part['last_step']:,}",
-        units.seconds(part["seconds"]),
-        commit,
-        _code(part["resumed_from"]) if part["resumed_from"] else "",
+    page = commit_page(code) if links.page is not None else None
+    return links.address(_code(code["commit"]), page) + (
+        " with changes that are not committed" if code["dirty"] else ""
     )
 
 
-def _file(record: FileRecord) -> str:
-    words = f"{_code(record['path'])}, {units.size(record['bytes'])}"
+def _part(part: Part, links: Links) -> tuple[str, ...]:
+    commit = "" if part["commit"] is None else part["commit"][:10] + ("+" if part["dirty"] else "")
+    return (
+        links.file(part["folder"]) if part["folder"] else "",
+        f"{part['first_step']:,} to {part['last_step']:,}",
+        units.seconds(part["seconds"]),
+        commit,
+        links.file(part["resumed_from"]) if part["resumed_from"] else "",
+    )
+
+
+def _file(record: FileRecord, links: Links) -> str:
+    words = f"{links.file(record['path'])}, {units.size(record['bytes'])}"
     step = record.get("step")
     return words if step is None else f"{words}, step {step:,}"
 

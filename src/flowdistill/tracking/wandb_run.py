@@ -7,14 +7,12 @@ RUNS/version_3/wandb.json                            # which W&B run it is
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import string
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -22,11 +20,10 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
-from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped
+from flowdistill.tracking.wandb_record import RECORD, read_record, write_record
 from flowdistill.training import run_folder
 
-RECORD = "wandb.json"  # in a run's folder
 _LONGEST_START = 45.0  # seconds; after that it is a run without network
 _LONGEST_END = 300.0  # seconds, for what is still to upload when a run ends; it stays in the folder, too
 _OFFLINE = ("offline", "dryrun", "disabled")
@@ -98,15 +95,6 @@ def _finish(exit_code: int) -> None:
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.finish(exit_code=exit_code)
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Which W&B run a run's folder has: id, project, entity, url; empty where it has none."""
-    try:
-        stored = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) and "id" in stored else {}
 
 
 def _new_id() -> str:
@@ -186,7 +174,7 @@ def _write_record(logger: WandbLogger, folder: Path) -> None:
     online = not getattr(run, "offline", True)  # else wandb warns that there is no address
     found = {name: getattr(run, name, None) or None if online else None for name in ("entity", "url")}
     record = {"id": logger._id, "project": logger._project, **found}
-    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    write_record(folder, record)
 
 
 def _first_line(error: Exception) -> str:

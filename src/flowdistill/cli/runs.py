@@ -1,0 +1,166 @@
+"""`flowdistill runs`: what trainings came to, what differs between them, how to go on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from flowdistill.tracking.runs import Run
+
+_MOST_PANELS = 15
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command group `runs`."""
+    group = commands.add_parser("runs", help="list trainings, compare them, show one")
+    runs = group.add_subparsers(title="runs commands", required=True, metavar="COMMAND")
+    listed = runs.add_parser(
+        "list",
+        help="a table of the runs below some folders",
+        description="Also of those that crashed or go on.",
+    )
+    listed.add_argument(
+        "folder", nargs="*", type=Path, metavar="DIR", help="default: runs, else the current folder"
+    )
+    listed.add_argument(
+        "--metric", default="val/epe_all", help="last and best value of it (default: val/epe_all)"
+    )
+    listed.add_argument(
+        "--sort", choices=("started", "metric", "name"), default="started", help="default: started"
+    )
+    listed.set_defaults(run=list_runs)
+    compare = runs.add_parser(
+        "compare",
+        help="the metrics and config keys that differ, and their curves in a picture",
+        description="Print last and best values of metrics, the config keys that differ, and draw the curves.",
+    )
+    compare.add_argument("folder", nargs="+", type=Path, metavar="RUN", help="folders of runs, or above them")
+    compare.add_argument(
+        "--metrics",
+        default="^(val/|train/loss$)",
+        metavar="REGEX",
+        help="which (default: ^(val/|train/loss$))",
+    )
+    compare.add_argument(
+        "--smooth", type=int, default=1, metavar="N", help="draw means of N values (default: 1)"
+    )
+    compare.add_argument(
+        "--output", type=Path, default=Path("compare.png"), metavar="PNG", help="default: compare.png"
+    )
+    compare.set_defaults(run=compare_runs)
+    show = runs.add_parser("show", help="a run's card, or what is known of one that has none")
+    show.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
+    show.set_defaults(run=show_run)
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print the table."""
+    from flowdistill.tracking.run_tables import large_is_good, list_table
+    from flowdistill.tracking.runs import find_runs
+
+    runs = find_runs(options.folder or [Path("runs") if Path("runs").is_dir() else Path(".")])
+
+    def by_metric(run: Run) -> tuple[bool, float]:
+        curve = run.curves.get(options.metric)
+        best = None if curve is None else curve.best(large_is_good(options.metric))
+        return best is None, 0.0 if best is None else -best if large_is_good(options.metric) else best
+
+    if options.sort == "metric":
+        runs.sort(key=by_metric)
+    elif options.sort == "started":
+        runs.sort(key=lambda run: "" if run.started is None else run.started.isoformat())
+    print(list_table(runs, options.metric, _width()))
+    _remark(runs)
+    return 0
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Print the tables, write the picture."""
+    from flowdistill.cli.evaluate import check_output
+    from flowdistill.formats import write_atomically
+    from flowdistill.tracking.run_tables import compare_table
+    from flowdistill.tracking.runs import find_runs, names_of
+    from flowdistill.visual.run_curves import draw_run_curves
+
+    check_output(options.output, "--output")
+    if options.smooth < 1:
+        raise UserError(f"--smooth must be 1 or more, not {options.smooth}")
+    try:
+        re.compile(options.metrics)
+    except re.error as error:
+        raise UserError(f"--metrics {options.metrics!r} is no regular expression: {error}") from error
+    runs = find_runs(options.folder)
+    if len(runs) < 2:
+        raise UserError(f"{runs[0].folder} is one run; give two or more, or a folder above them")
+    print(compare_table(runs, options.metrics, _width()))
+    names = names_of(runs)
+    metrics = sorted({name for run in runs for name in run.curves if re.search(options.metrics, name)})
+    if len(metrics) > _MOST_PANELS:
+        print(
+            f"\nthe picture shows {_MOST_PANELS} of {len(metrics)} metrics; choose by --metrics",
+            file=sys.stderr,
+        )
+    curves = {
+        metric: {name: (run.curves[metric].steps, run.curves[metric].values)
+                 for name, run in zip(names, runs, strict=True) if metric in run.curves}
+        for metric in metrics[:_MOST_PANELS]
+    }  # fmt: skip
+    if curves:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(options.output, draw_run_curves(curves, names, options.smooth))
+        print(f"\npicture: {options.output}")
+    else:
+        print(f"\nno picture: no run has logged a metric that fits {options.metrics}")
+    _remark(runs)
+    return 0
+
+
+def show_run(options: argparse.Namespace) -> int:
+    """Print the card's page, or what the folder says."""
+    from flowdistill.tracking.markdown import to_markdown
+    from flowdistill.tracking.run_tables import columns
+    from flowdistill.tracking.runs import Run, is_run
+
+    if not options.folder.is_dir() or not is_run(options.folder):
+        raise UserError(f"{options.folder} is no folder of a run; `flowdistill runs list` finds them")
+    run = Run(options.folder)
+    if run.card is not None and run.status != "running":
+        print(to_markdown(run.card), end="")
+        _remark([run])
+        return 0
+    planned = "" if run.planned is None else f" of {run.planned:,}"
+    rows = [["run", str(run.folder)], ["status", run.status], ["model, data", f"{run.model}, {run.data}"],
+            ["steps", f"{run.steps:,}{planned}"],
+            *([name, f"{curve.values[-1]:.6g} at step {curve.steps[-1] + 1:,}"] for name, curve in run.curves.items()
+              if name.startswith("val/") or name == "train/loss")]  # fmt: skip
+    print("\n".join(columns(rows, _width())))
+    if run.status == "killed":
+        last = run.last_checkpoint
+        how = (
+            f"go on with it: the same command with --ckpt_path {run.folder}"
+            if last
+            else "it came to no checkpoint"
+        )
+        print(f"\nIt left no run card: it was killed, or its machine was switched off; {how}.")
+    _remark([run])
+    return 0
+
+
+def _remark(runs: list[Run]) -> None:
+    for text in dict.fromkeys(text for run in runs for text in run.remarks):
+        print(f"remark: {text}", file=sys.stderr)
+
+
+def _width() -> int | None:
+    """Of the terminal; a pipe or a file takes everything."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return None
