@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowdistill.cli.terminal import width
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def list_runs(options: argparse.Namespace) -> int:
         runs.sort(key=by_metric)
     elif options.sort == "started":
         runs.sort(key=lambda run: "" if run.started is None else run.started.isoformat())
-    print(list_table(runs, options.metric, _width()))
+    print(list_table(runs, options.metric, width()))
     _remark(runs)
     return 0
 
@@ -100,7 +99,7 @@ def compare_runs(options: argparse.Namespace) -> int:
     runs = find_runs(options.folder)
     if len(runs) < 2:
         raise UserError(f"{runs[0].folder} is one run; give two or more, or a folder above them")
-    print(compare_table(runs, options.metrics, _width()))
+    print(compare_table(runs, options.metrics, width()))
     names = names_of(runs)
     metrics = sorted({name for run in runs for name in run.curves if re.search(options.metrics, name)})
     if len(metrics) > _MOST_PANELS:
@@ -141,7 +140,7 @@ def show_run(options: argparse.Namespace) -> int:
             ["steps", f"{run.steps:,}{planned}"],
             *([name, f"{curve.values[-1]:.6g} at step {curve.steps[-1] + 1:,}"] for name, curve in run.curves.items()
               if name.startswith("val/") or name == "train/loss")]  # fmt: skip
-    print("\n".join(columns(rows, _width())))
+    print("\n".join(columns(rows, width())))
     if run.status == "killed":
         last = run.last_checkpoint
         how = (
@@ -157,10 +156,3 @@ def show_run(options: argparse.Namespace) -> int:
 def _remark(runs: list[Run]) -> None:
     for text in dict.fromkeys(text for run in runs for text in run.remarks):
         print(f"remark: {text}", file=sys.stderr)
-
-
-def _width() -> int | None:
-    """Of the terminal; a pipe or a file takes everything."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return shutil.get_terminal_size().columns
-    return None

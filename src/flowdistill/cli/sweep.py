@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowdistill.cli.terminal import width
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _report(sweep: Sweep, study: Study, folder: Path) -> None:
     if not trials_of(study):
         print("no trial yet")
         return
-    print(table(study, sweep))
+    print(table(study, sweep, width()))
     print(f"written: {', '.join(map(str, write_report(study, sweep, folder)))}", flush=True)
 
 

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flowdistill.formats import write_atomically
 from flowdistill.tracking import units
+from flowdistill.tracking.run_tables import columns
 from flowdistill.tracking.sweep_file import Choice, Range, Sweep
 from flowdistill.tracking.sweep_study import REASON, quiet, trials_of
 from flowdistill.visual.search import Axis, Line, draw_search
@@ -54,8 +55,8 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(names) else {name: name for name in names}
 
 
-def table(study: Study, sweep: Sweep) -> str:
-    """One line a trial, and why some failed."""
+def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
+    """One line a trial, as wide as `width` at the most, and why some failed."""
     trials = ranked(study, sweep)
     names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
     short = short_names(names)
@@ -68,8 +69,7 @@ def table(study: Study, sweep: Sweep) -> str:
             f"{trial.user_attrs.get('steps', 0):,}", units.seconds(trial.user_attrs.get("seconds", 0.0)),
             *(_shown(trial.params.get(name)) for name in names),
         ])  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines = list(columns(rows, width, right=range(len(rows[0]))))
     if len(trials) > _MOST_ROWS:
         lines.append(f"... and {len(trials) - _MOST_ROWS} more, in trials.csv")
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
