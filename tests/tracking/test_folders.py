@@ -60,7 +60,7 @@ def fit(rendered: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fi
 def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CLAIM, str(tmp_path)]
     racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for racer in racers:
         assert racer.stdout is not None
@@ -70,8 +70,8 @@ def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path: P
         racer.stdin.write("\n")
         racer.stdin.flush()
     versions = [version for racer in racers for version in racer.communicate(timeout=60)[0].split()]
-    assert sorted(map(int, versions)) == list(range(75))
-    assert len(list((tmp_path / "runs").iterdir())) == 75
+    assert sorted(map(int, versions)) == list(range(50))
+    assert len(list((tmp_path / "runs").iterdir())) == 50
 
 
 def test_loggers_of_one_run_share_its_folder(tmp_path: Path) -> None:

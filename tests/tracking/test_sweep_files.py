@@ -96,7 +96,7 @@ def plain_or(value: Any) -> Any:
 
 @pytest.mark.parametrize("path", SWEEPS, ids=NAMES)
 def test_points_are_configs_as_the_agent_passes_them(path: Path) -> None:
-    check_points(path, 20)
+    check_points(path, 10)
 
 
 @pytest.mark.slow

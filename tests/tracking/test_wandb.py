@@ -36,6 +36,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("WANDB_CONSOLE", "off")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staging"))
     monkeypatch.setenv("NETRC", str(tmp_path / "no_netrc"))
+    wandb.teardown()
     yield
     wandb.teardown()
 
@@ -312,7 +313,7 @@ def test_a_killed_run_can_be_read_up_to_its_end(rendered: Path, tmp_path: Path) 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         log = tmp_path / "runs" / "version_0" / "metrics.csv"
         for _ in range(1200):
-            if log.is_file() and log.read_text().count("\n") > 300:
+            if log.is_file() and log.read_text().count("\n") > 60:
                 break
             assert process.poll() is None
             threading.Event().wait(0.1)

@@ -19,10 +19,9 @@ from flowdistill.formats import write_image
 from flowdistill.inference.predict import to_array
 from flowdistill.training import run_folder
 from flowdistill.visual import contact_sheet
-from flowdistill.visual.sample_pictures import Picture, sample_pictures
+from flowdistill.visual.sample_pictures import FRAMES, MASKS, MOTIONS, Picture, sample_pictures
 
 _GROUP = "pictures"
-_COLUMNS = 3
 
 
 class Pictures(pl.Callback):
@@ -123,12 +122,18 @@ def _show(logger: Logger, drawn: Mapping[str, Mapping[str, Picture]], step: int)
                 logger.experiment.add_image(f"{_GROUP}/{name}/{sample}", picture, step, dataformats="HWC")
 
 
+def _rows(names: list[str]) -> list[list[str]]:
+    """A row of frames, a row for each motion and for the masks."""
+    groups = [[name for name in names if name in FRAMES]]
+    groups += [[name for name in names if name.startswith(f"{kind}_")] for kind in (*MOTIONS, *MASKS)]
+    return [group for group in groups if group]
+
+
 def _write(folder: Path, drawn: Mapping[str, Mapping[str, Picture]], step: int) -> None:
     target = folder / _GROUP / f"step_{step:09d}"
     try:
         for sample, pictures in drawn.items():
-            names = list(pictures)
-            rows = [names[start : start + _COLUMNS] for start in range(0, len(names), _COLUMNS)]
+            rows = _rows(list(pictures))
             sheet = contact_sheet([[pictures[name] for name in row] for row in rows], rows)
             file = target / f"{sample}.png"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -146,6 +146,7 @@ def read_sweep(path: Path) -> Sweep:
         if method == "grid":
             parameters = {name: _grid(name, parameter) for name, parameter in parameters.items()}
         halving = _halving(content.get("early_terminate"))
+        cap = None if content.get("run_cap") is None else int(content["run_cap"])
     except ValueError as error:
         raise wrong(str(error)) from error
     command = content.get("command")
@@ -159,10 +160,9 @@ def read_sweep(path: Path) -> Sweep:
         word for word in words if word.startswith("${") and word not in macros and not _VARIABLE.search(word)
     ]:
         raise wrong(f"command: {other[0]} is not known here; known: {', '.join(macros)}, ${{envvar:NAME}}")
-    cap = content.get("run_cap")
     return Sweep(
         path, method, str(metric["name"]), goal == "maximize", parameters, halving, words,
-        str(content.get("program", "")), None if cap is None else int(cap),
+        str(content.get("program", "")), cap,
     )  # fmt: skip
 
 

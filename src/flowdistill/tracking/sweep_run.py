@@ -12,6 +12,7 @@ from pathlib import Path
 from optuna import Study, Trial
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from flowdistill.errors import UserError
 from flowdistill.tracking import sweep_study as studies
@@ -61,8 +62,11 @@ class Search:
                         slot.result()
                 finally:
                     self._stop.set()
-        except StorageInternalError as error:
-            raise UserError(f"the sweep's storage does not answer: {str(error).splitlines()[0]}") from error
+        except (StorageInternalError, SQLAlchemyError) as error:
+            raise UserError(
+                f"the sweep's storage does not answer ({str(error).splitlines()[0]}); its trials were stopped, and the "
+                "same command goes on with them"
+            ) from error
 
     def _slot(self, number: int) -> None:
         environment = self._environment(number)

@@ -81,17 +81,20 @@ def run_trial(
     seen: list[float] = []
     state: Literal["complete", "pruned", "stopped"] = "complete"
     beaten = 0.0
-    while process.poll() is None:
-        if stop.wait(_POLL):
-            state = "stopped"
-        elif _worse_than_others(trial, sweep.metric, folder, seen):
-            state = "pruned"
-        if state != "complete":
+    try:
+        while process.poll() is None:
+            if stop.wait(_POLL):
+                state = "stopped"
+            elif _worse_than_others(trial, sweep.metric, folder, seen):
+                state = "pruned"
+            if state != "complete":
+                break
+            if time.monotonic() - beaten > _BEAT:
+                beat(study, trial)
+                beaten = time.monotonic()
+    finally:  # also where the storage does not answer
+        if process.poll() is None:
             _end(process)
-            break
-        if time.monotonic() - beaten > _BEAT:
-            beat(study, trial)
-            beaten = time.monotonic()
     code = process.wait()
     if state == "complete" and code != 0:
         state_, reason = "failed", _reason(folder / "output.log", code)

@@ -50,7 +50,7 @@ class WandbRuns:
         """A resumed training goes on in the W&B run of its checkpoint's folder, unless another was chosen."""
         stored = read_record(folder)
         for number, logger in enumerate(self.loggers):
-            if stored.get("project") == logger._project:
+            if stored and stored.get("project") == logger._project:
                 if number not in self._chosen:
                     _set_id(logger, str(stored["id"]))
                 if stored["id"] == logger._id:
@@ -73,7 +73,7 @@ class WandbRuns:
             if isinstance(other, CSVLogger):
                 _ = other.experiment  # opened later, it would warn that the folder is not empty
         for number, logger in enumerate(self.loggers):
-            if number not in self._continued:
+            if subcommand == "fit" and number not in self._continued:
                 _refuse_used(logger, folder)
             _open(logger, folder, subcommand)
             if subcommand == "fit":
@@ -110,17 +110,15 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
     from wandb.errors import CommError, Error, UsageError
 
     arguments = logger._wandb_init
-    folder.mkdir(
-        parents=True, exist_ok=True
-    )  # wandb would silently take a temporary folder if it is not there
+    # wandb would silently take a temporary folder if it is not there.
+    folder.mkdir(parents=True, exist_ok=True)
     arguments["dir"] = str(folder)
     if arguments.get("name") is None and folder.name != logger._id:
         arguments["name"] = "/".join(folder.parts[-2:])
     if arguments.get("anonymous") is None:
         arguments.pop("anonymous", None)  # wandb warns of it
-    if (
-        arguments.get("resume") is None
-    ):  # jsonargparse gives every option of wandb.init that a config leaves out
+    # jsonargparse gives every option of wandb.init that a config leaves out, as None.
+    if arguments.get("resume") is None:
         arguments["resume"] = "allow"
     if arguments.get("job_type") is None:
         arguments["job_type"] = subcommand
@@ -129,8 +127,9 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
         waits = {"init_timeout": _LONGEST_START, "finish_timeout": _LONGEST_END}
         own = {name: value for name, value in waits.items() if f"WANDB_{name.upper()}" not in os.environ}
         arguments["settings"] = own | given
-    mode = arguments.get("mode") or os.environ.get("WANDB_MODE", "online")
-    if not logger._offline and mode not in _OFFLINE:
+    mode = "offline" if logger._offline else arguments.get("mode") or os.environ.get("WANDB_MODE", "online")
+    arguments["mode"] = mode  # wandb reads its environment once a process
+    if mode not in _OFFLINE:
         problem = None if has_key() else "no API key on this machine (`wandb login`, or WANDB_API_KEY)"
         if problem is None:
             try:
