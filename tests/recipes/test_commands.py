@@ -185,9 +185,12 @@ def test_a_failed_command_is_named() -> None:
         commands.run("flowdistill.cli.lightning", ["nonsense"])
 
 
-def test_another_folder_than_the_repository_is_refused(
+def test_a_recipe_runs_from_any_folder_and_names_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="start the demo in the root of the flowdistill repository"):
-        commands.check_folder("demo", [])
+    commands.check_folder("demo", ["configs/demo/ddflow.yaml"])
+    with pytest.raises(
+        UserError, match=r"the demo needs configs/demo/nothing\.yaml, which is neither here nor part"
+    ):
+        commands.check_folder("demo", ["configs/demo/nothing.yaml"])

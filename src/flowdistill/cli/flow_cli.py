@@ -24,6 +24,7 @@ from flowdistill.cli.refusals import (
 )
 from flowdistill.cli.which_checkpoint import of_folder, of_this_slurm_job, resolve
 from flowdistill.data.notes import note
+from flowdistill.data.shipped import in_words
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.inference.writer import PredictionWriter
@@ -111,7 +112,7 @@ class FlowCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         words = args if isinstance(args, list) else sys.argv[1:]
         self.command_words = ["lightning", *words]
-        super().parse_arguments(parser, args)
+        super().parse_arguments(parser, in_words(words) if isinstance(words, list) else args)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns

@@ -9,6 +9,7 @@ import sys
 from flowdistill import __version__
 from flowdistill.cli import (
     ablation,
+    configs,
     convert,
     data_check,
     data_render,
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (data_check, data_render, data_splits, data_tree):
         command.add_parser(data_commands)
     ablation.add_parser(groups)
+    configs.add_parser(groups)
     convert.add_parser(groups)
     debug.add_parser(groups)
     demo.add_parser(groups)

@@ -122,6 +122,7 @@ def start_at_wandb(options: argparse.Namespace) -> int:
 
     import yaml
 
+    from flowdistill.data.shipped import find
     from flowdistill.tracking.sweep_file import read_sweep
     from flowdistill.tracking.wandb_run import has_key
 
@@ -135,7 +136,7 @@ def start_at_wandb(options: argparse.Namespace) -> int:
     import wandb
     from wandb.errors import Error
 
-    content = yaml.safe_load(options.file.read_text(encoding="utf-8"))
+    content = yaml.safe_load(find(options.file).read_text(encoding="utf-8"))
     content.setdefault("program", "lightning")
     project = content.get("project") or os.environ.get("WANDB_PROJECT", "flowdistill")
     entity = content.get("entity") or os.environ.get("WANDB_ENTITY")

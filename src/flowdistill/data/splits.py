@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from flowdistill.data.access import is_file
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 
 Camera = Literal["left", "right"]
@@ -129,6 +130,7 @@ def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
 
 
 def _lines(path: Path) -> list[str]:
+    path = find(path)
     if not is_file(path):
         raise UserError(_missing(path))
     try:

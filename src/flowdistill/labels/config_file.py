@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.labels.config import LabelConfig
 
@@ -20,6 +21,7 @@ def read_config(paths: Sequence[Path]) -> LabelConfig:
     parser = ArgumentParser(exit_on_error=False, parser_mode="omegaconf")
     parser.add_argument("--config", action=ActionConfigFile)
     parser.add_class_arguments(LabelConfig)
+    paths = [find(path) for path in paths]
     for path in paths:
         if not path.is_file():
             raise UserError(f"--config: there is no file {path} (looked from {Path.cwd()}).")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from flowdistill.data import KittiDataset, read_split
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically, write_image
 from flowdistill.recipes.ablation_fit import Fit, fits
@@ -91,7 +92,7 @@ def _prepare(folder: Path, seed: int) -> None:
     """The seed's scenes and their proxy labels."""
     data = folder / "data"
     render(data, f"{RENDERING} --seed {seed}")
-    labels, settings = data / PROXY_FOLDER, Path(LABELS).read_text()
+    labels, settings = data / PROXY_FOLDER, find(LABELS).read_text()
     mark = folder / "labels.done"
     if mark.is_file() and mark.read_text() == settings and (labels / "report.json").is_file():
         print(f"proxy labels are there: {labels}")

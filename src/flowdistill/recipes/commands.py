@@ -19,6 +19,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.processes import ENDS_WITH_PARENT
@@ -30,10 +31,10 @@ TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered
 
 def check_folder(recipe: str, files: Sequence[str]) -> None:
     """Raises UserError unless the repository's files are here, as seen from the current folder."""
-    missing = [path for path in (TRAIN_SPLIT, VAL_SPLIT, *files) if not Path(path).is_file()]
+    missing = [path for path in (TRAIN_SPLIT, VAL_SPLIT, *files) if not find(path).is_file()]
     if missing:
         raise UserError(
-            f"{missing[0]} is not here: start the {recipe} in the root of the flowdistill repository"
+            f"the {recipe} needs {missing[0]}, which is neither here nor part of this flowdistill: install it anew"
         )
 
 
@@ -200,7 +201,7 @@ def _configs(arguments: Sequence[str]) -> list[str]:
 
 def _content(path: str) -> Any:
     """What a YAML file says; a changed comment is no change."""
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    return OmegaConf.to_container(OmegaConf.load(find(path)), resolve=False)
 
 
 def _without_values(arguments: Sequence[str], neutral: Collection[str]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import yaml
 
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 
 Scalar = int | float | str | bool | None
@@ -120,7 +121,7 @@ def read_sweep(path: Path) -> Sweep:
         UserError: it cannot be read, or says something that is not known; the key is named.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(find(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: no sweep can be read there ({error})") from error
     if not isinstance(content, dict):

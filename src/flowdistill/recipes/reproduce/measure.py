@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from flowdistill.data.shipped import find
 from flowdistill.formats import write_atomically
 from flowdistill.recipes.commands import config_arguments, last_checkpoint, render, run
 from flowdistill.recipes.reproduce.arguments import configs, fit_arguments
@@ -44,7 +45,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
         # Batch 1: four frames of this size are much for a CPU's memory.
         here = replace(settings, devices=PUBLISHED_BATCH, nodes=1)
         share = f", at batch 1 and times {settings.samples_of_a_device}"
-    files = {path: Path(path).read_text() for path in configs(training, settings)}
+    files = {path: find(path).read_text() for path in configs(training, settings)}
     folder = settings.output / "plan" / f"{training.name}_{_key(files, on_cpu, here.samples_of_a_device)}"
     stored = _stored(folder)
     if stored is not None:
@@ -80,7 +81,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
 def measure_labels(settings: Settings) -> Measured:
     """Time the labels of a few rendered frames; kept in OUTPUT/plan."""
     chosen = label_configs(settings)
-    folder = settings.output / "plan" / f"labels_{_key({path: Path(path).read_text() for path in chosen})}"
+    folder = settings.output / "plan" / f"labels_{_key({path: find(path).read_text() for path in chosen})}"
     stored = _stored(folder)
     if stored is not None:
         return stored

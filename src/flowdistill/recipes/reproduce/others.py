@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowdistill.data import read_split
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import config_arguments, finished, read_json, run
 from flowdistill.recipes.reproduce.arguments import predict_arguments
@@ -79,8 +80,8 @@ def labels(settings: Settings) -> None:
     report = settings.kitti / PROXY / "report.json"
     inputs = {
         "root": str(settings.kitti),
-        "configs": {path: Path(path).read_text() for path in chosen},
-        "split": Path(LABELLED).read_text(),
+        "configs": {path: find(path).read_text() for path in chosen},
+        "split": find(LABELLED).read_text(),
     }
     if stored(mark, inputs) is not None and report.is_file() and labels_are_there(settings):
         print(f"done before: {settings.kitti / PROXY}")
@@ -196,7 +197,7 @@ def _inputs(training: Training, settings: Settings, checkpoint: Path) -> dict[st
     return {
         "weights": file_record(checkpoint)["sha256"],
         "data": str(settings.kitti.resolve()),
-        "split": Path(training.scored_on).read_text(),
+        "split": find(training.scored_on).read_text(),
     }
 
 

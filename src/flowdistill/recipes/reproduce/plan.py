@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from flowdistill.data import read_split
+from flowdistill.data.shipped import find
 from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.commands import finished, last_checkpoint
 from flowdistill.recipes.reproduce.arguments import configs
@@ -95,7 +96,7 @@ def plan_row(stage: str, settings: Settings, measured: dict[str, Measured]) -> R
 
 
 def _training_row(training: Training, settings: Settings, one: Measured | None) -> Row:
-    merged = OmegaConf.merge(*(OmegaConf.load(path) for path in configs(training, settings)))
+    merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
     steps = int(merged.trainer.max_steps)
     folder = settings.folder(training.name)
     done = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, train
 from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, start_of
@@ -135,9 +136,9 @@ def run_training(training: Training, settings: Settings) -> Path:
 
 def inputs_of(training: Training, settings: Settings, start: Path | None) -> list[Path]:
     """The files that decide what a training is, beside its configs: starting weights, splits, how labels were made."""
-    merged = OmegaConf.merge(*(OmegaConf.load(path) for path in configs(training, settings)))
+    merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
     view = merged.data.init_args[training.view]
-    splits = [Path(split) for split in (view.train_split, view.val_split) if Path(split).is_file()]
+    splits = [find(split) for split in (view.train_split, view.val_split) if find(split).is_file()]
     made_by = settings.kitti / PROXY / "labels.yaml"
     labels = [made_by] if training.labels and made_by.is_file() else []
     return [*([] if start is None else [start]), *splits, *labels]

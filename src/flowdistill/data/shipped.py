@@ -1,0 +1,85 @@
+"""Configs and splits that come with flowdistill: found from every folder, in a checkout and in an installed package.
+
+A path such as configs/data/kitti.yaml or data_splits/kitti_40.txt is looked for in the working directory first. In the
+wheel both folders lie inside the package; in a checkout they are the repository's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import flowdistill
+from flowdistill.data.notes import note
+
+FOLDERS = ("configs", "data_splits")
+_said: set[Path] = set()
+
+
+def shipped_root() -> Path | None:
+    """The folder that holds `configs` and `data_splits` of this flowdistill."""
+    package = Path(flowdistill.__file__).resolve().parent
+    places = (package, package.parents[1])  # of the wheel, of a checkout (src/flowdistill)
+    return next((place for place in places if all((place / name).is_dir() for name in FOLDERS)), None)
+
+
+def find(path: str | Path) -> Path:
+    """The path itself, or that of the file of this name that flowdistill brings, which is said once.
+
+    Args:
+        path: relative paths that begin with `configs` or `data_splits` are looked for in both places.
+
+    Returns:
+        The path as it was given where it exists, and where nothing is found: whoever opens it says so.
+
+    Example:
+        >>> find("data_splits/kitti_40.txt").name
+        'kitti_40.txt'
+    """
+    given = Path(path)
+    root = shipped_root()
+    if (
+        given.is_absolute()
+        or given.parts[:1] not in [(name,) for name in FOLDERS]
+        or root is None
+        or _there(given)
+    ):
+        return given
+    own = root / given
+    if not own.is_file():
+        return given
+    if own not in _said:
+        _said.add(own)
+        note(f"{given}: taken from {own}")
+    return own
+
+
+def in_words(words: Sequence[str]) -> list[str]:
+    """A command line whose `--config` values are found."""
+    found = list(words)
+    for number, word in enumerate(words):
+        if number > 0 and words[number - 1] == "--config":
+            found[number] = str(find(word))
+        elif word.startswith("--config="):
+            found[number] = f"--config={find(word.removeprefix('--config='))}"
+    return found
+
+
+def listing(below: str = "") -> Iterator[tuple[str, str]]:
+    """Every config and split that flowdistill brings, below a folder: its path, and what its first comment says."""
+    root = shipped_root()
+    for name in FOLDERS if root is not None else ():
+        assert root is not None
+        for file in sorted((root / name).rglob("*")):
+            shown = file.relative_to(root).as_posix()
+            if file.is_file() and file.suffix in (".yaml", ".txt") and shown.startswith(below):
+                with file.open(encoding="utf-8") as opened:
+                    first = opened.readline()
+                yield shown, first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
