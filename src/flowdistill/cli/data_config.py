@@ -13,7 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from flowdistill.cli.flow_cli import shortened
 from flowdistill.data import MotionDataModule
-from flowdistill.data.shipped import find
+from flowdistill.data.shipped import expand
 from flowdistill.errors import UserError
 
 # What else a config of `lightning` may hold; of no concern here.
@@ -48,7 +48,7 @@ def read_data_config(configs: Sequence[Path], overrides: Sequence[str] = ()) -> 
         UserError: a file is missing, there is no data part, or it is none of ours.
         SystemExit: with code 2, after a message, for what jsonargparse refuses.
     """
-    configs = [find(path) for path in configs]
+    configs = [file for path in configs for file in expand(path)]
     for path in configs:
         if not path.is_file():
             raise UserError(

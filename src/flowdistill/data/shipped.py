@@ -6,13 +6,18 @@ wheel both folders lie inside the package; in a checkout they are the repository
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 import flowdistill
 from flowdistill.data.notes import note
+from flowdistill.errors import UserError
 
 FOLDERS = ("configs", "data_splits")
+_COMPOSE = re.compile(r"^compose\s*:", re.MULTILINE)
 _said: set[Path] = set()
 
 
@@ -54,14 +59,51 @@ def find(path: str | Path) -> Path:
     return own
 
 
+def expand(path: str | Path) -> list[Path]:
+    """The files that a config stands for: those that an experiment composes, in their order, else itself.
+
+    An experiment (configs/experiment/) holds one key, `compose`, a list of configs: what as many `--config` would give.
+
+    Raises:
+        UserError: it holds something else beside, or names an experiment again.
+    """
+    file = find(path)
+    if file.suffix not in (".yaml", ".yml") or not file.is_file():
+        return [file]
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = yaml.safe_load(text) if _COMPOSE.search(text) else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return [file]  # its own reader says what is wrong
+    if not isinstance(content, dict) or "compose" not in content:
+        return [file]
+    names = content["compose"]
+    if (
+        set(content) != {"compose"}
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise UserError(
+            f"{path}: a config that composes others holds `compose: [FILE, ...]` and nothing else"
+        )
+    for name in names:
+        if expand(name) != [find(name)]:
+            raise UserError(f"{path}: compose names {name}, which composes others itself: name its files")
+    return [find(name) for name in names]
+
+
 def in_words(words: Sequence[str]) -> list[str]:
-    """A command line whose `--config` values are found."""
-    found = list(words)
-    for number, word in enumerate(words):
-        if number > 0 and words[number - 1] == "--config":
-            found[number] = str(find(word))
+    """A command line whose `--config` values are found, and experiments among them taken apart."""
+    found: list[str] = []
+    after = False
+    for word in words:
+        if after:
+            found += [part for file in expand(word) for part in ("--config", str(file))][1:]
         elif word.startswith("--config="):
-            found[number] = f"--config={find(word.removeprefix('--config='))}"
+            found += [f"--config={file}" for file in expand(word.removeprefix("--config="))]
+        else:
+            found.append(word)
+        after = word == "--config" and not after
     return found
 
 

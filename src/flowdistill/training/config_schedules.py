@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from flowdistill.data.shipped import find
+from flowdistill.data.shipped import expand
 from flowdistill.errors import UserError
 from flowdistill.losses.schedule import Schedule, as_schedule, first_empty_step
 from flowdistill.training.ddflow import TAUGHT_BY as DDFLOW_TERMS
@@ -40,7 +40,7 @@ def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
     model: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
     trainer: dict[str, Any] = {}
-    for path in configs:
+    for path in (file for config in configs for file in expand(config)):
         content = _read(path)
         model |= _part(content, "model", path)
         arguments |= _part(_part(content, "model", path), "init_args", path)
@@ -67,7 +67,6 @@ def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    path = find(path)
     if not path.is_file():
         raise UserError(
             f"{path} does not exist or is no file; give a YAML config such as configs/ddflow/single_run.yaml"
