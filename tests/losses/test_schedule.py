@@ -12,7 +12,7 @@ from flowdistill.losses.schedule import (
     BETWEEN,
     as_schedule,
     first_empty_step,
-    plain,
+    plain_weights,
     positive_weights,
 )
 
@@ -60,8 +60,8 @@ def test_forms_between_two_knots(between: str, expected: list[float]) -> None:
 
 @given(schedules())
 def test_a_checkpoint_s_form_gives_the_same_schedule(schedule: Schedule) -> None:
-    assert as_schedule("x", plain(schedule)) == schedule
-    assert plain({"a": schedule, "b": 1.0}) == {"a": plain(schedule), "b": 1.0}
+    assert as_schedule("x", plain_weights(schedule)) == schedule
+    assert plain_weights({"a": schedule, "b": 1.0}) == {"a": plain_weights(schedule), "b": 1.0}
 
 
 def test_a_number_is_a_constant_schedule() -> None:

@@ -15,7 +15,7 @@ from flowdistill.cli.flowdistill import main as flowdistill
 from flowdistill.cli.lightning import main as lightning
 from flowdistill.errors import UserError
 from flowdistill.losses import Schedule
-from flowdistill.losses.schedule import as_schedule, first_empty_step, plain
+from flowdistill.losses.schedule import as_schedule, first_empty_step, plain_weights
 from flowdistill.tracking.sweep_file import Choice, Halving, Range, read_sweep
 from flowdistill.tracking.sweep_study import draw
 from flowdistill.training.ddflow import TAUGHT_BY, checked_losses
@@ -152,7 +152,7 @@ def test_a_schedule_that_is_moved_is_a_schedule(
     for (step, _), (before, _) in zip(moved.knots, knots, strict=True):
         assert step >= delay
         assert step == pytest.approx(delay + stretch * before, abs=len(knots))
-    assert as_schedule("a", plain(moved)) == moved
+    assert as_schedule("a", plain_weights(moved)) == moved
 
 
 def test_delay_stretch_and_scale_by_hand() -> None:

@@ -121,7 +121,9 @@ def test_a_metric_that_no_log_has_is_said(sweep: Callable[..., str], tmp_path: P
 
 
 def test_what_is_worse_than_others_is_stopped_early(sweep: Callable[..., str], tmp_path: Path) -> None:
-    path = write_sweep(tmp_path, early="early_terminate: {type: hyperband, min_iter: 2, eta: 2}", pause="0.7")
+    path = write_sweep(
+        tmp_path, early="early_terminate: {type: hyperband, min_iter: 2, eta: 2}", pause="0.55"
+    )
     sweep(path, "--count", "5")
     found = rows(tmp_path / "search")
     early = [row for row in found if row["state"] == "stopped early"]
@@ -152,7 +154,11 @@ def half_way(folder: Path) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize(
-    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL]
+    "signum",
+    [
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)),
+        signal.SIGKILL,
+    ],
 )
 def test_a_search_that_is_stopped_goes_on_with_its_trial(tmp_path: Path, signum: signal.Signals) -> None:
     path = write_sweep(tmp_path, pause="0.2")
@@ -182,6 +188,7 @@ def test_a_search_that_is_stopped_goes_on_with_its_trial(tmp_path: Path, signum:
     assert next(row["run"] for row in found if row["trial"] == "0") == str(run)
 
 
+@pytest.mark.slow
 def test_two_searches_in_one_journal_share_the_trials(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, pause="0.1")
     both = [start(path, tmp_path / f"search{number}", "--count", "6", "--storage", str(tmp_path / "journal.log"))

@@ -64,6 +64,7 @@ def fit(rendered: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fi
         capfd.readouterr()
         with_logs = list_loggers(words(rendered, tmp_path, model), tmp_path)
         assert main([*with_logs, *options]) == code
+        wandb.teardown()  # as the end of a process does: the file is whole then
         out, err = capfd.readouterr()
         return out + err
 
@@ -82,6 +83,7 @@ def list_loggers(given: list[str], save_dir: Path, **wandb_options: str | bool) 
 def test_a_run_holds_everything(rendered: Path, tmp_path: Path) -> None:
     given = [*words(rendered, tmp_path), "--best.metric", "val/epe_all"]
     assert main(list_loggers(given, tmp_path, log_model=True)) == 0
+    wandb.teardown()
     folder = tmp_path / "runs" / "version_0"
     run = WandbRun(run_file(folder))
     assert (run.project, run.job_type, run.exit_code) == ("flowdistill", "fit", 0)
@@ -226,7 +228,6 @@ def test_a_trial_of_wandbs_agent_is_its_run(
     for trial in ("r1", "r2"):
         monkeypatch.setenv("WANDB_RUN_ID", trial)
         fit("--trainer.max_steps", "2", "--model.init_args.learning_rate=0.002")
-        wandb.teardown()
     runs = [WandbRun(run_file(tmp_path / "runs" / version)) for version in ("version_0", "version_1")]
     assert [(run.id, run.sweep) for run in runs] == [("r1", "abcd1234"), ("r2", "abcd1234")]
     for run in runs:
@@ -240,6 +241,7 @@ def test_validation_has_a_run_of_its_own(fit: Fit, rendered: Path, tmp_path: Pat
     given = list_loggers(words(rendered, tmp_path), tmp_path)
     last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
     assert main(["validate", *given[1:], "--ckpt_path", str(last)]) == 0
+    wandb.teardown()
     run = WandbRun(run_file(tmp_path / "runs" / "version_1"))
     assert run.job_type == "validate"
     assert any("val/epe_all" in row for row in run.history)
@@ -256,6 +258,7 @@ def test_without_a_key_the_run_stays_on_the_disk(
     assert WandbRun(run_file(tmp_path / "runs")).values("train/loss")
 
 
+@pytest.mark.slow  # wandb itself waits for 15 seconds
 def test_without_a_network_the_run_stays_on_the_disk_and_keeps_its_key(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -307,6 +310,7 @@ def test_one_process_of_two_writes(rendered: Path, tmp_path: Path) -> None:
     assert [len(shown) for shown in run.images.values()] == [2] * len(run.images)
 
 
+@pytest.mark.slow
 def test_a_killed_run_can_be_read_up_to_its_end(rendered: Path, tmp_path: Path) -> None:
     given = list_loggers(words(rendered, tmp_path), tmp_path)
     command = [sys.executable, "-m", "flowdistill.cli.lightning", *given, "--trainer.max_steps", "100000"]

@@ -2,7 +2,8 @@
 
 import os
 
-_RIGHT = "_right"  # SplitEntry.name marks the right camera so
+RIGHT = "_right"
+"""What the name of a sample of the right camera ends with (`SplitEntry.name`)."""
 
 
 def frame_id(path: str) -> str:
@@ -13,7 +14,7 @@ def frame_id(path: str) -> str:
     mean a camera. All else stays as it is; different paths have different ids.
     """
     text = "".join(_escaped(character) for character in path)
-    return f"{text.removesuffix(_RIGHT)}%5Fright" if text.endswith(_RIGHT) else text
+    return f"{text.removesuffix(RIGHT)}%5Fright" if text.endswith(RIGHT) else text
 
 
 def _escaped(character: str) -> str:

@@ -9,6 +9,7 @@
 
 from flowdistill.data.files import KITTI_DISPARITY, KITTI_FLOW, MASK, FileKind, SampleFile
 from flowdistill.data.splits import SplitEntry
+from flowdistill.formats.kitti import FOLDERS
 
 FLOW_VIEW: dict[str, tuple[str, FileKind]] = {
     "teacher_flow": ("flow", KITTI_FLOW),
@@ -19,9 +20,7 @@ FLOW_VIEW: dict[str, tuple[str, FileKind]] = {
 """In the flow view proxy labels stand beside the truth: they are DDFlow's offline teacher. Key -> folder, kind."""
 
 SCENE_FLOW_VIEW: dict[str, tuple[str, FileKind]] = {
-    "flow": ("flow", KITTI_FLOW),
-    "disparity_t0": ("disp_0", KITTI_DISPARITY),
-    "disparity_t1": ("disp_1", KITTI_DISPARITY),
+    key: (folder, KITTI_FLOW if key == "flow" else KITTI_DISPARITY) for key, folder in FOLDERS.items()
 }
 """In the scene-flow view they are the labels: a student reads them as ground truth. Key -> folder, kind."""
 

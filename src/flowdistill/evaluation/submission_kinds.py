@@ -16,17 +16,21 @@ from typing import Literal
 
 from flowdistill.check.downloads import DOWNLOADS
 from flowdistill.errors import UserError
+from flowdistill.formats.kitti import FOLDERS
 
 Content = Literal["disparity", "flow", "flo"]
 Motion = Literal["disparity_t0", "disparity_t1", "flow"]  # keys of the batch contract
 Size = tuple[int, int]  # height, width in px
 
 BENCHMARKS = ("kitti2015", "kitti2012", "sintel")
+_KITTI2015_MOTIONS: dict[str, tuple[Motion, ...]] = {
+    "stereo": ("disparity_t0",),
+    "flow": ("flow",),
+    "sceneflow": ("disparity_t0", "disparity_t1", "flow"),
+}
 #: Folders of KITTI 2015 by task, with what they hold.
 KITTI2015_FOLDERS: dict[str, dict[str, Motion]] = {
-    "stereo": {"disp_0": "disparity_t0"},
-    "flow": {"flow": "flow"},
-    "sceneflow": {"disp_0": "disparity_t0", "disp_1": "disparity_t1", "flow": "flow"},
+    task: {FOLDERS[motion]: motion for motion in motions} for task, motions in _KITTI2015_MOTIONS.items()
 }
 KITTI2012_MOTIONS: dict[str, Motion] = {"stereo": "disparity_t0", "flow": "flow"}
 TASKS: dict[str, tuple[str, ...]] = {

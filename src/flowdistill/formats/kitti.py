@@ -14,8 +14,10 @@ import numpy.typing as npt
 from flowdistill.formats.errors import MAX_SIDE
 from flowdistill.formats.png import GREY, RGB, inspect_png_size, read_png, write_png
 
-FLOW_SCALE, FLOW_OFFSET, _FLOW_LIMIT = 64, 32768, 512
-DISPARITY_SCALE, _DISPARITY_LIMIT = 256, 256
+FLOW_SCALE, FLOW_OFFSET, FLOW_LIMIT = 64, 32768, 512  # codes per px, code of 0 px, largest px
+DISPARITY_SCALE, DISPARITY_LIMIT = 256, 256
+FOLDERS = {"flow": "flow", "disparity_t0": "disp_0", "disparity_t1": "disp_1"}
+"""Key of the batch contract -> folder, as KITTI 2015 names them in submissions."""
 TOP_CODE = 65535
 
 Mask = npt.NDArray[np.bool_]
@@ -66,7 +68,7 @@ def write_kitti_flow(
     if values.ndim != 3 or values.shape[2] != 2:
         raise ValueError(f"flow must have the shape (H, W, 2), not {values.shape}")
     # NaN fails every comparison, so it is outside as well.
-    storable = ((values >= -_FLOW_LIMIT) & (values < _FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
+    storable = ((values >= -FLOW_LIMIT) & (values < FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
     scaled = np.rint(np.where(storable[..., None], values, 0) * FLOW_SCALE) + FLOW_OFFSET
     codes = np.empty((*storable.shape, 3), dtype=np.uint16)
     codes[..., :2] = np.minimum(scaled, TOP_CODE)  # just under 512 px rounds to 65536
@@ -115,7 +117,7 @@ def write_kitti_disparity(
         values = values[..., 0]
     if values.ndim != 2:
         raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), not {values.shape}")
-    storable = (values >= 0) & (values < _DISPARITY_LIMIT) & _mask(valid, values)
+    storable = (values >= 0) & (values < DISPARITY_LIMIT) & _mask(valid, values)
     scaled = np.rint(np.where(storable, values, 0) * DISPARITY_SCALE)
     codes = np.clip(scaled, 1, TOP_CODE).astype(np.uint16)
     codes[~storable] = 0

@@ -27,19 +27,20 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from flowdistill.data.frame_ids import RIGHT
 from flowdistill.data.proxies import FLOW_VIEW
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.formats import write_flo, write_image, write_kitti_disparity, write_kitti_flow, write_mask
+from flowdistill.formats.kitti import FOLDERS
 from flowdistill.inference.predict import to_array
 from flowdistill.visual import disparity_to_colours, error_to_colours, flow_to_colours
 
 # Key of the batch contract -> folder.
 FLOWS = {"flow": "flow", "flow_backward": "flow_backward"}
-DISPARITIES = {"disparity_t0": "disp_0", "disparity_t1": "disp_1"}
+DISPARITIES = {key: folder for key, folder in FOLDERS.items() if key != "flow"}
 MASKS = {"occluded": "occluded", "occluded_backward": "occluded_backward"}
 LABELS = {key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()}
-_RIGHT = "_right"  # what the name of a sample of the right camera ends with (data/splits.py)
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -146,8 +147,8 @@ def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row:
             f"--prediction.layout labels writes flow and occlusion of both directions, and this model predicts no "
             f"{', '.join(missing)}; take a checkpoint of DDFlowModule, or --prediction.layout kitti"
         )
-    camera = "right" if name.endswith(_RIGHT) else "left"
-    folder, sample = output / camera, name.removesuffix(_RIGHT)
+    camera = "right" if name.endswith(RIGHT) else "left"
+    folder, sample = output / camera, name.removesuffix(RIGHT)
     for key, place in LABELS.items():
         write = write_mask if key in MASKS else write_kitti_flow
         write(_file(folder, place, sample), to_array(prediction[key][row]))

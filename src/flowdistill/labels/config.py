@@ -270,7 +270,7 @@ class LabelConfig:
         _check(not one_camera, "motions.disparity needs both cameras: set view: scene_flow, or disparity: []")
 
 
-def plain(config: LabelConfig) -> dict[str, Any]:
+def as_dict(config: LabelConfig) -> dict[str, Any]:
     """The config as nested dicts, lists, numbers and strings."""
     return dataclasses.asdict(config)
 

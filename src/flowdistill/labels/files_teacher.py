@@ -17,13 +17,13 @@ from flowdistill.data.files import (
     Content,
     FileKind,
 )
+from flowdistill.data.frame_ids import RIGHT
 from flowdistill.data.sample import Sample
 from flowdistill.errors import UserError
 from flowdistill.labels.config import FilesPart
 from flowdistill.labels.estimate import Estimate, estimate
 
 _FLOWS = {".flo": FLO, ".pfm": PFM_FLOW, ".png": KITTI_FLOW}
-_RIGHT = "_right"  # what the name of a sample of the right camera ends with (data/splits.py)
 
 
 class FilesTeacher:
@@ -37,10 +37,10 @@ class FilesTeacher:
 
     def __call__(self, sample: Sample) -> dict[str, Estimate]:
         name = sample["name"]
-        camera = "right" if name.endswith(_RIGHT) else "left"
+        camera = "right" if name.endswith(RIGHT) else "left"
         found = {}
         for motion, pattern in self.part.patterns().items():
-            path = self.folder / pattern.format(id=name.removesuffix(_RIGHT), camera=camera)
+            path = self.folder / pattern.format(id=name.removesuffix(RIGHT), camera=camera)
             found[motion] = self._read(path, "flow" in motion, sample["left_t0"].shape[-1])
         return found
 

@@ -130,7 +130,7 @@ def write_counts(folder: Path, entry: SplitEntry, counts: dict[str, Tally]) -> N
     """Written after the labels: it says that the sample is complete."""
     path = counts_path(folder, entry)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({key: value.plain() for key, value in counts.items()}).encode())
+    write_atomically(path, json.dumps({key: value.as_dict() for key, value in counts.items()}).encode())
 
 
 def counts_path(folder: Path, entry: SplitEntry) -> Path:

@@ -19,7 +19,7 @@ from flowdistill.data.sample import Sample
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 from flowdistill.labels.combine import make_labels
-from flowdistill.labels.config import CheckpointPart, LabelConfig, TeacherPart, plain
+from flowdistill.labels.config import CheckpointPart, LabelConfig, TeacherPart, as_dict
 from flowdistill.labels.estimate import Teacher
 from flowdistill.labels.files_teacher import FilesTeacher
 from flowdistill.labels.folder import labelling, read_counts, write_counts
@@ -96,7 +96,7 @@ def settings_of(config: LabelConfig) -> dict[str, Any]:
     Raises:
         UserError: a checkpoint is not there.
     """
-    settings = plain(config)
+    settings = as_dict(config)
     for name, part in config.teachers.items():
         if part.checkpoint is not None:
             path = Path(part.checkpoint.path)

@@ -48,7 +48,7 @@ class Tally:
     wrong: list[int]
     error: list[float]
 
-    def plain(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self)
 
@@ -89,8 +89,8 @@ def tally(
 def add(one: Tally, other: Tally) -> Tally:
     """Both together."""
     sums: dict[str, Any] = {}
-    second = other.plain()
-    for name, value in one.plain().items():
+    second = other.as_dict()
+    for name, value in one.as_dict().items():
         more = second[name]
         sums[name] = (
             [a + b for a, b in zip(value, more, strict=True)] if isinstance(value, list) else value + more

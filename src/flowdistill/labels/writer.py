@@ -10,6 +10,7 @@ from flowdistill.data.proxies import FLOW_VIEW, SCENE_FLOW_VIEW
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 from flowdistill.formats import write_kitti_disparity, write_kitti_flow, write_mask
+from flowdistill.formats.kitti import DISPARITY_LIMIT, FLOW_LIMIT
 from flowdistill.labels.combine import Label, SampleLabels
 from flowdistill.labels.config import LabelConfig
 from flowdistill.labels.estimate import Mask
@@ -18,7 +19,6 @@ from flowdistill.labels.estimate import Mask
 FOLDERS = {key: folder for key, (folder, _) in SCENE_FLOW_VIEW.items()} | {
     key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()
 }
-_FLOW_LIMIT, _DISPARITY_LIMIT = 512.0, 256.0  # px that 16 bits hold (formats/kitti.py)
 
 
 def keys_to_write(config: LabelConfig) -> list[str]:
@@ -42,7 +42,7 @@ def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
 
 def storable(label: Label) -> Mask:
     """Where (H, W) a label's values fit into 16 bits."""
-    low, high = (-_FLOW_LIMIT, _FLOW_LIMIT) if label.values.shape[2] == 2 else (0.0, _DISPARITY_LIMIT)
+    low, high = (-FLOW_LIMIT, FLOW_LIMIT) if label.values.shape[2] == 2 else (0.0, DISPARITY_LIMIT)
     fits: Mask = np.logical_and.reduce((label.values >= low) & (label.values < high), axis=2)
     return fits
 

@@ -78,7 +78,7 @@ Weight = float | Schedule
 
 
 def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
-    """A checked schedule from what a config holds: a number, a `Schedule`, or the mapping that `plain` makes of one.
+    """A checked schedule from what a config holds: a number, a `Schedule`, or the mapping of one (`plain_weights`).
 
     Args:
         key: names the weight in messages, for example `losses.census_occlusion`.
@@ -135,10 +135,10 @@ def first_empty_step(schedules: Mapping[Key, Schedule], steps: int | None = None
     return None
 
 
-def plain(value: Any) -> Any:
+def plain_weights(value: Any) -> Any:
     """A setting with its weights as numbers, lists and dicts only, which a checkpoint can hold."""
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: plain_weights(each) for key, each in value.items()}
     if isinstance(value, Schedule):
         value = value.applied()
         return {"knots": [list(knot) for knot in value.knots], "between": value.between}

@@ -20,9 +20,9 @@ from torch import Tensor
 from flowdistill.ops.area import area_averages
 from flowdistill.ops.precision import float32_island, raised
 from flowdistill.ops.resize import resize_legacy_bilinear
+from flowdistill.ops.units import SCALE
 
 NonFinite = Literal["zero", "mask"]
-SCALE = 20.0
 FLOW_WEIGHT = 0.5
 # Published weights: pre-training on FlyingThings3D, fine-tuning on KITTI (level -> alpha).
 PRETRAINING_ALPHAS = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}

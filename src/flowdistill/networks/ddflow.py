@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, MotionHead, SameConv, scaled
+from flowdistill.networks.pyramid import ContextNetwork, FeaturePyramid, MotionHead, SameConv, scaled, xavier
 from flowdistill.networks.recompute import called
 from flowdistill.ops.precision import raised
 from flowdistill.ops.resize import Size, resize_flow
@@ -92,7 +92,7 @@ class DDFlowNet(nn.Module):
         )
         self.upsample = FlowUpsample()
         self.context = ContextNetwork(scaled(ESTIMATOR[-1], width) + 2, 2, SLOPE, width)
-        self.apply(_xavier)
+        self.apply(xavier)
 
     def forward(self, image1: Tensor, image2: Tensor) -> tuple[FlowPyramid, FlowPyramid]:
         _check_images(image1, image2)
@@ -158,10 +158,3 @@ def _check_images(image1: Tensor, image2: Tensor) -> None:
             f"DDFlow needs images of at least {SMALLEST_SIZE}x{SMALLEST_SIZE}, "
             f"got {image1.shape[-2]}x{image1.shape[-1]}: its pyramid has six halvings"
         )
-
-
-def _xavier(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -28,14 +28,15 @@ from flowdistill.networks.pyramid import (
     MotionUpsample,
     SameConv,
     scaled,
+    xavier,
 )
 from flowdistill.networks.recompute import called
 from flowdistill.ops.padding import crop_to
 from flowdistill.ops.precision import lowered, raised
 from flowdistill.ops.resize import Size, resize_legacy_bilinear, scale_flow
+from flowdistill.ops.units import SCALE
 from flowkernels import correlation_1d, correlation_2d, correlation_3d, warp_disparity, warp_replicate
 
-SCALE = 20.0  # full-resolution pixels a network unit
 SLOPE = 0.1
 LEVELS = (6, 5, 4, 3, 2)
 TRUNK = (128, 128, 96)
@@ -185,7 +186,7 @@ class Dwarf(nn.Module):
         for level in LEVELS:
             context = 0 if level == 6 else channels[level - 1] + 2 * sum(MOTIONS.values())
             self.estimators[str(level)] = Estimator(VOLUME_CHANNELS + context, width, refine=level == 2)
-        self.apply(_xavier)
+        self.apply(xavier)
 
     def forward(self, left_t0: Tensor, right_t0: Tensor, left_t1: Tensor, right_t1: Tensor) -> DwarfOutput:
         images = (left_t0, right_t0, left_t1, right_t1)
@@ -311,11 +312,3 @@ def _run_dense(layers: nn.ModuleList, x: Tensor) -> Tensor:
     for layer in layers:
         x = torch.cat([x, layer(x)], dim=1)
     return x
-
-
-def _xavier(module: nn.Module) -> None:
-    """The original's start: Xavier-uniform kernels, zero biases."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -129,3 +129,11 @@ class ContextNetwork(nn.Sequential):
             for i, dilation in enumerate(DILATIONS[:-1])
         )
         super().__init__(*hidden, MotionHead(channels[-1], outputs))
+
+
+def xavier(module: nn.Module) -> None:
+    """Start a layer as both originals do: Xavier-uniform kernels, zero biases. For `nn.Module.apply`."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

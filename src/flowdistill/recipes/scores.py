@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow
+from flowdistill.formats.kitti import FOLDERS
 from flowdistill.metrics import EndPointError, OutlierRate
 
 MOTIONS = ("flow", "disparity_t0", "disparity_t1")
-FOLDERS = {"flow": "flow", "disparity_t0": "disp_0", "disparity_t1": "disp_1"}
 
 Row = dict[str, float]
 Predict = Callable[[str, str], Tensor | None]  # (sample's name, motion) -> prediction, or None: not its task

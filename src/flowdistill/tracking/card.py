@@ -14,7 +14,7 @@ from flowdistill.tracking.sections import (
     Memory,
     Split,
     Training,
-    plain,
+    json_values,
 )
 
 FORMAT = 1
@@ -27,7 +27,7 @@ Status = Literal["completed", "interrupted"]
 class RunCard:
     """What a run or another step did, from what, and what came of it; `sections.py` says what the sections hold.
 
-    All values are as JSON has them (`sections.plain`), so that a card that is read back equals the one written.
+    All values are as JSON has them (`sections.json_values`), so that a card that is read back equals the one written.
     """
 
     name: str
@@ -60,7 +60,7 @@ class RunCard:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            object.__setattr__(self, entry.name, plain(getattr(self, entry.name)))
+            object.__setattr__(self, entry.name, json_values(getattr(self, entry.name)))
 
     def to_json(self) -> str:
         return (

@@ -134,13 +134,13 @@ class Memory(TypedDict):
     """What torch had allocated at once on its device."""
 
 
-def plain(value: Any) -> Any:
+def json_values(value: Any) -> Any:
     """A value as JSON can hold it: paths become text, tuples lists, keys text; NaN and infinities "nan", "inf", "-inf",
     which `float()` reads."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_values(item) for item in value]
     if isinstance(value, bool | int | str) or value is None:
         return value
     if isinstance(value, float):

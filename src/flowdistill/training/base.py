@@ -26,7 +26,7 @@ from flowdistill.losses.schedule import (
     Weight,
     as_schedule,
     first_empty_step,
-    plain,
+    plain_weights,
 )
 from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.training.guards import GRADIENT, GRADIENT_NORM, check_weights, non_finite
@@ -158,7 +158,7 @@ class MotionModule(pl.LightningModule, ABC):
 
     def keep_settings(self, **settings: Any) -> None:
         """Add settings to the hyper-parameters in a form that a checkpoint can hold."""
-        self.save_hyperparameters({name: plain(value) for name, value in settings.items()})
+        self.save_hyperparameters({name: plain_weights(value) for name, value in settings.items()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another network; when resuming, one that was trained by other settings, too."""

@@ -18,13 +18,13 @@ from flowdistill.losses import Schedule, Weight, dwarf_kitti_loss, dwarf_pretrai
 from flowdistill.losses.schedule import as_schedule, check_number, first_empty_step, positive_weights
 from flowdistill.metrics import SCENE_FLOW_KEYS as LABELS
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
+from flowdistill.networks.dwarf import LEVELS
 from flowdistill.networks.initialisation import start_as_residual
 from flowdistill.ops.padding import pad_to_multiple
 from flowdistill.training.base import MotionModule
 from flowdistill.training.validation import MotionValidation
 
 MULTIPLE = 64
-LEVELS = (2, 3, 4, 5, 6)
 
 
 class DwarfModule(MotionModule):
