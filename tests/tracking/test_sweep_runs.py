@@ -230,6 +230,16 @@ def test_a_storage_that_goes_away_leaves_no_training_behind(
     assert not Path(f"/proc/{first['pid']}").exists()
 
 
+def test_another_search_in_the_folder_starts_afresh(sweep: Callable[..., str], tmp_path: Path) -> None:
+    path = write_sweep(tmp_path)
+    sweep(path, "--count", "1")
+    (tmp_path / "search" / "study.log").unlink()
+    sweep(path, "--count", "1")
+    assert len({trial["pid"] for trial in started(tmp_path)}) == 2
+    assert not any("--ckpt_path" in trial["words"] for trial in started(tmp_path))
+    assert rows(tmp_path / "search")[0]["run"].endswith(f"run_{started(tmp_path)[1]['pid']}")
+
+
 def test_mistakes_are_one_line(sweep: Callable[..., str], tmp_path: Path) -> None:
     path = write_sweep(tmp_path)
     assert "no search of" in sweep(path, code=2, command="show")

@@ -84,13 +84,10 @@ class SaveFitConfig(SaveConfigCallback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit" or not trainer.loggers or getattr(trainer, "fast_dev_run", False):
             return
-        folder, number = (
-            run_folder(trainer),
-            0,
-        )  # trainer.log_dir is the shared SAVE_DIR for loggers such as W&B's
+        folder = run_folder(trainer)  # trainer.log_dir is the shared SAVE_DIR for loggers such as W&B's
         if not trainer.is_global_zero:
             return
-        name = self.config_filename
+        name, number = self.config_filename, 0
         while (folder / name).exists():
             number += 1
             name = f"config_resumed_{number}.yaml"
@@ -177,7 +174,7 @@ class FlowCLI(LightningCLI):
             found = of_folder(Path(asked), subcommand)
         else:
             if subcommand == "fit":
-                run = Path(asked).resolve().parents[1]
+                run = Path(asked).resolve().parent.parent
                 self.wandb.go_on(run)
                 self._in_place = run_folder(self.trainer).resolve() == run
             return asked

@@ -74,27 +74,30 @@ class Search:
             found = self._next()
             if found is None:
                 return
-            trial, values = found
+            trial, values, goes_on = found
             folder = self.folder / f"trial_{trial.number:04d}"
             outcome = run_trial(
-                self.study, trial, self.sweep, values, self.more, folder, environment, self._stop
+                self.study, trial, self.sweep, values, self.more, folder, environment, self._stop, goes_on
             )
             self._tell(trial, outcome)
 
-    def _next(self) -> tuple[Trial, dict[str, Scalar]] | None:
+    def _next(self) -> tuple[Trial, dict[str, Scalar], bool] | None:
+        """A trial, its values, and whether it was begun before."""
         with self._lock, studies.quiet():
             if self._left:
                 trial = studies.adopt(self.study, self._left.pop(0))
                 self.say(f"trial {trial.number}: goes on")
-                return trial, studies.suggest(trial, self.sweep)
+                return trial, studies.suggest(trial, self.sweep), True
             studies.fail_lost(self.study)
             found = studies.ask(self.study, self.sweep, self.count)
-            if found is not None:
-                drawn = ", ".join(
-                    f"{name.rpartition('init_args.')[2]}={_short(value)}" for name, value in found[1].items()
-                )
-                self.say(f"trial {found[0].number}: {drawn}")
-            return found
+            if found is None:
+                return None
+            trial, values = found
+            drawn = ", ".join(
+                f"{name.rpartition('init_args.')[2]}={_short(value)}" for name, value in values.items()
+            )
+            self.say(f"trial {trial.number}: {drawn}")
+            return trial, values, False
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
         with self._lock, studies.quiet():

@@ -50,6 +50,7 @@ def run_trial(
     folder: Path,
     environment: Mapping[str, str],
     stop: threading.Event,
+    goes_on: bool = False,
 ) -> Outcome:
     """Train with these values to the end, or until the sweep stops it.
 
@@ -58,14 +59,17 @@ def run_trial(
         sweep: whose command is run.
         values: name of an option -> value.
         more: further words of the command line.
-        folder: of the trial; a run that it holds is gone on with.
+        folder: of the trial.
         environment: of the process.
         stop: set by others when the sweep is to end.
+        goes_on: with the run that the folder holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     words = [*sweep.words(values), *more]
-    before = run_of(folder)
-    if before is not None and (before / "checkpoints" / "last.ckpt").is_file():
+    before = run_of(folder) if goes_on else None
+    if before is None:
+        (folder / "run.txt").unlink(missing_ok=True)  # of another search in this folder
+    elif (before / "checkpoints" / "last.ckpt").is_file():
         words += ["--ckpt_path", str(before)]
     (folder / "command.sh").write_text(shlex.join(words) + "\n")
     began = time.monotonic()
