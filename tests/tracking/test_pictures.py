@@ -8,6 +8,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from flowdistill.cli.lightning import main as lightning
 from flowdistill.data.datasets import open_dataset
 from flowdistill.errors import UserError
 from flowdistill.tracking.pictures import Pictures
@@ -116,6 +117,22 @@ def test_tensorboard_gets_each_picture(rendered: Path, tmp_path: Path) -> None:
         events.Tags()["scalars"]
     )
     assert not (tmp_path / "runs" / "version_0" / "pictures").exists()
+
+
+def test_a_missing_tensorboard_is_one_line(
+    rendered: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(f"lightning_fabric.loggers.tensorboard.{name}", False)
+    names = ("demo/ddflow", "data/rendered", "trainer/cpu", "logger/tensorboard")
+    words = [part for name in names for part in ("--config", f"configs/{name}.yaml")]
+    assert lightning(["fit", *words, "--data.init_args.root", str(rendered)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "error: a class of the config needs a package that is not installed: Neither `tensorboard` nor"
+        in said
+    )
+    assert "Traceback" not in said
 
 
 def test_a_run_without_validation_says_that_it_has_no_samples(
