@@ -20,8 +20,8 @@ def report_user_errors(run: Callable[[], int]) -> int:
         code = run()
         sys.stdout.flush()
         return code
-    except (UserError, ValueError, ModuleNotFoundError) as error:
-        # jsonargparse wraps what a constructor raises into a ValueError, but not that of a trainer's loggers.
+    except (UserError, ValueError) as error:
+        # jsonargparse wraps what a constructor raises into a ValueError.
         mistake = _user_error_behind(error) or _missing_module_behind(error)
         if mistake is None:
             raise

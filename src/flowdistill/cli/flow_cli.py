@@ -18,6 +18,7 @@ from flowdistill.cli.refusals import (
     EarlyStops,
     check_callbacks,
     check_content,
+    check_loggers,
     check_processes,
     check_secrets,
     check_trainer,
@@ -110,6 +111,10 @@ class FlowCLI(LightningCLI):
         words = args if isinstance(args, list) else sys.argv[1:]
         self.command_words = ["lightning", *words]
         super().parse_arguments(parser, in_words(words) if isinstance(words, list) else args)
+
+    def before_instantiate_classes(self) -> None:
+        self._dump_config()
+        check_loggers((self.config_dump.get("trainer") or {}).get("logger"))
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns

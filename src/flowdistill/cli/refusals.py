@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,14 @@ _CALLBACKS: dict[type[Callback], str] = {
         "it averages over epochs, and training here has one without end; a teacher that averages is AverageTeacher"
     ),
 }
+# What Lightning's loggers need, one of each.
+_PACKAGES = {
+    "TensorBoardLogger": ("tensorboard", "tensorboardX"),
+    "WandbLogger": ("wandb",),
+    "MLFlowLogger": ("mlflow",),
+    "CometLogger": ("comet_ml",),
+    "NeptuneLogger": ("neptune",),
+}
 _SECRETS = ("api_key", "password", "secret", "token")
 _OF_A_RUN = ("loops", "optimizer_states", "lr_schedulers")
 
@@ -68,6 +77,27 @@ def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
             f"trainer.max_steps is not set: training is counted in steps here, so set it{instead} (an epoch of the "
             "endless stream of samples never ends)"
         )
+
+
+def check_loggers(loggers: Any) -> None:
+    """Refuse loggers whose package is not installed; of one in a list jsonargparse says that it is no logger.
+
+    Args:
+        loggers: the config's `trainer.logger`.
+
+    Raises:
+        UserError: says what to install.
+    """
+    for entry in loggers if isinstance(loggers, list) else [loggers]:
+        name = str((entry.get("class_path") if isinstance(entry, Mapping) else entry) or "").rpartition(".")[
+            2
+        ]
+        packages = _PACKAGES.get(name, ())
+        if packages and not any(importlib.util.find_spec(package) for package in packages):
+            extra = "'flowdistill[tensorboard]'" if name == "TensorBoardLogger" else packages[0]
+            raise UserError(
+                f"trainer.logger: {name} needs {packages[0]}, which is not installed: pip install {extra}"
+            )
 
 
 def check_secrets(config: Any, place: str = "") -> None:
