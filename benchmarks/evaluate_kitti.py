@@ -26,8 +26,8 @@ import numpy as np
 from tqdm import tqdm
 
 from flowdistill.cli.data_render import parse_size
-from flowdistill.evaluation.kitti_files import KittiFiles, find_files
-from flowdistill.evaluation.kitti_image import evaluate_image
+from flowdistill.evaluation.kitti.files import KittiFiles, find_files
+from flowdistill.evaluation.kitti.image import evaluate_image
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, write_kitti_disparity, write_kitti_flow
 from flowdistill.render.writer import Request, write_dataset
 

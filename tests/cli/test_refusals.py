@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from flowdistill.cli.lightning import main
-from flowdistill.interop import init_from
 from flowdistill.networks import DDFlowNet
+from flowdistill.training.init_from import init_from
 
 Run = Callable[..., str]
 

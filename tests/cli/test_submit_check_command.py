@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from flowdistill.cli.flowdistill import main
-from flowdistill.evaluation.submission_kinds import submission_kind
-from flowdistill.evaluation.submission_zip import write_zip
+from flowdistill.submission.archive import write_zip
+from flowdistill.submission.kinds import submission_kind
 
 SIZE = (375, 1242)
 

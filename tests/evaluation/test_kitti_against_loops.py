@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from flowdistill.evaluation.kitti import evaluate_images, pool
-from flowdistill.evaluation.kitti_counts import MetricCounts, vector_length
-from flowdistill.evaluation.kitti_files import find_files
-from flowdistill.evaluation.kitti_fill import fill_missing
+from flowdistill.evaluation.kitti.counts import MetricCounts, vector_length
+from flowdistill.evaluation.kitti.files import find_files
+from flowdistill.evaluation.kitti.fill import fill_missing
+from flowdistill.evaluation.kitti.images import evaluate_images, pool
 
 
 def holes(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

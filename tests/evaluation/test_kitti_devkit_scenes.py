@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from devkit_scenes import DEVKIT, SCENES, expected, official
 
-from flowdistill.evaluation.kitti import evaluate_images
-from flowdistill.evaluation.kitti_files import MOTIONS, find_files
-from flowdistill.evaluation.kitti_fill import fill_missing
-from flowdistill.evaluation.kitti_report import to_json
+from flowdistill.evaluation.kitti.files import MOTIONS, find_files
+from flowdistill.evaluation.kitti.fill import fill_missing
+from flowdistill.evaluation.kitti.images import evaluate_images
+from flowdistill.evaluation.kitti.report import to_json
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow
 
 

@@ -11,9 +11,9 @@ import pytest
 from devkit_scenes import DEVKIT, SCENES, official
 
 from flowdistill.cli.flowdistill import main
-from flowdistill.evaluation.kitti import evaluate_images
-from flowdistill.evaluation.kitti_files import find_files
-from flowdistill.evaluation.kitti_report import to_json
+from flowdistill.evaluation.kitti.files import find_files
+from flowdistill.evaluation.kitti.images import evaluate_images
+from flowdistill.evaluation.kitti.report import to_json
 
 SCENE = "000001_10"
 

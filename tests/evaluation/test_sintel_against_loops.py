@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from flowdistill.evaluation.sintel import by_scene, evaluate_frames, pool
-from flowdistill.evaluation.sintel_files import find_files
-from flowdistill.evaluation.sintel_frame import sum_over
-from flowdistill.evaluation.sintel_regions import REGIONS, squared_boundary_distance
+from flowdistill.evaluation.sintel.files import find_files
+from flowdistill.evaluation.sintel.frame import sum_over
+from flowdistill.evaluation.sintel.frames import by_scene, evaluate_frames, pool
+from flowdistill.evaluation.sintel.regions import REGIONS, squared_boundary_distance
 
 
 class Frame(NamedTuple):

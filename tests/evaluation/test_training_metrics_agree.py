@@ -12,9 +12,9 @@ import torch
 from devkit_scenes import DEVKIT, SCENES, official
 from torch import Tensor, distributed, multiprocessing
 
-from flowdistill.evaluation.kitti import evaluate_images, pool
-from flowdistill.evaluation.kitti_files import MOTIONS, find_files
-from flowdistill.evaluation.kitti_fill import fill_missing
+from flowdistill.evaluation.kitti.files import MOTIONS, find_files
+from flowdistill.evaluation.kitti.fill import fill_missing
+from flowdistill.evaluation.kitti.images import evaluate_images, pool
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, read_object_map
 from flowdistill.metrics import SCENE_FLOW_KEYS, EndPointError, OutlierRate, SceneFlowOutlierRate
 

@@ -12,7 +12,7 @@ import torch
 
 from flowdistill.data import MotionDataModule
 from flowdistill.errors import UserError
-from flowdistill.evaluation.parallel import in_order
+from flowdistill.in_order import in_order
 from flowdistill.inference.load import choose_device
 from flowdistill.processes import local_rank
 from flowkernels.backend import OLDEST_TORCH

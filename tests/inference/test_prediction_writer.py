@@ -64,7 +64,7 @@ def test_labels_are_the_prediction_in_the_place_where_a_student_looks(
     files = sorted(str(p.relative_to(tmp_path / "proxy")) for p in tmp_path.rglob("*.png"))
     folders = ("flow", "flow_backward", "occlusion", "occlusion_backward")
     assert files == [f"{camera}/{folder}/000003_10.png" for folder in folders]
-    # The data room's own reader of labels, and its rule for flow that the file does not know.
+    # The data package's own reader of labels, and its rule for flow that the file does not know.
     sample: dict[str, Any] = {}
     for file in proxy_files(str(tmp_path), SplitEntry("000003_10", camera, "proxy"), "flow"):
         content = file.kind.read(file.path)

@@ -15,13 +15,11 @@ from torch import Tensor, nn
 from flowdistill.cli.flowdistill import main
 from flowdistill.data.sample import Sample
 from flowdistill.errors import UserError
-from flowdistill.evaluation.kitti import evaluate_images, pool
-from flowdistill.evaluation.kitti_files import find_files as find_kitti
-from flowdistill.evaluation.sintel import evaluate_frames
-from flowdistill.evaluation.sintel import pool as pool_sintel
-from flowdistill.evaluation.sintel_files import find_files as find_sintel
-from flowdistill.evaluation.submission_check import check_path
-from flowdistill.evaluation.submission_kinds import SubmissionKind, kitti2012, kitti2015, sintel
+from flowdistill.evaluation.kitti.files import find_files as find_kitti
+from flowdistill.evaluation.kitti.images import evaluate_images, pool
+from flowdistill.evaluation.sintel.files import find_files as find_sintel
+from flowdistill.evaluation.sintel.frames import evaluate_frames
+from flowdistill.evaluation.sintel.frames import pool as pool_sintel
 from flowdistill.formats import (
     read_flo,
     read_image,
@@ -42,6 +40,8 @@ from flowdistill.inference.submit import (
 from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.networks.dwarf import dwarf_to_image_size
 from flowdistill.ops.padding import pad_to_multiple
+from flowdistill.submission.check import check_path
+from flowdistill.submission.kinds import SubmissionKind, kitti2012, kitti2015, sintel
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 from small_trainer import trainer

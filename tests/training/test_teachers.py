@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from flowdistill.errors import UserError
-from flowdistill.interop import init_from
 from flowdistill.losses import Schedule
 from flowdistill.networks import DDFlowNet
 from flowdistill.training import (
@@ -21,6 +20,7 @@ from flowdistill.training import (
     SnapshotTeacher,
     Teacher,
 )
+from flowdistill.training.init_from import init_from
 from flowdistill.training.teachers import as_teacher
 from small_trainer import Recorder, flow_data, small_ddflow, trainer
 

@@ -76,9 +76,9 @@ def _convert_file(options: argparse.Namespace) -> int:
 def _convert_folder(options: argparse.Namespace) -> int:
     from flowdistill.data.motion_folder import check_output_folder, find_motions, plan_targets
     from flowdistill.data.tree import few
-    from flowdistill.evaluation.parallel import in_order
     from flowdistill.formats.conversion import Conversion
     from flowdistill.formats.motion import can_hold
+    from flowdistill.in_order import in_order
 
     folder, output = options.input, options.output
     if options.to is None:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from flowdistill.check.sources import own_trees
     from flowdistill.cli.data_config import read_data_config
     from flowdistill.cli.evaluate import check_output, write_json
-    from flowdistill.evaluation.parallel import in_order
+    from flowdistill.in_order import in_order
 
     for path, option in ((args.json, "--json"), (args.exclude_to, "--exclude-to")):
         if path is not None:

@@ -83,9 +83,9 @@ def _add_sintel(commands: "Subparsers") -> None:
 
 def run_sintel(options: argparse.Namespace) -> int:
     """Evaluate, write the JSON and print the table; returns the exit code."""
-    from flowdistill.evaluation.sintel import evaluate_frames, pool
-    from flowdistill.evaluation.sintel_files import find_files
-    from flowdistill.evaluation.sintel_report import table, to_json
+    from flowdistill.evaluation.sintel.files import find_files
+    from flowdistill.evaluation.sintel.frames import evaluate_frames, pool
+    from flowdistill.evaluation.sintel.report import table, to_json
 
     if options.json is not None:
         check_output(options.json, "--json")
@@ -102,10 +102,10 @@ def run_sintel(options: argparse.Namespace) -> int:
 
 def run_kitti(options: argparse.Namespace) -> int:
     """Evaluate, write the JSON and print the table; returns the exit code."""
-    from flowdistill.evaluation.kitti import evaluate_images, pool
-    from flowdistill.evaluation.kitti_files import find_files
-    from flowdistill.evaluation.kitti_oddities import oddities
-    from flowdistill.evaluation.kitti_report import table, to_json
+    from flowdistill.evaluation.kitti.files import find_files
+    from flowdistill.evaluation.kitti.images import evaluate_images, pool
+    from flowdistill.evaluation.kitti.oddities import oddities
+    from flowdistill.evaluation.kitti.report import table, to_json
 
     if options.json is not None:
         check_output(options.json, "--json")

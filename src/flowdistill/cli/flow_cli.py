@@ -29,7 +29,6 @@ from flowdistill.data.shipped import in_words
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.inference.writer import PredictionWriter
-from flowdistill.interop import read_checkpoint
 from flowdistill.tracking.artifacts import Artifacts
 from flowdistill.tracking.callback import RunCardWriter
 from flowdistill.tracking.folders import check_is_new, claim_versions
@@ -41,6 +40,7 @@ from flowdistill.tracking.resume import Resume
 from flowdistill.tracking.wandb_run import WandbRuns
 from flowdistill.tracking.whole_config import WholeConfig
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
+from flowdistill.training.init_from import read_checkpoint
 from flowdistill.training.progress import CountSteps
 
 WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path

@@ -46,7 +46,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run_make(options: argparse.Namespace) -> int:
     """Make the labels, write the report and print its table; returns the exit code."""
-    from flowdistill.evaluation.parallel import in_order
+    from flowdistill.in_order import in_order
     from flowdistill.inference.label_teacher import open_checkpoint
     from flowdistill.labels.make import prepare, write_report
 

@@ -78,7 +78,7 @@ def _draw_file(options: argparse.Namespace, draw: partial[str]) -> int:
 
 def _draw_folder(options: argparse.Namespace, draw: partial[str]) -> int:
     from flowdistill.data.motion_folder import check_output_folder, find_motions, plan_targets
-    from flowdistill.evaluation.parallel import in_order
+    from flowdistill.in_order import in_order
 
     folder = options.input
     named = folder if folder.name.strip(".") else folder.resolve()  # . and .. get no suffix

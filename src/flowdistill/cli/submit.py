@@ -10,10 +10,10 @@ from flowdistill.errors import UserError
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-    from flowdistill.evaluation.submission_check import SubmissionReport
-    from flowdistill.evaluation.submission_kinds import SubmissionKind
+    from flowdistill.submission.check import SubmissionReport
+    from flowdistill.submission.kinds import SubmissionKind
 
-# As in evaluation.submission_kinds and inference.load, written out so that --help need not import them.
+# As in submission.kinds and inference.load, written out so that --help need not import them.
 BENCHMARKS = ("kitti2015", "kitti2012", "sintel")
 TASKS = ("stereo", "flow", "sceneflow")
 DEVICES = ("auto", "cpu", "cuda")
@@ -110,10 +110,10 @@ def _add_prediction_options(parser: argparse.ArgumentParser, images: str, output
 
 def run_check(options: argparse.Namespace) -> int:
     """Check and print the report; returns the exit code."""
-    from flowdistill.evaluation.submission_check import SubmissionReport, check_submission, image_sizes
-    from flowdistill.evaluation.submission_guess import guess_benchmark, guess_task
-    from flowdistill.evaluation.submission_kinds import submission_kind
-    from flowdistill.evaluation.submission_members import Fault, open_members
+    from flowdistill.submission.check import SubmissionReport, check_submission, image_sizes
+    from flowdistill.submission.guess import guess_benchmark, guess_task
+    from flowdistill.submission.kinds import submission_kind
+    from flowdistill.submission.members import Fault, open_members
 
     members = open_members(options.file)
     if isinstance(members, Fault):
@@ -131,14 +131,14 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_kitti2015(options: argparse.Namespace) -> int:
     """Predict, zip and check; returns the exit code."""
-    from flowdistill.evaluation.submission_kinds import kitti2015
+    from flowdistill.submission.kinds import kitti2015
 
     return _predict(options, kitti2015(options.task), {})
 
 
 def run_kitti2012(options: argparse.Namespace) -> int:
     """Predict, zip and check; returns the exit code."""
-    from flowdistill.evaluation.submission_kinds import kitti2012
+    from flowdistill.submission.kinds import kitti2012
 
     images = {"colour": "colored", "grey": "image"}[options.cameras]
     return _predict(options, kitti2012(options.task), {"images": images})
@@ -146,8 +146,8 @@ def run_kitti2012(options: argparse.Namespace) -> int:
 
 def run_sintel(options: argparse.Namespace) -> int:
     """Predict, check and bundle; returns the exit code."""
-    from flowdistill.evaluation.submission_kinds import sintel
     from flowdistill.inference.bundler import bundle_command, check_bundler, run_bundler
+    from flowdistill.submission.kinds import sintel
 
     if options.bundler is not None:
         check_bundler(options.bundler, options.output)
@@ -183,7 +183,7 @@ def _predict(options: argparse.Namespace, kind: "SubmissionKind", dataset_option
 
 
 def _print(path: Path, report: "SubmissionReport") -> int:
-    from flowdistill.evaluation.submission_report import report_text
+    from flowdistill.submission.report import report_text
 
     print(f"\n{report_text(str(path), report)}")
     return 1 if report.faults else 0

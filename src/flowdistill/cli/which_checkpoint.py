@@ -11,9 +11,9 @@ from pytorch_lightning.loggers import WandbLogger
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
-from flowdistill.interop import read_checkpoint
 from flowdistill.training import BEST, LAST, older_checkpoints, slurm_run
 from flowdistill.training.base import MotionModule
+from flowdistill.training.init_from import read_checkpoint
 
 Word = Literal["last", "best"]
 

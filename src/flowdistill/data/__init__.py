@@ -1,4 +1,4 @@
-"""The data room: the batch contract, splits, datasets, transforms and the LightningDataModule.
+"""The batch contract, splits, datasets, transforms and the LightningDataModule.
 
 Names are imported when they are first used: the datamodule brings Lightning with it, a split file does not.
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flowdistill.errors import UserError
 
-#: Longest side that any reader or writer of this room accepts.
+#: Longest side that any reader or writer of this package accepts.
 MAX_SIDE = 1 << 16
 
 

@@ -17,10 +17,10 @@ from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
 from flowdistill.formats import write_image
 from flowdistill.inference.one_step import at_step
-from flowdistill.interop import read_checkpoint
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 from flowdistill.training.batch_dump import KEYS, KIND
+from flowdistill.training.init_from import read_checkpoint
 from flowdistill.visual import contact_sheet, disparity_to_colours, flow_to_colours
 
 _NOT_FINITE = (255, 0, 255)  # RGB

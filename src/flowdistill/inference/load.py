@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from flowdistill.errors import UserError
-from flowdistill.interop import network_weights, read_checkpoint
 from flowdistill.processes import local_rank
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
+from flowdistill.training.init_from import network_weights, read_checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
 _ENCODER_OF_DDFLOW, _ENCODER_OF_DWARF = "network.extractor.", "network.encoder."

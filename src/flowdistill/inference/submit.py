@@ -16,11 +16,11 @@ from flowdistill.data.datasets import DATASETS
 from flowdistill.data.sample import Sample
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
-from flowdistill.evaluation.submission_check import SubmissionReport, check_path
-from flowdistill.evaluation.submission_kinds import Size, SubmissionFile, SubmissionKind
-from flowdistill.evaluation.submission_zip import write_zip
 from flowdistill.formats import write_flo, write_kitti_disparity, write_kitti_flow
 from flowdistill.inference.predict import predict_sample
+from flowdistill.submission.archive import write_zip
+from flowdistill.submission.check import SubmissionReport, check_path
+from flowdistill.submission.kinds import Size, SubmissionFile, SubmissionKind
 from flowdistill.training.base import MotionModule
 
 # What the test part of each data set is called.

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from flowdistill.data.notes import note
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
-from flowdistill.interop import init_from, network_weights
 from flowdistill.losses.schedule import (
     Schedule,
     Weight,
@@ -30,6 +29,7 @@ from flowdistill.losses.schedule import (
 )
 from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.training.guards import GRADIENT, GRADIENT_NORM, check_weights, non_finite
+from flowdistill.training.init_from import init_from, network_weights
 from flowdistill.training.non_finite import NonFinitePolicy
 from flowdistill.training.optimisers import (
     LearningRate,

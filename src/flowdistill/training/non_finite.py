@@ -13,10 +13,10 @@ import torch
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
-from flowdistill.interop import read_checkpoint
 from flowdistill.training.batch_dump import dump_batch
 from flowdistill.training.checkpoints import BEST, LAST, older_checkpoints
 from flowdistill.training.guards import GRADIENT, NonFinite, NonFiniteLossError
+from flowdistill.training.init_from import read_checkpoint
 from flowdistill.training.run_folder import run_folder
 
 LOG = "non_finite.csv"

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
-from flowdistill.interop import network_weights, read_checkpoint
 from flowdistill.losses import occlusion_masks
 from flowdistill.networks import DDFlowNet
+from flowdistill.training.init_from import network_weights, read_checkpoint
 
 
 class TeacherLabels(NamedTuple):

@@ -13,9 +13,9 @@ import pytest
 
 from flowdistill.data import read_split
 from flowdistill.formats import read_kitti_flow
-from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.commands import last_checkpoint
 from flowdistill.tracking import read_card
+from flowdistill.training.init_from import read_checkpoint
 
 STAGES = ["pretrain", "labels", "px", "evaluate"]
 STEPS = {"pretrain": 200, "px": 100}

@@ -11,7 +11,6 @@ from typing import Any
 
 from flowdistill.data import read_split
 from flowdistill.errors import UserError
-from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.tracking import (
     JSON_NAME,
@@ -25,6 +24,7 @@ from flowdistill.tracking import (
     write_card,
 )
 from flowdistill.tracking.sections import CheckpointRecord, Split
+from flowdistill.training.init_from import read_checkpoint
 
 
 def training_cards(folder: Path) -> list[RunCard]:

@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 
 from flowdistill.data import read_split
 from flowdistill.data.shipped import find
-from flowdistill.interop import read_checkpoint
 from flowdistill.recipes.commands import finished, last_checkpoint
 from flowdistill.recipes.reproduce.arguments import configs
 from flowdistill.recipes.reproduce.lock import make_folder
@@ -20,6 +19,7 @@ from flowdistill.recipes.reproduce.others import LABELLED
 from flowdistill.recipes.reproduce.run import check_files, is_done, use_threads
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
+from flowdistill.training.init_from import read_checkpoint
 
 # Bytes of a pixel in the files that a prediction leaves, uncompressed, so an upper bound: flow, two disparities, and a
 # colour picture of each.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.evaluation.kitti_files import KittiFiles
+from flowdistill.evaluation.kitti.files import KittiFiles
 from flowdistill.formats import read_kitti_disparity, read_kitti_disparity_codes, read_kitti_flow_codes
 from flowdistill.formats.encodings import (
     Oddity,

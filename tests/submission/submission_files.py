@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import slow_sintel
 
-from flowdistill.evaluation.submission_kinds import SubmissionKind, kitti2012, kitti2015, sintel
+from flowdistill.submission.kinds import SubmissionKind, kitti2012, kitti2015, sintel
 
 SIZE = (24, 40)
 SCENES = 3

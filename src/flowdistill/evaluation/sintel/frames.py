@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from functools import partial, reduce
 from operator import add
 
-from flowdistill.evaluation.parallel import in_order
-from flowdistill.evaluation.sintel_files import SintelFiles
-from flowdistill.evaluation.sintel_frame import FrameErrors, evaluate_frame
+from flowdistill.evaluation.sintel.files import SintelFiles
+from flowdistill.evaluation.sintel.frame import FrameErrors, evaluate_frame
+from flowdistill.in_order import in_order
 
 
 def evaluate_frames(files: SintelFiles, workers: int = 1) -> dict[str, FrameErrors]:

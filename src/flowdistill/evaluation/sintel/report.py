@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowdistill.evaluation.sintel import by_scene, pool
-from flowdistill.evaluation.sintel_frame import FrameErrors
-from flowdistill.evaluation.sintel_regions import REGIONS
+from flowdistill.evaluation.sintel.frame import FrameErrors
+from flowdistill.evaluation.sintel.frames import by_scene, pool
+from flowdistill.evaluation.sintel.regions import REGIONS
 
 
 def to_json(frames: dict[str, FrameErrors]) -> dict[str, Any]:

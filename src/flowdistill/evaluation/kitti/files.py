@@ -13,7 +13,7 @@ from pathlib import Path
 from flowdistill.data.access import is_folder
 from flowdistill.data.tree import check_files, listing, report_missing
 from flowdistill.errors import UserError
-from flowdistill.evaluation.kitti_split import read_images
+from flowdistill.evaluation.kitti.split import read_images
 
 PREDICTION_SUFFIXES = (".png", ".flo", ".pfm")
 MOTIONS = ("disp_0", "disp_1", "flow")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from flowdistill.data.tree import many
-from flowdistill.evaluation.submission_kinds import SubmissionKind
-from flowdistill.evaluation.submission_members import Fault
-from flowdistill.evaluation.submission_pairs import counted_from_zero, other_frames, pair, pair_faults
+from flowdistill.submission.kinds import SubmissionKind
+from flowdistill.submission.members import Fault
+from flowdistill.submission.pairs import counted_from_zero, other_frames, pair, pair_faults
 
 _JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _JUNK_FOLDER = "__MACOSX"

@@ -9,18 +9,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from flowdistill.errors import UserError
-from flowdistill.evaluation.submission_content import FileCheck, check_flo, check_picture
-from flowdistill.evaluation.submission_kinds import Size, SubmissionKind
-from flowdistill.evaluation.submission_members import (
+from flowdistill.formats.errors import read_bytes
+from flowdistill.formats.png import inspect_png
+from flowdistill.submission.content import FileCheck, check_flo, check_picture
+from flowdistill.submission.kinds import Size, SubmissionKind
+from flowdistill.submission.members import (
     Fault,
     FolderMembers,
     Members,
     UnreadableMemberError,
     open_members,
 )
-from flowdistill.evaluation.submission_names import MISSING, match_names
-from flowdistill.formats.errors import read_bytes
-from flowdistill.formats.png import inspect_png
+from flowdistill.submission.names import MISSING, match_names
 
 #: What KITTI's server says when it refuses an upload: "Zip file content is either invalid or too large (>500 MB)",
 #: where it means the unpacked files.

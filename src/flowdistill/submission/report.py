@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from flowdistill.evaluation.submission_check import SubmissionReport
-from flowdistill.evaluation.submission_members import Fault
+from flowdistill.submission.check import SubmissionReport
+from flowdistill.submission.members import Fault
 
 _FILES_SHOWN, _PROBLEMS_SHOWN = 10, 40
 

@@ -13,10 +13,10 @@ import pytest
 import slow_sintel
 from submission_files import SCENES, SIZE, pack, read_png, tiny_kind, write_folder, write_png
 
-from flowdistill.evaluation.submission_check import SubmissionReport, check_path
-from flowdistill.evaluation.submission_kinds import TASKS
-from flowdistill.evaluation.submission_members import Fault, open_members
 from flowdistill.formats import read_flo
+from flowdistill.submission.check import SubmissionReport, check_path
+from flowdistill.submission.kinds import TASKS
+from flowdistill.submission.members import Fault, open_members
 
 KINDS = [(benchmark, task) for benchmark, tasks in TASKS.items() for task in tasks]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flowdistill.evaluation.kitti import Counts, pool
-from flowdistill.evaluation.kitti_counts import ClassCounts, MetricCounts
-from flowdistill.evaluation.kitti_files import MOTIONS, OCCLUSIONS, SCENE_FLOW
+from flowdistill.evaluation.kitti.counts import ClassCounts, MetricCounts
+from flowdistill.evaluation.kitti.files import MOTIONS, OCCLUSIONS, SCENE_FLOW
+from flowdistill.evaluation.kitti.images import Counts, pool
 
 # What KITTI's tables call the metrics.
 _TITLES = {"disp_0": "D1", "disp_1": "D2", "flow": "Fl", SCENE_FLOW: "SF"}

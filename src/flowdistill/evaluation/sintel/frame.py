@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.errors import UserError
-from flowdistill.evaluation.kitti_counts import vector_length
-from flowdistill.evaluation.sintel_files import FLOW, INVALID, OCCLUSIONS, SintelFiles, prediction_path
-from flowdistill.evaluation.sintel_regions import Mask, regions
+from flowdistill.evaluation.kitti.counts import vector_length
+from flowdistill.evaluation.sintel.files import FLOW, INVALID, OCCLUSIONS, SintelFiles, prediction_path
+from flowdistill.evaluation.sintel.regions import Mask, regions
 from flowdistill.formats import FormatError, read_flo, read_mask
 from flowdistill.formats.motion import UNKNOWN, known
 from flowdistill.metrics.rules import SUM_STEP

@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from flowdistill.evaluation.submission_kinds import Size
-from flowdistill.evaluation.submission_members import Fault
 from flowdistill.formats import FormatError, read_flo
 from flowdistill.formats.encodings import odd_disparity_codes, odd_flow_codes
 from flowdistill.formats.png import COLOUR_TYPES, GREY, RGB, decode_png, inspect_png
+from flowdistill.submission.kinds import Size
+from flowdistill.submission.members import Fault
 
 _MORE = "write it again"
 _PNG_ADVICE = {

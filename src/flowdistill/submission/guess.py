@@ -6,12 +6,12 @@ import re
 from pathlib import PurePosixPath
 
 from flowdistill.errors import UserError
-from flowdistill.evaluation.submission_kinds import KITTI2012_MOTIONS, KITTI2015_FOLDERS, SINTEL_PASSES
-from flowdistill.evaluation.submission_kinds import TASKS as TASKS_OF
-from flowdistill.evaluation.submission_members import Members, UnreadableMemberError
-from flowdistill.evaluation.submission_names import is_junk
 from flowdistill.formats import FormatError
 from flowdistill.formats.png import GREY, inspect_png
+from flowdistill.submission.kinds import KITTI2012_MOTIONS, KITTI2015_FOLDERS, SINTEL_PASSES
+from flowdistill.submission.kinds import TASKS as TASKS_OF
+from flowdistill.submission.members import Members, UnreadableMemberError
+from flowdistill.submission.names import is_junk
 
 _KITTI_NAME = re.compile(r"(\d{6})_\d{2}\.png")
 _LAST_OF_2012 = 194

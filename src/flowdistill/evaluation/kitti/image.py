@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from flowdistill.errors import UserError
-from flowdistill.evaluation.kitti_counts import Mask, MetricCounts, Motion, count, error_and_outliers
-from flowdistill.evaluation.kitti_files import MOTIONS, SCENE_FLOW, KittiFiles
-from flowdistill.evaluation.kitti_fill import fill_missing
+from flowdistill.evaluation.kitti.counts import Mask, MetricCounts, Motion, count, error_and_outliers
+from flowdistill.evaluation.kitti.files import MOTIONS, SCENE_FLOW, KittiFiles
+from flowdistill.evaluation.kitti.fill import fill_missing
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, read_object_map
 from flowdistill.formats.motion import read_motion
 

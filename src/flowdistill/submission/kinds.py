@@ -65,7 +65,7 @@ class SubmissionFile:
     motion: Motion  # what it says
     content: Content  # in which format
     image: str  # the test image that it belongs to, below the folder of a camera or pass
-    sample: str  # the sample that it is predicted from, by its name in the data room
+    sample: str  # the sample that it is predicted from, by its name in the data package
 
 
 @dataclass(frozen=True)

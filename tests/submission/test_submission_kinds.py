@@ -8,9 +8,9 @@ import pytest
 from submission_files import pack, tiny_kind, write_folder
 
 from flowdistill.errors import UserError
-from flowdistill.evaluation.submission_guess import guess_benchmark, guess_task
-from flowdistill.evaluation.submission_kinds import TASKS, submission_kind
-from flowdistill.evaluation.submission_members import Fault, Members, open_members
+from flowdistill.submission.guess import guess_benchmark, guess_task
+from flowdistill.submission.kinds import TASKS, submission_kind
+from flowdistill.submission.members import Fault, Members, open_members
 
 KINDS = [(benchmark, task) for benchmark, tasks in TASKS.items() for task in tasks]
 

@@ -1,4 +1,4 @@
-"""Rooms import downward only, as docs/architecture.md says."""
+"""Layers import downward only, as docs/architecture.md says."""
 
 import ast
 import graphlib
@@ -7,10 +7,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "flowdistill"
-# Each room may import from those before it; `errors` may be imported by all.
-ROOMS = [
+# Each layer may import from those before it; `errors` may be imported by all.
+LAYERS = [
     "formats", "render", "ops", "data", "check", "networks", "losses", "metrics", "visual", "interop", "labels",
-    "training", "evaluation", "inference", "tracking", "recipes", "cli",
+    "training", "evaluation", "submission", "inference", "tracking", "recipes", "cli",
 ]  # fmt: skip
 FORBIDDEN = {
     "data": {"networks"},
@@ -22,6 +22,7 @@ FORBIDDEN = {
     "check": {"networks"},
     "labels": {"training"},
     "evaluation": {"training"},
+    "submission": {"training"},
 }
 
 
@@ -34,39 +35,39 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
-            # `from flowdistill import cli` names a room, too.
+            # `from flowdistill import cli` names a layer, too.
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def room_of(module: str) -> str | None:
+def layer_of(module: str) -> str | None:
     parts = module.split(".")
     return parts[1] if parts[0] == "flowdistill" and len(parts) > 1 else None
 
 
-def test_every_folder_is_a_known_room() -> None:
+def test_every_folder_is_a_known_layer() -> None:
     folders = {p.name for p in PACKAGE.iterdir() if p.is_dir() and any(p.glob("*.py"))}
-    assert folders <= set(ROOMS)
+    assert folders <= set(LAYERS)
     assert len(folders) >= 10
 
 
-def test_rooms_import_downward_only() -> None:
+def test_layers_import_downward_only() -> None:
     wrong = []
     checked = 0
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).parts
         if len(parts) < 2:
             continue
-        room = parts[0]
+        layer = parts[0]
         for module in imports(path):
-            other = room_of(module)
-            if other in ROOMS:
+            other = layer_of(module)
+            if other in LAYERS:
                 checked += 1
-                if ROOMS.index(other) > ROOMS.index(room):
+                if LAYERS.index(other) > LAYERS.index(layer):
                     wrong.append(f"{path.relative_to(ROOT)} imports {module}")
-            for banned in FORBIDDEN.get(room, ()):
+            for banned in FORBIDDEN.get(layer, ()):
                 if module.split(".")[0] == banned or other == banned:
-                    wrong.append(f"{path.relative_to(ROOT)} imports {module}, which {room}/ never does")
+                    wrong.append(f"{path.relative_to(ROOT)} imports {module}, which {layer}/ never does")
     assert checked > 50
     assert not wrong, "\n".join(wrong)
 

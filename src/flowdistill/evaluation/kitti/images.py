@@ -8,10 +8,10 @@ from __future__ import annotations
 from functools import partial, reduce
 from operator import add
 
-from flowdistill.evaluation.kitti_counts import MetricCounts
-from flowdistill.evaluation.kitti_files import KittiFiles
-from flowdistill.evaluation.kitti_image import evaluate_image
-from flowdistill.evaluation.parallel import in_order
+from flowdistill.evaluation.kitti.counts import MetricCounts
+from flowdistill.evaluation.kitti.files import KittiFiles
+from flowdistill.evaluation.kitti.image import evaluate_image
+from flowdistill.in_order import in_order
 
 Counts = dict[str, MetricCounts]  # by metric
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from flowdistill.evaluation.submission_kinds import SubmissionKind
-from flowdistill.evaluation.submission_members import Fault
+from flowdistill.submission.kinds import SubmissionKind
+from flowdistill.submission.members import Fault
 
 _NUMBER = re.compile(r"\d+")
 _OTHER_FRAME = re.compile(r"(\d{6})_(?!10)\d\d\.png")

@@ -1,0 +1,1 @@
+"""Scores folders of predictions as KITTI's development kit does (docs/evaluation.md)."""
