@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from flowdistill.cli.flowdistill import main
-from flowdistill.evaluation import submission_kinds
 from flowdistill.formats import write_image
+from flowdistill.submission import kinds as submission_kinds
 from flowdistill.training import DDFlowModule
 
 SIZE = (64, 66)

@@ -1,6 +1,7 @@
 """The whole ablation with two steps a run: every row is there, and nothing that is done is done again."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,10 @@ from here import run_here
 from flowdistill.cli.flowdistill import main
 from flowdistill.errors import UserError
 from flowdistill.recipes import ablation, commands
-from flowdistill.recipes.ablation_fit import Fit, fits
-from flowdistill.recipes.ablation_report import GT, GT_PX, MEAN, PROXY, PX, START, ZERO
+from flowdistill.recipes.ablation import Ablation, fit_one, run_ablation
+from flowdistill.recipes.ablation import once as once_made
+from flowdistill.recipes.ablation_report import GT, GT_PX, PROXY, PX, START
+from flowdistill.recipes.scores import MEAN, ZERO
 from flowdistill.training import DwarfModule
 
 ROOT = Path(__file__).parents[2]
@@ -35,30 +38,31 @@ SCENES = [f"{scene:06d}_{frame:02d}" for scene in range(2) for frame in range(2)
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The recipe with three scenes and a narrow network; the list of commands that it has run, in this process."""
-    monkeypatch.chdir(ROOT)
+def small(tmp_path: Path) -> Ablation:
+    """The recipe with three scenes and a narrow network."""
     files = {
-        "CONFIG": CONFIG,
-        "LABELS": LABELS,
+        "model": CONFIG,
+        "labels": LABELS,
         "gt": SCENES[0],
         "px": "\n".join(f"{name} labels=proxy" for name in SCENES),
         "gt_px": "\n".join([SCENES[0], *(f"{name} labels=proxy" for name in SCENES[1:])]),
-        "TRAIN_SPLIT": "\n".join(SCENES),
-        "VAL_SPLIT": "000002_00\n000002_01",
+        "train": "\n".join(SCENES),
+        "val": "000002_00\n000002_01",
         "data": "data: {init_args: {num_workers: 0, scene_flow: {zoom: 0.5, colour: 0.5}}}",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    for name in ("CONFIG", "LABELS", "TRAIN_SPLIT", "VAL_SPLIT"):
-        monkeypatch.setattr(ablation, name, str(tmp_path / name))
-    monkeypatch.setattr(ablation, "ABLATION_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(ablation, "SPLITS", {run: str(tmp_path / run) for run in ablation.SPLITS})
-    scenes = ablation.RENDERING.replace("--scenes 256", "--scenes 3")
-    assert scenes != ablation.RENDERING
-    monkeypatch.setattr(ablation, "RENDERING", scenes)
-    calls: list[str] = []
+    parts = {name: str(tmp_path / name) for name in ("model", "data", "labels", "train", "val")}
+    splits = {name: str(tmp_path / name) for name in ("gt", "px", "gt_px")}
+    scenes = Ablation().rendering.replace("--scenes 256", "--scenes 3")
+    return Ablation(rendering=scenes, splits=splits, **parts)
 
+
+@pytest.fixture
+def commands_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that the recipe has run, in this process."""
+    monkeypatch.chdir(ROOT)
+    calls: list[str] = []
     run = run_here(calls)
     monkeypatch.setattr(commands, "run", run)
     monkeypatch.setattr(ablation, "run", run)
@@ -81,12 +85,16 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_every_row_is_there_and_nothing_is_done_twice(
-    small: list[str], checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Ablation,
+    commands_run: list[str],
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "out"
-    ablation.run_ablation(output, checkpoint, [5])
+    run_ablation(output, checkpoint, [5], ablation=small)
     once = ["data render", "labels make", *["fit"] * 3, *["predict"] * 4]
-    assert small == once
+    assert commands_run == once
     scores = json.loads((output / "table.json").read_text())["5"]
     assert list(scores) == [ZERO, MEAN, START, GT, PX, GT_PX, PROXY]
     table = (output / "table.md").read_text()
@@ -102,8 +110,8 @@ def test_every_row_is_there_and_nothing_is_done_twice(
     assert width > 10 * 256
     assert 2 * 128 < height < 3 * 128
 
-    ablation.run_ablation(output, checkpoint, [5])
-    assert small == once
+    run_ablation(output, checkpoint, [5], ablation=small)
+    assert commands_run == once
     assert (output / "table.md").read_text() == table
 
 
@@ -117,48 +125,37 @@ def test_what_was_made_of_other_files_is_made_anew(checkpoint: Path, tmp_path: P
     folder, mark = tmp_path / "seed0" / "px", tmp_path / "seed0" / "labels.done"
     mark.parent.mkdir()
     mark.write_text("one config")
-    first = ablation._once(folder, [mark, checkpoint], compute)
-    assert ablation._once(folder, [mark, checkpoint], compute) == first == {PX: {"d1_all": 1.0}}
+    first = once_made(folder, [mark, checkpoint], compute)
+    assert once_made(folder, [mark, checkpoint], compute) == first == {PX: {"d1_all": 1.0}}
     mark.write_text("another config")
-    assert ablation._once(folder, [mark, checkpoint], compute) == {PX: {"d1_all": 2.0}}
-    # Of a run, weights, data and labels count as settings, too.
-    fit = ablation._fit(folder.parent, "px", 0, checkpoint)
-    assert list(fit.files) == [checkpoint, folder.parent / "data.done", mark]
+    assert once_made(folder, [mark, checkpoint], compute) == {PX: {"d1_all": 2.0}}
 
 
-def test_a_missing_checkpoint_is_named(small: list[str], tmp_path: Path) -> None:
+def test_a_run_of_other_labels_or_weights_is_refused(
+    small: Ablation, commands_run: list[str], checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "seed0"
+    (folder / "px" / "version_0" / "checkpoints").mkdir(parents=True)
+    shutil.copy(checkpoint, folder / "px" / "version_0" / "checkpoints" / "last.ckpt")
+    for name in ("data.done", "labels.done"):
+        (folder / name).write_text("one")
+    with pytest.raises(UserError, match="holds something else"):
+        fit_one(small, folder, "px", 0, checkpoint)  # without a mark, nobody knows what it was started with
+    settings = {"arguments": [], "configs": {}, "files": {"labels.done": "another"}}
+    (folder / "px" / "started.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"labels\.done has changed"):
+        fit_one(small, folder, "px", 0, checkpoint)
+    assert commands_run == []
+
+
+def test_a_missing_checkpoint_is_named(commands_run: list[str], tmp_path: Path) -> None:
     arguments = ["ablation", "--output", str(tmp_path / "out"), "--checkpoint", str(tmp_path / "none.ckpt")]
     assert main(arguments) == 2
     with pytest.raises(UserError, match=r"there is no file .*none\.ckpt"):
-        ablation.run_ablation(tmp_path / "out", tmp_path / "none.ckpt", [0])
-    assert small == []
+        run_ablation(tmp_path / "out", tmp_path / "none.ckpt", [0])
+    assert commands_run == []
 
 
 def test_no_jobs_at_all_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ablation", "--jobs", "0"]) == 2
     assert "--jobs is 0" in capsys.readouterr().err
-
-
-def test_runs_at_a_time_print_into_logs_and_come_back_in_order(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Processes of their own; here they find their runs done, or wrong."""
-    work = []
-    for name in ("b", "a", "c"):
-        folder = tmp_path / name
-        (folder / "checkpoints").mkdir(parents=True)
-        last = folder / "checkpoints" / "last.ckpt"
-        last.touch()
-        settings = {"arguments": ["--seed", name], "configs": {}, "files": {}}
-        (folder / "started.json").write_text(json.dumps(settings))
-        (folder / "done.json").write_text(json.dumps({"checkpoint": "checkpoints/last.ckpt"}))
-        work.append(Fit(folder, ["--seed", name], []))
-    found = list(fits(work, 2))
-    assert [path.parent.parent.name for path in found] == ["b", "a", "c"]
-    assert [fit.log.read_text() for fit in work] == [f"done before: {fit.folder}\n" for fit in work]
-    assert f"{tmp_path / 'a'}: done" in capsys.readouterr().out
-    broken = Fit(tmp_path / "d", ["--nonsense", "1"], [])
-    with pytest.raises(UserError, match=r"the run in .*d ended with code 2; its message is in .*d\.log"):
-        list(fits([work[0], broken], 2))
-    assert "`lightning fit` ended with code 2" in broken.log.read_text()
-    assert "nonsense" in broken.log.read_text()

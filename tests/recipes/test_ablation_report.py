@@ -13,17 +13,14 @@ from flowdistill.recipes.ablation_report import (
     CLAIMED,
     GT,
     GT_PX,
-    MEAN,
     PROXY,
     PX,
     START,
-    ZERO,
-    Scores,
     claim,
     table,
 )
-from flowdistill.recipes.ablation_scores import known, read_labels, score
-from flowdistill.recipes.scores import zero_motion
+from flowdistill.recipes.report import Scores
+from flowdistill.recipes.scores import MEAN, ZERO, baselines, proxy_labels, score
 
 
 def scores(px: float, gt: float = 1.0, both: float = 0.5, start_flow: float = 1.0) -> Scores:
@@ -45,24 +42,26 @@ def test_a_difference_shows_if_it_is_larger_than_its_spread_over_the_seeds() -> 
     # Px is lower by 0.4 and 0.2 (spread 0.2, mean 0.3); Gt+Px is lower than Px by 0.1 and 0.5 (spread 0.4, mean 0.3).
     text = claim({0: scores(0.6, both=0.5), 1: scores(0.8, both=0.3)})
     lines = text.splitlines()
-    assert lines[1].startswith("- Px lower than Gt by: disparity EPE t0 +0.300 px (spread 0.200) shows; ")
-    assert "D1 +0.300 % (spread 0.200) shows" in lines[1]
-    assert lines[3].startswith(
-        "- Gt+Px lower than Px by: disparity EPE t0 +0.300 px (spread 0.400) is within the"
+    assert lines[1].startswith(
+        "- Px lower than Gt by: disparity EPE t0 +0.300 px (spread 0.200): supported; "
     )
-    assert lines[4] == "8 of 12 comparisons show."
+    assert "D1 +0.300 % (spread 0.200): supported" in lines[1]
+    assert lines[3].startswith(
+        "- Gt+Px lower than Px by: disparity EPE t0 +0.300 px (spread 0.400): within the"
+    )
+    assert lines[4] == "8 of 12 comparisons are supported."
 
 
 def test_a_difference_the_other_way_does_not_show() -> None:
     text = claim({0: scores(1.2), 1: scores(1.21)})
-    assert "- Px lower than Gt by: disparity EPE t0 -0.205 px (spread 0.010) does NOT show" in text
-    assert "0 of 9 comparisons show." in text  # flow is the same for all
+    assert "- Px lower than Gt by: disparity EPE t0 -0.205 px (spread 0.010): NOT supported" in text
+    assert "0 of 9 comparisons are supported." in text  # flow is the same for all
 
 
 def test_one_seed_is_not_judged() -> None:
     text = claim({0: scores(0.5)})
-    assert "needs a second seed" in text
-    assert "0 of 12 comparisons show." in text
+    assert "inconclusive with one seed" in text
+    assert "0 of 12 comparisons are supported." in text
 
 
 @pytest.mark.parametrize(("start_flow", "counts"), [(1.4, True), (1.6, False)])
@@ -107,7 +106,7 @@ def test_labels_are_scored_where_they_are(dataset: KittiDataset, tmp_path: Path)
         path = tmp_path / "left" / "flow" / f"{sample['name']}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_kitti_flow(path, sample["flow"].numpy().transpose(1, 2, 0) + np.float32([3.0, 4.0]), valid)
-    row = score(dataset, lambda name, motion: read_labels(tmp_path, name, motion))
+    row = score(dataset, proxy_labels(tmp_path))
     assert row["disparity_t0_epe_all"] == pytest.approx(0.5, abs=0.01)
     assert row["disparity_t0_bad1"] == 0.0
     assert row["epe_all"] == pytest.approx(5.0, abs=0.02)
@@ -130,7 +129,7 @@ def test_labels_are_scored_where_they_are(dataset: KittiDataset, tmp_path: Path)
 
 
 def test_what_a_method_does_not_predict_is_left_out(dataset: KittiDataset) -> None:
-    row = score(dataset, lambda name, motion: known(zero_motion(name, motion)))
+    row = score(dataset, baselines(dataset)[ZERO])
     lengths = torch.cat([dataset[i]["flow"].norm(dim=0).flatten() for i in range(len(dataset))])
     assert row["epe_all"] == pytest.approx(lengths.mean().item(), rel=1e-4)
     assert row["flow_density"] == 100.0

@@ -15,7 +15,8 @@ from flowdistill.inference.writer import write_prediction
 from flowdistill.recipes import commands, demo_long
 from flowdistill.recipes.demo_long import run_demo_long, trained_checkpoint
 from flowdistill.recipes.demo_long_curve import read_curves
-from flowdistill.recipes.demo_long_report import DWARF, MEAN, ZERO, goals, report
+from flowdistill.recipes.demo_long_report import DWARF, goals, report
+from flowdistill.recipes.scores import MEAN, ZERO
 
 ROOT = Path(__file__).parents[2]
 METRICS = ("val/epe_all", "val/disparity_t0_epe_all", "val/disparity_t1_epe_all")
@@ -75,9 +76,9 @@ def test_table_goals_and_pictures(rendered: Path, tmp_path: Path) -> None:
     reached = report(tmp_path, rendered, tmp_path / "run", str(rendered / "train.txt"), val)
     rows = json.loads((tmp_path / "table.json").read_text())
     assert list(rows) == [ZERO, MEAN, DWARF]
-    assert rows[DWARF]["flow epe_all"] == pytest.approx(0.5, abs=0.02)
-    assert rows[DWARF]["disparity_t0 epe_all"] == pytest.approx(0.25, abs=0.01)
-    baseline = min(rows[ZERO]["flow epe_all"], rows[MEAN]["flow epe_all"])
+    assert rows[DWARF]["epe_all"] == pytest.approx(0.5, abs=0.02)
+    assert rows[DWARF]["disparity_t0_epe_all"] == pytest.approx(0.25, abs=0.01)
+    baseline = min(rows[ZERO]["epe_all"], rows[MEAN]["epe_all"])
     assert reached[0].ratio == pytest.approx(0.5 / baseline, rel=0.05)
     assert [goal.reached for goal in reached] == [0.5 / baseline <= 0.75, True, False]
     assert "NOT REACHED: disparity_t1" in str(reached[2])
@@ -97,11 +98,11 @@ def test_table_goals_and_pictures(rendered: Path, tmp_path: Path) -> None:
 def test_flow_is_measured_by_the_better_baseline(
     zero: float, mean: float, dwarf: float, reached: bool
 ) -> None:
-    disparity = {"disparity_t0 epe_all": 2.0, "disparity_t1 epe_all": 2.0}
+    disparity = {"disparity_t0_epe_all": 2.0, "disparity_t1_epe_all": 2.0}
     rows = {
-        ZERO: {"flow epe_all": zero},
-        MEAN: {"flow epe_all": mean, **disparity},
-        DWARF: {"flow epe_all": dwarf, "disparity_t0 epe_all": 1.0, "disparity_t1 epe_all": 1.01},
+        ZERO: {"epe_all": zero},
+        MEAN: {"epe_all": mean, **disparity},
+        DWARF: {"epe_all": dwarf, "disparity_t0_epe_all": 1.0, "disparity_t1_epe_all": 1.01},
     }
     assert [goal.reached for goal in goals(rows)] == [reached, True, False]
 
@@ -139,7 +140,7 @@ def test_the_whole_demo_with_two_steps(tmp_path: Path, monkeypatch: pytest.Monke
     assert [step for step, _ in curves["val/epe_all"]] == [1, 2]
     # Validation and predictions saw the same scenes and weights, but for the 16 bits of the files.
     rows = json.loads((output / "table.json").read_text())
-    assert rows[DWARF]["flow epe_all"] == pytest.approx(curves["val/epe_all"][-1][1], abs=0.02)
+    assert rows[DWARF]["epe_all"] == pytest.approx(curves["val/epe_all"][-1][1], abs=0.02)
     assert all((output / name).is_file() for name in ("curve.png", "overview.png", "table.md", "goals.json"))
     assert run_demo_long(output, 3) is False
     assert calls == ["data render", "fit", "predict", "predict"]

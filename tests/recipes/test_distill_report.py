@@ -2,12 +2,13 @@
 
 import pytest
 
-from flowdistill.recipes.distill_report import CONTROL, STUDENT, TEACHER, Scores, claim, table
+from flowdistill.recipes.demo_distill import CONTROL, STUDENT, TEACHER, claim, table
+from flowdistill.recipes.report import Scores
 
 
 def scores(student: float, teacher: float, control: float) -> Scores:
     return {
-        method: {"flow epe_all": occ / 2, "flow epe_noc": occ / 4, "flow epe_occ": occ}
+        method: {"epe_all": occ / 2, "epe_noc": occ / 4, "epe_occ": occ}
         for method, occ in {TEACHER: teacher, CONTROL: control, STUDENT: student}.items()
     }
 
@@ -30,7 +31,7 @@ def test_claim(seeds: dict[int, Scores], shown: bool) -> None:
 
 def test_claim_says_the_mean_and_the_spread() -> None:
     _, text = claim({0: scores(1.8, 2.0, 2.0), 1: scores(1.6, 2.0, 2.0)})
-    assert "EPE 15.0 % lower (mean of 2 seeds, spread 10.0): shows" in text
+    assert "EPE 15.0 % lower (mean of 2 seeds, spread 10.0): supported" in text
 
 
 def test_table_has_every_seed_and_the_mean() -> None:

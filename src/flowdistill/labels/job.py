@@ -28,7 +28,7 @@ from flowdistill.labels.statistics import Tally, tally
 from flowdistill.labels.writer import keys_to_write, write_labels
 
 OpenCheckpoint = Callable[[CheckpointPart, bool, bool], Teacher]
-"""(part, whether flow is wanted, whether disparity is) -> a teacher; given by the caller, since this package does not know networks."""
+"""(part, whether flow is wanted, whether disparity is) -> a teacher. Given by the caller, which knows networks."""
 
 
 @dataclass(frozen=True)

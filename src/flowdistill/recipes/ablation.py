@@ -2,7 +2,6 @@
 
 OUTPUT/seedN/data/                    rendered scenes of the second domain; data/proxy/ holds OpenCV's labels of them
 OUTPUT/seedN/gt/ px/ gt_px/           the runs, each with its predictions/ and scores.json
-OUTPUT/seedN/gt.log px.log gt_px.log  what they printed, where several ran at a time
 OUTPUT/seedN/start/ reference/        scores of the checkpoint as it is; of baselines and of the proxy labels
 OUTPUT/seedN/overview.png             held-back scenes: true disparity, predictions, errors
 OUTPUT/table.md table.json            over the seeds that were asked for
@@ -15,6 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -23,10 +23,7 @@ from flowdistill.data import KittiDataset, read_split
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically, write_image
-from flowdistill.recipes.ablation_fit import Fit, fits
-from flowdistill.recipes.ablation_picture import overview
-from flowdistill.recipes.ablation_report import GT, GT_PX, MEAN, PROXY, PX, START, ZERO, Scores, claim, table
-from flowdistill.recipes.ablation_scores import known, read_labels, score
+from flowdistill.recipes.ablation_report import GT, GT_PX, PROXY, PX, START, Scores, claim, table
 from flowdistill.recipes.commands import (
     DATA_CONFIG,
     TRAIN_SPLIT,
@@ -37,25 +34,46 @@ from flowdistill.recipes.commands import (
     predict,
     render,
     run,
+    train,
 )
-from flowdistill.recipes.scores import mean_motions, read_motion, zero_motion
+from flowdistill.recipes.overview import Draw, error_map, left, motion, overview
+from flowdistill.recipes.scores import baselines, predictions, proxy_labels, score
+from flowdistill.recipes.side_by_side import side_by_side
 
-RENDERING = "--world street --scenes 256 --frames 3 --size 64x128 --layout kitti2015"
-CONFIG, ABLATION_DATA = "configs/demo/ablation/adapt.yaml", "configs/demo/ablation/data.yaml"
-LABELS = "configs/demo/labels.yaml"
 #: The folder of the proxy labels under the data, as the splits name it.
 PROXY_FOLDER = "proxy"
-#: Run -> its split.
-SPLITS = {
-    "gt": "data_splits/rendered_gt.txt",
-    "px": "data_splits/rendered_px.txt",
-    "gt_px": "data_splits/rendered_gt_px.txt",
-}
 #: Folder of predictions -> name in the table.
 NAMES = {"start": START, "gt": GT, "px": PX, "gt_px": GT_PX}
 
 
-def run_ablation(output: Path, checkpoint: Path, seeds: Sequence[int], jobs: int = 1) -> None:
+@dataclass(frozen=True)
+class Ablation:
+    """What is rendered and trained.
+
+    Attributes:
+        rendering: options of `flowdistill data render`.
+        model: config of the model and the steps of a run.
+        data: config of the data, on top of the renderer's.
+        labels: config of `flowdistill labels make`.
+        splits: run -> the split that it trains on.
+        train: split whose mean motion is a baseline; the proxy labels are scored on it, too.
+        val: split of the held-back scenes.
+    """
+
+    rendering: str = "--world street --scenes 256 --frames 3 --size 64x128 --layout kitti2015"
+    model: str = "configs/demo/ablation/adapt.yaml"
+    data: str = "configs/demo/ablation/data.yaml"
+    labels: str = "configs/demo/labels.yaml"
+    splits: dict[str, str] = field(
+        default_factory=lambda: {name: f"data_splits/rendered_{name}.txt" for name in ("gt", "px", "gt_px")}
+    )
+    train: str = TRAIN_SPLIT
+    val: str = VAL_SPLIT
+
+
+def run_ablation(
+    output: Path, checkpoint: Path, seeds: Sequence[int], jobs: int = 1, ablation: Ablation | None = None
+) -> None:
     """Run all seeds into `output` and print the table, whatever it says. What is done there is not redone.
 
     Args:
@@ -63,100 +81,115 @@ def run_ablation(output: Path, checkpoint: Path, seeds: Sequence[int], jobs: int
         checkpoint: of the pre-trained DWARF that every run starts from.
         seeds: each of the data and of the order of samples.
         jobs: runs at a time.
+        ablation: the published one's small version by default.
 
     Raises:
-        UserError: not started in the repository's root, no checkpoint, or one of its commands failed.
+        UserError: a config or split is missing, no checkpoint, or one of its commands failed.
     """
-    check_folder("ablation", [CONFIG, ABLATION_DATA, LABELS, *SPLITS.values()])
+    what = ablation or Ablation()
+    check_folder("ablation", [what.model, what.data, what.labels, *what.splits.values()])
     if not checkpoint.is_file():
         raise UserError(f"--checkpoint: there is no file {checkpoint}")
     started = time.monotonic()
     folders = {seed: output / f"seed{seed}" for seed in seeds}
     for seed, folder in folders.items():
-        _prepare(folder, seed)
-    work = [_fit(folder, run_, seed, checkpoint) for seed, folder in folders.items() for run_ in SPLITS]
-    adapted = fits(work, jobs)
+        _prepare(what, folder, seed)
+    fits = {
+        f"seed{seed}/{name}": partial(fit_one, what, folder, name, seed, checkpoint)
+        for seed, folder in folders.items()
+        for name in what.splits
+    }
+    adapted = side_by_side(fits, jobs)
     scores: dict[int, Scores] = {}
     for seed, folder in folders.items():
-        scores[seed] = _score_seed(folder, checkpoint, {run_: next(adapted) for run_ in SPLITS})
-        _draw(folder)
-        print(f"seed {seed} is done, {(time.monotonic() - started) / 60:.1f} minutes after the start")
+        trained = {name: adapted[f"seed{seed}/{name}"] for name in what.splits}
+        scores[seed] = _score_seed(what, folder, checkpoint, trained)
+        _draw(what, folder)
     text = f"{table(scores)}\n{claim(scores)}\n"
     write_atomically(output / "table.json", json.dumps(scores, indent=2).encode())
     write_atomically(output / "table.md", text.encode())
     print(text)
     print(f"pictures: {output}/seed*/overview.png")
+    print(f"the ablation took {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _prepare(folder: Path, seed: int) -> None:
+def _prepare(what: Ablation, folder: Path, seed: int) -> None:
     """The seed's scenes and their proxy labels."""
     data = folder / "data"
-    render(data, f"{RENDERING} --seed {seed}")
-    labels, settings = data / PROXY_FOLDER, find(LABELS).read_text()
+    render(data, f"{what.rendering} --seed {seed}")
+    labels, settings = data / PROXY_FOLDER, find(what.labels).read_text()
     mark = folder / "labels.done"
     if mark.is_file() and mark.read_text() == settings and (labels / "report.json").is_file():
         print(f"proxy labels are there: {labels}")
         return
     if mark.is_file() and labels.exists():
-        shutil.rmtree(labels)  # complete, but by another config; incomplete ones are gone on with
+        shutil.rmtree(labels)  # complete, but by another config; incomplete ones are completed
     mark.unlink(missing_ok=True)
-    arguments = ["--config", LABELS, "--root", str(data), "--split", SPLITS["px"], "--output", PROXY_FOLDER]
-    run("flowdistill.cli.flowdistill", ["labels", "make", *arguments, "--workers", "2"])
+    arguments = ["--config", what.labels, "--root", str(data), "--split", what.splits["px"]]
+    run(
+        "flowdistill.cli.flowdistill",
+        ["labels", "make", *arguments, "--output", PROXY_FOLDER, "--workers", "2"],
+    )
     write_atomically(mark, settings.encode())
 
 
-def _fit(folder: Path, run_: str, seed: int, checkpoint: Path) -> Fit:
+def fit_one(what: Ablation, folder: Path, name: str, seed: int, checkpoint: Path) -> Path:
+    """Train one run of a seed unless it is done; returns its last checkpoint.
+
+    Raises:
+        UserError: the run failed, or was started with other settings, weights, data or labels.
+    """
     arguments = [
-        *config_arguments([CONFIG, DATA_CONFIG, TRAINER_CONFIG, ABLATION_DATA]),
+        *config_arguments([what.model, DATA_CONFIG, TRAINER_CONFIG, what.data]),
         "--data.init_args.root", str(folder / "data"),
-        "--data.init_args.scene_flow.train_split", SPLITS[run_],
-        "--data.init_args.scene_flow.val_split", VAL_SPLIT,
+        "--data.init_args.scene_flow.train_split", what.splits[name],
+        "--data.init_args.scene_flow.val_split", what.val,
         "--data.init_args.seed", str(seed),
         "--seed_everything", str(seed),
         "--model.init_args.init_from", str(checkpoint),
     ]  # fmt: skip
-    # Other data or other labels are other settings, too.
-    return Fit(folder / run_, arguments, [checkpoint, folder / "data.done", folder / "labels.done"])
+    files = [checkpoint, folder / "data.done", folder / "labels.done"]
+    return train(folder / name, arguments, files=files, neutral=["--model.init_args.init_from"])
 
 
-def _score_seed(folder: Path, start: Path, adapted: dict[str, Path]) -> Scores:
+def _score_seed(what: Ablation, folder: Path, start: Path, adapted: dict[str, Path]) -> Scores:
     """Method -> errors: baselines, the checkpoint as it is, the adapted ones, the proxy labels."""
     data = folder / "data"
     marks = [folder / "data.done", folder / "labels.done"]
-    scores = _once(folder / "reference", marks, partial(_reference, data))
-    for run_, checkpoint in {"start": start, **adapted}.items():
-        compute = partial(_predicted, data, checkpoint, folder / run_, NAMES[run_])
-        scores |= _once(folder / run_, [*marks, checkpoint], compute)
+    scores = once(folder / "reference", marks, partial(_reference, what, data))
+    for name, checkpoint in {"start": start, **adapted}.items():
+        compute = partial(_predicted, what, data, checkpoint, folder / name)
+        scores |= once(folder / name, [*marks, checkpoint], compute)
     scores[PROXY] = scores.pop(PROXY)  # last
     return scores
 
 
-def _draw(folder: Path) -> None:
-    val = KittiDataset(str(folder / "data"), read_split(VAL_SPLIT), "scene_flow", labels=True)
-    predictions = {name: folder / run_ / "predictions" for run_, name in NAMES.items()}
-    write_image(folder / "overview.png", overview(val, predictions))
+def _draw(what: Ablation, folder: Path) -> None:
+    columns: dict[str, Draw] = {"left_t0": left, "true disparity": motion("disparity_t0")}
+    for name, title in NAMES.items():
+        found = folder / name / "predictions"
+        columns |= {title: motion("disparity_t0", found), f"{title}: error": error_map(found, "disp_0_error")}
+    write_image(folder / "overview.png", overview(_dataset(folder / "data", what.val), columns))
 
 
-def _reference(data: Path) -> Scores:
-    val = KittiDataset(str(data), read_split(VAL_SPLIT), "scene_flow", labels=True)
-    train = KittiDataset(str(data), read_split(TRAIN_SPLIT), "scene_flow", labels=True)
-    means = mean_motions(train)
-    return {
-        ZERO: score(val, lambda name, motion: known(zero_motion(name, motion))),
-        MEAN: score(val, lambda _, motion: known(means[motion].view(1, -1, 1, 1))),
-        PROXY: score(train, partial(read_labels, data / PROXY_FOLDER)),
-    }
+def _dataset(data: Path, split: str) -> KittiDataset:
+    return KittiDataset(str(data), read_split(split), "scene_flow", labels=True)
 
 
-def _predicted(data: Path, checkpoint: Path, folder: Path, name: str) -> Scores:
-    predictions = folder / "predictions"
-    options = [*config_arguments([ABLATION_DATA]), "--data.init_args.scene_flow.val_split", VAL_SPLIT]
-    predict(CONFIG, data, checkpoint, predictions, options)
-    val = KittiDataset(str(data), read_split(VAL_SPLIT), "scene_flow", labels=True)
-    return {name: score(val, lambda sample, motion: known(read_motion(predictions, sample, motion)))}
+def _reference(what: Ablation, data: Path) -> Scores:
+    train_, val = _dataset(data, what.train), _dataset(data, what.val)
+    scores = {name: score(val, guess) for name, guess in baselines(train_).items()}
+    return scores | {PROXY: score(train_, proxy_labels(data / PROXY_FOLDER))}
 
 
-def _once(folder: Path, inputs: Sequence[Path], compute: Callable[[], Scores]) -> Scores:
+def _predicted(what: Ablation, data: Path, checkpoint: Path, folder: Path) -> Scores:
+    found = folder / "predictions"
+    options = [*config_arguments([what.data]), "--data.init_args.scene_flow.val_split", what.val]
+    predict(what.model, data, checkpoint, found, options)
+    return {NAMES[folder.name]: score(_dataset(data, what.val), predictions(found))}
+
+
+def once(folder: Path, inputs: Sequence[Path], compute: Callable[[], Scores]) -> Scores:
     """What folder/scores.json holds, if it was made from these very files; else it is made."""
     made_from = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
     path = folder / "scores.json"

@@ -8,14 +8,13 @@ OUTPUT/table.md table.json goals.json curve.png overview.png
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 from flowdistill.errors import UserError
-from flowdistill.formats import write_atomically
 from flowdistill.recipes.commands import check_folder, finished, fit, predict, render
 from flowdistill.recipes.demo_long_report import report
+from flowdistill.recipes.report import print_goals
 
 RENDERING = "--scenes 1024 --frames 3 --size 64x128 --layout kitti2015"
 CONFIG = "configs/demo/long.yaml"
@@ -44,16 +43,13 @@ def run_demo_long(output: Path, seed: int) -> bool:
     predict(CONFIG, data, checkpoint, output / "predictions", splits)
     print("comparing with baselines ...", flush=True)
     goals = report(output, data, output / RUN, TRAIN_SPLIT, VAL_SPLIT)
-    print((output / "table.md").read_text())
-    for goal in goals:
-        print(goal)
+    reached = print_goals(output, goals)
     print(
         f"pictures: {output / 'curve.png'}, {output / 'overview.png'} and {output / 'predictions'}/*_colour"
     )
     print(f"checkpoint: {checkpoint}")
     print(f"the demo took {(time.monotonic() - started) / 60:.1f} minutes")
-    write_atomically(output / "goals.json", json.dumps([vars(goal) for goal in goals], indent=2).encode())
-    return all(goal.reached for goal in goals)
+    return reached
 
 
 def trained_checkpoint(output: Path = OUTPUT / "seed0") -> Path:

@@ -1,4 +1,4 @@
-"""Errors of predictions on disk and of baselines, over a data set with truth.
+"""Errors of predictions on disk, of proxy labels and of baselines, over a data set with ground truth.
 
 flow        # (1, 2, H, W) px
 disparity   # (1, 1, H, W) px
@@ -7,6 +7,7 @@ disparity   # (1, 1, H, W) px
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,62 +16,104 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.sample import Batch
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow
 from flowdistill.formats.kitti import FOLDERS
-from flowdistill.metrics import EndPointError, OutlierRate
+from flowdistill.metrics import SCENE_FLOW_KEYS, end_point_error
+from flowdistill.training.validation import MotionValidation
 
-MOTIONS = ("flow", "disparity_t0", "disparity_t1")
+ZERO, MEAN = "zero motion", "training set's mean"
 
 Row = dict[str, float]
-Predict = Callable[[str, str], Tensor | None]  # (sample's name, motion) -> prediction, or None: not its task
+Found = tuple[Tensor, Tensor]  # motion (1, C, H, W) px, where it is known (1, 1, H, W) bool; H and W may be 1
+Predict = Callable[[str, str], Found | None]  # (sample's name, motion) -> prediction, or None: not predicted
 
 
-def zero_motion(name: str, motion: str) -> Tensor | None:
-    """The baseline that nothing moves, (1, 2, 1, 1) px; it says nothing of disparity."""
-    return torch.zeros(1, 2, 1, 1) if motion == "flow" else None
+def baselines(train: MotionDataset) -> dict[str, Predict]:
+    """Zero motion, which has no disparity, and the mean motion of a training set, the best constant guess."""
+    means = mean_motions(train)
+    return {
+        ZERO: lambda _, motion: _everywhere(torch.zeros(2)) if motion == "flow" else None,
+        MEAN: lambda _, motion: _everywhere(means[motion]),
+    }
 
 
-def read_motion(folder: Path, name: str, motion: str) -> Tensor | None:
-    """A predicted motion (1, C, H, W) px; None if the method does not predict it."""
+def predictions(folder: Path) -> Predict:
+    """The KITTI files that `lightning predict` wrote into `folder`, which may lack a motion."""
+    return partial(_read, folder, False)
+
+
+def proxy_labels(folder: Path) -> Predict:
+    """The labels of the left camera that `flowdistill labels make` wrote into `folder`."""
+    return partial(_read, folder / "left", True)
+
+
+def _everywhere(motion: Tensor) -> Found:
+    return motion.view(1, -1, 1, 1), torch.ones(1, 1, 1, 1, dtype=torch.bool)
+
+
+def _read(folder: Path, sparse: bool, name: str, motion: str) -> Found | None:
     if not (folder / FOLDERS[motion]).is_dir():
         return None
     path = folder / FOLDERS[motion] / f"{name}.png"
-    values, _ = read_kitti_flow(path) if motion == "flow" else read_kitti_disparity(path)
-    return torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
+    values, valid = read_kitti_flow(path) if motion == "flow" else read_kitti_disparity(path)
+    found = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
+    # A disparity of 0 px, which the file cannot tell from no prediction, is a prediction of a network's.
+    return found, torch.from_numpy(valid.copy())[None, None] if sparse else torch.ones(
+        1, 1, 1, 1, dtype=torch.bool
+    )
 
 
 def mean_motions(dataset: MotionDataset) -> dict[str, Tensor]:
     """Motion -> mean over all valid pixels of a data set, (C,) px: the best constant guess."""
-    totals = {motion: torch.zeros(2 if motion == "flow" else 1, dtype=torch.float64) for motion in MOTIONS}
-    pixels = dict.fromkeys(MOTIONS, 0)
+    motions = SCENE_FLOW_KEYS if dataset.view == "scene_flow" else ("flow",)
+    totals = {motion: torch.zeros(2 if motion == "flow" else 1, dtype=torch.float64) for motion in motions}
+    pixels = dict.fromkeys(motions, 0)
     for sample in samples(dataset, "mean motion"):
-        for motion in MOTIONS:
+        for motion in motions:
             valid = sample[f"valid_{motion}"]
             totals[motion] += (sample[motion] * valid).double().sum(dim=(1, 2))
             pixels[motion] += int(valid.sum())
-    return {motion: (totals[motion] / pixels[motion]).float() for motion in MOTIONS}
+    return {motion: (totals[motion] / pixels[motion]).float() for motion in motions}
 
 
 def score(dataset: MotionDataset, predict: Predict) -> Row:
-    """Errors of a method over a data set: "MOTION epe_{all,noc,occ}" in px, "MOTION rate_{all,noc}" in percent.
+    """Errors of a method over a data set, pooled over the pixels that have ground truth and a prediction.
 
-    Motions that the samples do not have, or the method does not predict, are left out.
+    Args:
+        dataset: with labels, of the flow or the scene-flow view.
+        predict: the method; motions for which it returns None are left out.
+
+    Returns:
+        what validation logs (`epe_all` px, `fl_all`, `disparity_t0_epe_all` px, `d1_all`, ..., `sf_all` where all three
+        motions are predicted; rates in percent), `MOTION_bad1`: percent of the disparities that are off by more than
+        1 px, and `MOTION_density`: percent of the pixels with ground truth that have a prediction.
     """
-    metrics = {motion: (EndPointError(), OutlierRate()) for motion in MOTIONS}
+    validation = MotionValidation(*SCENE_FLOW_KEYS)
+    counts: dict[
+        str, Tensor
+    ] = {}  # motion -> pixels with truth, of these predicted, of these off by over 1 px
     for sample in samples(dataset, "compare"):
-        for motion in MOTIONS:
-            predicted = predict(sample["name"], motion) if motion in sample else None
-            if predicted is None:
+        batch = {key: value[None] if isinstance(value, Tensor) else value for key, value in sample.items()}
+        prediction: dict[str, Tensor] = {}
+        for motion in SCENE_FLOW_KEYS:
+            found = predict(sample["name"], motion) if motion in batch else None
+            if found is None:
+                batch.pop(motion, None)  # validation leaves out what has no label
                 continue
-            truth = sample[motion][None]
-            masks = (sample[f"valid_{motion}"][None], sample[f"valid_{motion}_noc"][None])
-            for metric in metrics[motion]:
-                metric.update(predicted.expand_as(truth), truth, *masks)
-    row: Row = {}
-    for motion, (error, rate) in metrics.items():
-        if error.update_called:
-            row |= {f"{motion} epe_{pixels}": float(value) for pixels, value in error.compute().items()}
-            row |= {f"{motion} rate_{pixels}": float(value) for pixels, value in rate.compute().items()}
+            prediction[motion] = found[0].expand_as(batch[motion])
+            valid = batch[f"valid_{motion}"]
+            both = valid & found[1]
+            bad = both & (end_point_error(prediction[motion], batch[motion]) > 1)
+            counts[motion] = counts.get(motion, 0) + torch.stack([valid.sum(), both.sum(), bad.sum()])
+            batch[f"valid_{motion}"] = both
+            batch[f"valid_{motion}_noc"] = batch[f"valid_{motion}_noc"] & found[1]
+        validation.update(prediction, cast(Batch, batch))
+    row = validation.compute()
+    for motion, (true, known, off) in ((motion, count.tolist()) for motion, count in counts.items()):
+        row[f"{motion}_density"] = 100 * known / true
+        if motion != "flow" and known:
+            row[f"{motion}_bad1"] = 100 * off / known
     return row
 
 
