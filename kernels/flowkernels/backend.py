@@ -34,11 +34,28 @@ if not hasattr(torch.library, "register_autocast"):
 
 
 class BackendError(RuntimeError):
-    """Triton was asked for and cannot run."""
+    """Triton was asked for and cannot run.
+
+    Example:
+        >>> import flowkernels
+        >>> try:
+        ...     flowkernels.set_backend("cuda")
+        ... except flowkernels.BackendError as error:
+        ...     print(error)
+        the backend must be one of auto, triton, torch, got 'cuda'
+    """
 
 
 class Backend(NamedTuple):
-    """What runs on a device, and why it is not Triton where it is not."""
+    """What runs on a device, and why it is not Triton where it is not.
+
+    Example:
+        >>> import flowkernels
+        >>> flowkernels.set_backend("torch")
+        >>> print(flowkernels.backend("cpu"))
+        torch (chosen by set_backend or FLOWKERNELS_BACKEND)
+        >>> flowkernels.set_backend("auto")
+    """
 
     name: Literal["triton", "torch"]
     reason: str
@@ -83,6 +100,13 @@ def backend(device: torch.device | str | None = None, dtype: torch.dtype = torch
 
     Raises:
         BackendError: Triton was asked for and cannot run there; the message says why.
+
+    Example:
+        >>> import flowkernels
+        >>> flowkernels.backend("cpu").name
+        'torch'
+        >>> flowkernels.backend("cpu").reason
+        'a CPU has no Triton kernels, except for tests under TRITON_INTERPRET=1'
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"

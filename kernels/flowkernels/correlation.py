@@ -90,6 +90,11 @@ def correlation_2d(
         >>> features = torch.rand(1, 32, 24, 40)
         >>> correlation_2d(features, features, radius=4, negative_slope=0.1).shape
         torch.Size([1, 81, 24, 40])
+        >>> ones = torch.ones(1, 8, 3, 3)
+        >>> correlation_2d(ones, ones, radius=1)[0, :, 0, 0].view(3, 3)  # zeros outside, above and left of the corner
+        tensor([[0., 0., 0.],
+                [0., 1., 1.],
+                [0., 1., 1.]])
     """
     return _correlate(x, y, Window(radius, radius, 0, stride, dilation), reduction, negative_slope)
 
@@ -120,6 +125,9 @@ def correlation_3d(
         >>> volume = torch.rand(1, 9, 12, 20)
         >>> correlation_3d(volume, volume, depth_radius=1).shape
         torch.Size([1, 243, 12, 20])
+        >>> ones = torch.ones(1, 9, 3, 3)
+        >>> correlation_3d(ones, ones, radius=0, depth_radius=1)[0, :, 1, 1]  # 8, 9 and 8 of 9 channels overlap
+        tensor([0.8889, 1.0000, 0.8889])
     """
     return _correlate(x, y, Window(radius, radius, depth_radius), "mean", negative_slope)
 

@@ -23,7 +23,24 @@ RELEASE = "FlyingChairs_release"
 
 
 class ChairsDataset(MotionDataset):
-    """FlyingChairs (`dataset: chairs`)."""
+    """FlyingChairs (`dataset: chairs`).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import ChairsDataset, SplitEntry
+        >>> from flowdistill.formats import write_flo, write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root, "FlyingChairs_release", "data")
+        ...     folder.mkdir(parents=True)
+        ...     for name in ("00001_img1.ppm", "00001_img2.ppm"):
+        ...         write_image(folder / name, np.zeros((384, 512, 3), np.uint8))
+        ...     write_flo(folder / "00001_flow.flo", np.full((384, 512, 2), [3.0, 4.0]))
+        ...     sample = ChairsDataset(root, [SplitEntry("00001")], view="flow", labels=True)[0]
+        >>> sample["flow"].norm(dim=0).mean().item()
+        5.0
+    """
 
     name = "chairs"
     title = "FlyingChairs"

@@ -47,6 +47,13 @@ class MotionDataModule(pl.LightningDataModule):
         val_labels: whether validation and test read ground truth.
         predict_labels: whether prediction does (for error maps).
         exclude: a list of samples that every split leaves out, such as `flowdistill data check --exclude-to` writes.
+
+    Example:
+        >>> from flowdistill.data import MotionDataModule, View
+        >>> view = View(train_split="data_splits/kitti_160.txt", preset="ddflow", crop=(320, 896))
+        >>> data = MotionDataModule("kitti2015", root="/data/kitti2015", flow=view, batch_size=4)
+        >>> [type(transform).__name__ for transform in data.views["flow"].transforms()]
+        ['RandomCrop', 'RandomFlips', 'ChannelSwap']
     """
 
     def __init__(

@@ -51,6 +51,19 @@ class MotionDataset(ABC):
         UserError: from the constructor if anything that the entries need is missing, or cannot be had for them;
             from indexing if the files of one sample differ in size or a sign is wrong.
         FormatError: from indexing, for a damaged file.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.data import MotionDataset, open_dataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for frame in range(3):
+        ...         write_image(f"{root}/{frame:04d}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     dataset: MotionDataset = open_dataset("folder", root, "scan", "flow", labels=False)
+        ...     sample = dataset[0]
+        >>> len(dataset), sorted(dataset.keys), sample["left_t0"].shape, sample["size"]
+        (2, ['left_t0', 'left_t1'], torch.Size([3, 64, 96]), tensor([64, 96]))
     """
 
     name: ClassVar[str]

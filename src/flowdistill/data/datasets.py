@@ -34,7 +34,13 @@ _WORD = re.compile(r"(scan|official)(:.*)?")
 
 
 def dataset_class(name: str) -> type[MotionDataset]:
-    """The dataset of a config's `dataset:`. Raises UserError for an unknown name."""
+    """The dataset of a config's `dataset:`. Raises UserError for an unknown name.
+
+    Example:
+        >>> from flowdistill.data.datasets import dataset_class
+        >>> dataset_class("kitti2015").title
+        'KITTI 2015'
+    """
     if name in DATASETS:
         return DATASETS[name]
     close = get_close_matches(name, DATASETS, n=1)
@@ -63,6 +69,19 @@ def open_dataset(
 
     Raises:
         UserError: an unknown name, option or word; a wrong root; a wrong or empty split; what `MotionDataset` raises.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.data import open_dataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for frame in range(3):
+        ...         write_image(f"{root}/{frame:04d}.png", np.full((64, 96, 3), 51 * frame, np.uint8))
+        ...     pairs = open_dataset("folder", root, "scan", "flow", labels=False)
+        ...     sample = pairs[1]
+        >>> len(pairs), sample["name"], round(sample["left_t1"].max().item(), 3)  # 102 / 255
+        (2, '0001', 0.4)
     """
     dataset = dataset_class(name)
     chosen = dataset.chosen_options(options)

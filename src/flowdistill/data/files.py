@@ -85,6 +85,13 @@ class SampleFile:
         kind: what it is.
         group: why it is read: `image`, `label` (ground truth), `proxy` (`labels=` in the split), or `optional`: only
             because its folder is there.
+
+    Example:
+        >>> from flowdistill.data import SampleFile
+        >>> from flowdistill.data.files import KITTI_FLOW
+        >>> file = SampleFile("flow", "training/flow_occ/000000_10.png", KITTI_FLOW)
+        >>> file.kind.title, file.group
+        ('16-bit KITTI flow', 'label')
     """
 
     key: str

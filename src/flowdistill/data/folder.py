@@ -41,7 +41,20 @@ _ALL = "all"
 
 
 class FolderDataset(MotionDataset):
-    """A folder of images or videos (`dataset: folder`); options: see above."""
+    """A folder of images or videos (`dataset: folder`); options: see above.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.data import open_dataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for frame in range(6):
+        ...         write_image(f"{root}/frame_{frame}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     pairs = open_dataset("folder", root, "scan", "flow", labels=False, options={"every": 2})
+        >>> [entry.id for entry in pairs.entries]  # frames 0 and 2, 2 and 4
+        ['frame_0', 'frame_2']
+    """
 
     name = "folder"
     title = "frames of your own"

@@ -31,7 +31,25 @@ from flowdistill.errors import UserError
 
 
 class KittiDataset(MotionDataset):
-    """KITTI 2015 (`dataset: kitti2015`); options: `part: training|testing`."""
+    """KITTI 2015 (`dataset: kitti2015`); options: `part: training|testing`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import KittiDataset, SplitEntry
+        >>> from flowdistill.formats import write_image, write_kitti_flow
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for folder in ("image_2", "flow_occ", "flow_noc"):
+        ...         Path(root, "training", folder).mkdir(parents=True)
+        ...     for name in ("000000_10.png", "000000_11.png"):
+        ...         write_image(f"{root}/training/image_2/{name}", np.zeros((64, 96, 3), np.uint8))
+        ...     for folder in ("flow_occ", "flow_noc"):
+        ...         write_kitti_flow(f"{root}/training/{folder}/000000_10.png", np.full((64, 96, 2), [2.0, -0.5]))
+        ...     sample = KittiDataset(root, [SplitEntry("000000_10")], view="flow", labels=True)[0]
+        >>> sample["flow"][:, 0, 0], sample["valid_flow"].sum().item()  # 64 * 96 pixels
+        (tensor([ 2.0000, -0.5000]), 6144)
+    """
 
     name = "kitti2015"
     title = "KITTI 2015"

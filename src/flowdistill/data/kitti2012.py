@@ -20,6 +20,22 @@ class Kitti2012Dataset(KittiDataset):
     """KITTI 2012 (`dataset: kitti2012`); options: `part: training|testing`, `images: colored|image`.
 
     `images: image` reads the grey cameras, as RGB. The scene-flow view has no `disparity_t1`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import Kitti2012Dataset, SplitEntry
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root, "testing", "image_0")
+        ...     folder.mkdir(parents=True)
+        ...     for name in ("000000_10.png", "000000_11.png"):
+        ...         write_image(folder / name, np.full((64, 96), 51, np.uint8))
+        ...     options = {"part": "testing", "images": "image"}  # the grey cameras
+        ...     sample = Kitti2012Dataset(root, [SplitEntry("000000_10")], "flow", labels=False, options=options)[0]
+        >>> sample["left_t0"][:, 0, 0]  # 51 / 255, as RGB
+        tensor([0.2000, 0.2000, 0.2000])
     """
 
     name = "kitti2012"

@@ -36,6 +36,21 @@ class Mixture:
     Raises:
         UserError: a weight below 1, or parts that differ in what the view is about (images, flow, disparities and their
             masks, teachers).
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.data import Mixture, open_dataset
+        >>> from flowdistill.data.mixture import Part
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for frame in range(3):
+        ...         write_image(f"{root}/{frame:04d}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     pairs = open_dataset("folder", root, "scan", "flow", labels=False)
+        ...     mixture = Mixture([Part(pairs, weight=100, place="first"), Part(pairs, weight=1, place="second")])
+        ...     name = mixture[0]["name"]
+        >>> len(mixture), name  # two pairs, each 101 times
+        (202, 'folder:0000')
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:

@@ -62,19 +62,54 @@ class _Tensors(TypedDict, total=False):
 
 
 class Sample(_Tensors, total=False):
-    """One sample: the tensors of the contract without their batch axis."""
+    """One sample: the tensors of the contract without their batch axis.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data import Sample
+        >>> sample: Sample = {
+        ...     "name": "000000_10",
+        ...     "left_t0": torch.rand(3, 64, 96),  # RGB in [0, 1]
+        ...     "left_t1": torch.rand(3, 64, 96),
+        ...     "flow": torch.zeros(2, 64, 96),  # px, x then y
+        ...     "valid_flow": torch.ones(1, 64, 96, dtype=torch.bool),
+        ...     "size": torch.tensor([64, 96]),
+        ... }
+        >>> sorted(sample)
+        ['flow', 'left_t0', 'left_t1', 'name', 'size', 'valid_flow']
+    """
 
     name: str
 
 
 class Batch(_Tensors, total=False):
-    """A batch: tensors as in the module docstring, and one name a sample."""
+    """A batch: tensors as in the module docstring, and one name a sample.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data import Batch
+        >>> batch: Batch = {
+        ...     "name": ["000000_10", "000001_10"],
+        ...     "left_t0": torch.rand(2, 3, 64, 96),
+        ...     "left_t1": torch.rand(2, 3, 64, 96),
+        ...     "size": torch.tensor([[64, 96], [64, 96]]),
+        ... }
+        >>> dict(zip(batch["name"], batch["size"].tolist()))
+        {'000000_10': [64, 96], '000001_10': [64, 96]}
+    """
 
     name: list[str]
 
 
 def image_size(sample: Sample) -> tuple[int, int]:
-    """(height, width) of the images as they are now, px."""
+    """(height, width) of the images as they are now, px.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.sample import image_size
+        >>> image_size({"left_t0": torch.rand(3, 375, 1242)})
+        (375, 1242)
+    """
     height, width = sample["left_t0"].shape[-2:]
     return height, width
 
@@ -84,6 +119,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
     Raises:
         UserError: if the samples differ in image size or in their keys.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data import collate
+        >>> samples = [{"name": f"00000{k}_10", "left_t0": torch.rand(3, 64, 96)} for k in range(2)]
+        >>> batch = collate(samples)
+        >>> batch["name"], batch["left_t0"].shape
+        (['000000_10', '000001_10'], torch.Size([2, 3, 64, 96]))
     """
     first = samples[0]
     for other in samples[1:]:

@@ -71,6 +71,17 @@ class InfiniteBatches(IterableDataset[Batch]):
 
     Raises:
         ValueError: for an empty dataset.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data import InfiniteBatches
+        >>> samples = [{"name": str(k), "left_t0": torch.rand(3, 8, 8)} for k in range(4)]
+        >>> batches = InfiniteBatches(samples, transforms=[], batch_size=2, seed=0)
+        >>> sorted(batches.batch(0)["name"] + batches.batch(1)["name"])  # an epoch has two steps
+        ['0', '1', '2', '3']
+        >>> batches.start_step = 7  # a run that resumes sees what it would have seen
+        >>> next(iter(batches))["name"] == batches.batch(7)["name"]
+        True
     """
 
     def __init__(

@@ -27,6 +27,22 @@ class SintelDataset(MotionDataset):
     """MPI-Sintel (`dataset: sintel`); options: `part: training|test`, `render_pass: both|clean|final`.
 
     `render_pass` leaves the other pass out of every split.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import open_dataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for render_pass in ("clean", "final"):
+        ...         folder = Path(root, "training", render_pass, "alley_1")
+        ...         folder.mkdir(parents=True)
+        ...         for frame in (1, 2):
+        ...             write_image(folder / f"frame_{frame:04d}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     pairs = open_dataset("sintel", root, "scan", "flow", labels=False, options={"render_pass": "final"})
+        >>> [entry.id for entry in pairs.entries]
+        ['final/alley_1/frame_0001']
     """
 
     name = "sintel"

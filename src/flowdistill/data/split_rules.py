@@ -30,6 +30,15 @@ def write_splits(folder: str | Path) -> list[Path]:
 
     Raises:
         UserError: if the folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from flowdistill.data import read_split, write_splits
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = {path.stem: path for path in write_splits(folder)}
+        ...     train, val = read_split(paths["chairs_train"]), read_split(paths["chairs_val"])
+        >>> len(train), len(val)
+        (22232, 640)
     """
     folder = Path(folder)
     written = []

@@ -28,6 +28,12 @@ class SplitEntry:
 
     `frames` are the paths of its images where the id does not tell them (`folder.py`): they are found, not written into
     split files, and two entries of one line are equal.
+
+    Example:
+        >>> from flowdistill.data import SplitEntry
+        >>> entry = SplitEntry("000000_10", camera="right", labels="proxy")
+        >>> entry.name, entry.line
+        ('000000_10_right', '000000_10 camera=right labels=proxy')
     """
 
     id: str
@@ -66,6 +72,18 @@ def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = 
     Raises:
         UserError: if the file is missing, holds no sample, or has a wrong or repeated line (file and line are
             named).
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from flowdistill.data import read_split
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "mine.txt")
+        ...     written = path.write_text("000000_10 camera=right labels=proxy  # a comment")
+        ...     read_split(path)
+        [SplitEntry(id='000000_10', camera='right', labels='proxy', frames=())]
+        >>> len(read_split("data_splits/kitti_200.txt"))  # the files of data_splits come with the package
+        200
     """
     entries, bad = examine_split(path, check)
     if bad:
@@ -140,7 +158,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def parse_line(words: list[str]) -> SplitEntry:
-    """The entry of a line's words: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words."""
+    """The entry of a line's words: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words.
+
+    Example:
+        >>> from flowdistill.data.splits import parse_line
+        >>> parse_line("000000_10 camera=right".split()).name
+        '000000_10_right'
+    """
     id_, *options = words
     if "=" in id_:
         raise UserError(f"a line starts with the sample's id, not with {id_!r}.")

@@ -37,7 +37,23 @@ _UNUSED_FRAME = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(?:left/|right/)?(\d{4
 
 
 class ThingsDataset(MotionDataset):
-    """FlyingThings3D (`dataset: things`); options: `render_pass: clean|final`."""
+    """FlyingThings3D (`dataset: things`); options: `render_pass: clean|final`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import SplitEntry, ThingsDataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root, "frames_cleanpass", "TRAIN", "A", "0000", "left")
+        ...     folder.mkdir(parents=True)
+        ...     for frame in (6, 7):
+        ...         write_image(folder / f"{frame:04d}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     sample = ThingsDataset(root, [SplitEntry("TRAIN/A/0000/0006")], "flow", labels=False)[0]
+        >>> sample["name"], sample["left_t1"].shape
+        ('TRAIN/A/0000/0006', torch.Size([3, 64, 96]))
+    """
 
     name = "things"
     title = "FlyingThings3D"

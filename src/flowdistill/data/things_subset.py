@@ -32,7 +32,23 @@ PARTS = ("train", "val")
 
 
 class ThingsSubsetDataset(MotionDataset):
-    """FlyingThings3D's subset (`dataset: things_subset`); options: `render_pass: clean|final`."""
+    """FlyingThings3D's subset (`dataset: things_subset`); options: `render_pass: clean|final`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import SplitEntry, ThingsSubsetDataset
+        >>> from flowdistill.formats import write_image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = Path(root, "train", "image_clean", "left")
+        ...     folder.mkdir(parents=True)
+        ...     for frame in (0, 1):
+        ...         write_image(folder / f"{frame:07d}.png", np.zeros((64, 96, 3), np.uint8))
+        ...     sample = ThingsSubsetDataset(root, [SplitEntry("train/0000000")], "flow", labels=False)[0]
+        >>> sample["name"], sample["left_t1"].shape
+        ('train/0000000', torch.Size([3, 64, 96]))
+    """
 
     name = "things_subset"
     title = "FlyingThings3D's subset"

@@ -17,6 +17,12 @@ class Source:
         root: its data folder; by default that of the data module, if the dataset is the data module's, too.
         options: of the dataset; by default those of the data module, if the dataset is the data module's, too.
         exclude: a list of samples to leave out; by default that of the data module, on the same condition.
+
+    Example:
+        >>> from flowdistill.data import Source, View
+        >>> view = View(train_sources=[Source("scan", weight=100, dataset="sintel"), Source("scan", dataset="things")])
+        >>> [source.weight for source in view.train_sources]
+        [100, 1]
     """
 
     split: str
@@ -36,6 +42,13 @@ class View(Augmentation):
         val_split: the same, for validation and test; without one a training validates nothing.
         predict_split: the same, for prediction; by default the validation split.
         train_sources: in place of train_split: several data sets to train on, each with its weight.
+
+    Example:
+        >>> from flowdistill.data import View
+        >>> view = View(train_split="data_splits/kitti_160.txt", preset="dwarf_kitti", zoom=0.0)
+        >>> full = view.with_preset()
+        >>> full.crop, full.zoom  # the preset's crop; its zoom is overridden
+        ((320, 896), 0.0)
     """
 
     train_split: str | None = None

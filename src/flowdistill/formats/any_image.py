@@ -47,6 +47,17 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
 
     Raises FormatError for a missing, truncated or damaged file, a pixel that is not opaque, several pages or frames,
     CMYK, floating point or another format.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_any_image, write_kitti_disparity
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/deep.png"
+        ...     write_kitti_disparity(path, np.full((2, 3), 128.0))  # any 16-bit grey picture; its samples are 32768
+        ...     image = read_any_image(path)
+        >>> image.shape, image[0, 0].tolist()  # 32768 * 255 / 65535, rounded, in every channel
+        ((2, 3, 3), [128, 128, 128])
     """
     content = read_bytes(path, _IMAGE)
     samples, maximum = _samples(path, content)
@@ -72,12 +83,32 @@ def inspect_any_image(path: _Path) -> tuple[int, int]:
     """Height and width, by the header and the length of the file; no pixel is decoded.
 
     Raises FormatError for another kind of file and for one that is cut off.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_any_image, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/a.ppm", np.zeros((4, 6, 3), np.uint8))
+        ...     inspect_any_image(f"{folder}/a.ppm")
+        (4, 6)
     """
     return _header(path)[:2]
 
 
 def is_sixteen_bit_image(path: _Path) -> bool:
-    """Whether `read_any_image` scales the samples, which have more than 8 bits; by the header. Raises FormatError."""
+    """Whether `read_any_image` scales the samples, which have more than 8 bits; by the header. Raises FormatError.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import is_sixteen_bit_image, write_image, write_kitti_disparity
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/8.png", np.zeros((4, 6), np.uint8))
+        ...     write_kitti_disparity(f"{folder}/16.png", np.zeros((4, 6)))
+        ...     [is_sixteen_bit_image(f"{folder}/{bits}.png") for bits in (8, 16)]
+        [False, True]
+    """
     return _header(path)[2]
 
 
@@ -85,6 +116,15 @@ def is_turned_image(path: _Path) -> bool:
     """Whether a JPEG, WebP or TIFF has a tag that asks viewers to turn or mirror it, which `read_any_image` does not.
 
     Raises FormatError where the file cannot be opened; another kind of file has no such tag.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import is_turned_image, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/a.jpg", np.zeros((16, 16, 3), np.uint8))  # no orientation tag
+        ...     is_turned_image(f"{folder}/a.jpg")
+        False
     """
     return asks_to_be_turned(path, read_bytes(path, _IMAGE))
 

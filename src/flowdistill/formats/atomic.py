@@ -29,6 +29,16 @@ def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buff
     processes, not about power cuts.
 
     Raises FormatError with the reason where the folder is missing or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from flowdistill.formats import write_atomically
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "data.bin")
+        ...     write_atomically(path, [b"header ", b"values"])
+        ...     path.read_bytes()
+        b'header values'
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

@@ -10,7 +10,16 @@ MAX_SIDE = 1 << 16
 
 
 class FormatError(UserError):
-    """A file that cannot be read or written as its format: names it, what was expected and what was found."""
+    """A file that cannot be read or written as its format: names it, what was expected and what was found.
+
+    Example:
+        >>> from flowdistill.formats import FormatError, read_flo
+        >>> try:
+        ...     read_flo("no_such_file.flo")
+        ... except FormatError as error:
+        ...     print(error)
+        no_such_file.flo: expected a .flo file, found no such file
+    """
 
 
 def format_error(path: str | os.PathLike[str], expected: str, found: str) -> FormatError:

@@ -21,6 +21,16 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     """Reads flow (H, W, 2), float32 pixels, x then y, top row first, every bit as stored (NaN too).
 
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or absurd dimensions.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_flo, write_flo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_flo(f"{folder}/a.flo", np.full((4, 6, 2), [1.5, -0.25]))
+        ...     flow = read_flo(f"{folder}/a.flo")
+        >>> flow.shape, flow[0, 0].tolist()  # px, x then y
+        ((4, 6, 2), [1.5, -0.25])
     """
     content = read_bytes(path, "a .flo file")
     height, width = _parse_header(path, content[: _HEADER.size], len(content))
@@ -29,7 +39,17 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 
 
 def inspect_flo(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header and the length of the file. Raises FormatError as `read_flo`."""
+    """Height and width, by the header and the length of the file. Raises FormatError as `read_flo`.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_flo, write_flo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_flo(f"{folder}/a.flo", np.zeros((4, 6, 2)))
+        ...     inspect_flo(f"{folder}/a.flo")
+        (4, 6)
+    """
     return _parse_header(path, *read_start(path, "a .flo file", _HEADER.size))
 
 
@@ -50,6 +70,16 @@ def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     """Writes flow (H, W, 2) in pixels as float32, atomically.
 
     Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+
+    Example:
+        >>> import os
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import write_flo
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_flo(f"{folder}/a.flo", np.zeros((4, 6, 2)))
+        ...     os.path.getsize(f"{folder}/a.flo")  # a header of 12 bytes, and 8 a pixel
+        204
     """
     values = np.ascontiguousarray(flow, dtype="<f4")
     if values.ndim != 3 or values.shape[2] != 2 or not 0 < min(values.shape) <= max(values.shape) <= MAX_SIDE:

@@ -41,6 +41,16 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 
     The kind is told from the content, not the name. Pixels come as stored: no orientation tag turns them.
     Raises FormatError for a missing, truncated or damaged file, 16 bit, transparency, CMYK or another format.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_image, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/grey.png", np.full((4, 6), 200, np.uint8))
+        ...     image = read_image(f"{folder}/grey.png")
+        >>> image.shape, image[0, 0].tolist()
+        ((4, 6, 3), [200, 200, 200])
     """
     content = read_bytes(path, "an image (PNG, JPEG or PPM)")
     if content.startswith(SIGNATURE):
@@ -59,6 +69,15 @@ def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Height and width, by the header (JPEG: all markers) and the length of the file; no pixel is decoded.
 
     Raises FormatError for what is no such file, and for one that is cut off.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_image, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/a.jpg", np.zeros((4, 6, 3), np.uint8))
+        ...     inspect_image(f"{folder}/a.jpg")
+        (4, 6)
     """
     start, size = read_start(path, "an image (PNG, JPEG or PPM)", PNM_HEADER_LIMIT)
     if start.startswith(SIGNATURE):
@@ -78,6 +97,16 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     """Writes uint8 RGB (H, W, 3), or grey (H, W) or (H, W, 1), atomically; the suffix names the format.
 
     Raises ValueError for another shape, type or suffix, FormatError where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_image, write_image
+        >>> orange = np.full((4, 6, 3), [255, 128, 0], np.uint8)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/orange.png", orange)
+        ...     read_image(f"{folder}/orange.png")[0, 0].tolist()
+        [255, 128, 0]
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:

@@ -28,17 +28,44 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
     """Reads flow (H, W, 2), float32 pixels, x then y, and valid (H, W), bool; 0 where invalid.
 
     Raises FormatError unless the file is an undamaged 16-bit RGB PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_kitti_flow, write_kitti_flow
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_flow(f"{folder}/flow.png", [[[1.5, -0.25], [np.nan, 0.0]]])
+        ...     flow, valid = read_kitti_flow(f"{folder}/flow.png")
+        >>> flow.tolist(), valid.tolist()
+        ([[[1.5, -0.25], [0.0, 0.0]]], [[True, False]])
     """
     return decode_kitti_flow(read_kitti_flow_codes(path))
 
 
 def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
-    """The codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`."""
+    """The codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`.
+
+    Example:
+        >>> import tempfile
+        >>> from flowdistill.formats import read_kitti_flow_codes, write_kitti_flow
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_flow(f"{folder}/flow.png", [[[1.5, -0.25]]])
+        ...     read_kitti_flow_codes(f"{folder}/flow.png").tolist()  # 2**15 + 64 * px, and 1 for valid
+        [[[32864, 32752, 1]]]
+    """
     return cast(Codes, read_png(path, 16, RGB, "KITTI flow"))
 
 
 def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Flow and validity, as `read_kitti_flow` gives them, of the codes (H, W, 3)."""
+    """Flow and validity, as `read_kitti_flow` gives them, of the codes (H, W, 3).
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.formats import decode_kitti_flow
+        >>> flow, valid = decode_kitti_flow(np.array([[[32864, 32752, 1], [0, 0, 0]]], np.uint16))
+        >>> flow.tolist(), valid.tolist()
+        ([[[1.5, -0.25], [0.0, 0.0]]], [[True, False]])
+    """
     valid = codes[..., 2] != 0
     # By multiplication, because storing zeros under a scattered mask takes ten times as long. Every step is exact in
     # float32: the codes have 16 bits and 64 is a power of two.
@@ -51,7 +78,17 @@ def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
 
 
 def inspect_kitti_flow(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG."""
+    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_kitti_flow, write_kitti_flow
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_flow(f"{folder}/flow.png", np.zeros((4, 6, 2)))
+        ...     inspect_kitti_flow(f"{folder}/flow.png")
+        (4, 6)
+    """
     return inspect_png_size(path, 16, RGB, "KITTI flow")
 
 
@@ -63,6 +100,17 @@ def write_kitti_flow(
     Invalid, code 0 in all channels: pixels outside `valid` (H, W), if given, and those with a component that
     is not finite or lies outside [-512, 512), which the format cannot hold.
     Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_kitti_flow, write_kitti_flow
+        >>> flow = np.random.default_rng(0).uniform(-100, 100, (4, 6, 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_flow(f"{folder}/flow.png", flow)
+        ...     read, valid = read_kitti_flow(f"{folder}/flow.png")
+        >>> bool(np.abs(read - flow).max() <= 1 / 128), bool(valid.all())  # px: half a step of 1/64
+        (True, True)
     """
     values = _floating(flow)
     if values.ndim != 3 or values.shape[2] != 2:
@@ -81,24 +129,61 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
     """Reads disparity (H, W, 1), float32 pixels, positive, and valid (H, W), bool; 0 where invalid.
 
     Raises FormatError unless the file is an undamaged 16-bit grey PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_kitti_disparity, write_kitti_disparity
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_disparity(f"{folder}/disparity.png", [[37.5, np.nan]])
+        ...     disparity, valid = read_kitti_disparity(f"{folder}/disparity.png")
+        >>> disparity[..., 0].tolist(), valid.tolist()
+        ([[37.5, 0.0]], [[True, False]])
     """
     return decode_kitti_disparity(read_kitti_disparity_codes(path))
 
 
 def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
-    """The codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`."""
+    """The codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`.
+
+    Example:
+        >>> import tempfile
+        >>> from flowdistill.formats import read_kitti_disparity_codes, write_kitti_disparity
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_disparity(f"{folder}/disparity.png", [[37.5, 1.0]])
+        ...     read_kitti_disparity_codes(f"{folder}/disparity.png").tolist()  # 256 * px
+        [[9600, 256]]
+    """
     return cast(Codes, read_png(path, 16, GREY, "KITTI disparity"))
 
 
 def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Disparity and validity, as `read_kitti_disparity` gives them, of the codes (H, W)."""
+    """Disparity and validity, as `read_kitti_disparity` gives them, of the codes (H, W).
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.formats import decode_kitti_disparity
+        >>> disparity, valid = decode_kitti_disparity(np.array([[9600, 0]], np.uint16))
+        >>> disparity[..., 0].tolist(), valid.tolist()
+        ([[37.5, 0.0]], [[True, False]])
+    """
     disparity = codes.astype(np.float32)[..., None]
     disparity *= np.float32(1 / DISPARITY_SCALE)
     return disparity, codes != 0
 
 
 def inspect_kitti_disparity(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit grey PNG."""
+    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit grey PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_kitti_disparity, write_kitti_disparity
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_disparity(f"{folder}/disparity.png", np.ones((4, 6)))
+        ...     inspect_kitti_disparity(f"{folder}/disparity.png")
+        (4, 6)
+    """
     return inspect_png_size(path, 16, GREY, "KITTI disparity")
 
 
@@ -111,6 +196,17 @@ def write_kitti_disparity(
     least 256 px. A valid value that would round to code 0, zero included, gets code 1 and stays valid, as in
     the development kit.
     Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_kitti_disparity, write_kitti_disparity
+        >>> disparity = np.random.default_rng(0).uniform(1, 200, (4, 6, 1))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_kitti_disparity(f"{folder}/disparity.png", disparity)
+        ...     read, valid = read_kitti_disparity(f"{folder}/disparity.png")
+        >>> bool(np.abs(read - disparity).max() <= 1 / 512), bool(valid.all())  # px: half a step of 1/256
+        (True, True)
     """
     values = _floating(disparity)
     if values.ndim == 3 and values.shape[2] == 1:

@@ -26,6 +26,15 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     So come Sintel's `occlusions` and `invalid`, the occlusions of FlyingThings3D's subset and our proxy labels; in
     all of them True marks the pixels that are occluded or invalid.
     Raises FormatError unless the file is an undamaged grey PNG of 8 or 1 bit that holds black and white only.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_mask, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/occluded.png", np.array([[0, 255]], np.uint8))
+        ...     read_mask(f"{folder}/occluded.png").tolist()
+        [[False, True]]
     """
     content = read_bytes(path, "a mask")
     header = inspect_png(path, content)
@@ -43,7 +52,17 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
 
 
 def inspect_mask(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width of a mask, by the header alone. Raises FormatError for another kind of file."""
+    """Height and width of a mask, by the header alone. Raises FormatError for another kind of file.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_mask, write_mask
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mask(f"{folder}/occluded.png", np.zeros((4, 6), bool))
+        ...     inspect_mask(f"{folder}/occluded.png")
+        (4, 6)
+    """
     header = read_png_header(path, "a mask")
     _check_kind(path, header)
     return header.height, header.width
@@ -59,6 +78,15 @@ def write_mask(path: str | os.PathLike[str], mask: npt.ArrayLike) -> None:
     """Writes a bool mask (H, W) or (H, W, 1) as an 8-bit grey PNG, 255 where True, atomically.
 
     Raises ValueError for another shape or type, FormatError where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_image, write_mask
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mask(f"{folder}/occluded.png", np.array([[False, True]]))
+        ...     read_image(f"{folder}/occluded.png")[..., 0].tolist()
+        [[0, 255]]
     """
     values = np.asarray(mask)
     if values.ndim == 3 and values.shape[2] == 1:
@@ -73,10 +101,29 @@ def read_object_map(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     """Reads KITTI's object map (H, W) uint8: 0 is background, other values are the objects' ids.
 
     Raises FormatError unless the file is an undamaged 8-bit grey PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_object_map, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/objects.png", np.array([[0, 1, 2]], np.uint8))
+        ...     (read_object_map(f"{folder}/objects.png") > 0).tolist()  # the foreground: two objects
+        [[False, True, True]]
     """
     return read_png(path, 8, GREY, "KITTI object map").astype(np.uint8, copy=False)
 
 
 def inspect_object_map(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of an 8-bit grey PNG."""
+    """Height and width, by the header alone. Raises FormatError unless it is that of an 8-bit grey PNG.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_object_map, write_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/objects.png", np.zeros((4, 6), np.uint8))
+        ...     inspect_object_map(f"{folder}/objects.png")
+        (4, 6)
+    """
     return inspect_png_size(path, 8, GREY, "KITTI object map")

@@ -27,6 +27,16 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     Either byte order. Values come as stored: neither negated nor scaled; NaN and infinities (Middlebury's
     unknown disparity) are kept.
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or a broken header.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_pfm, write_pfm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_pfm(f"{folder}/disparity.pfm", [[37.5, np.inf], [1.0, 2.0]])
+        ...     disparity = read_pfm(f"{folder}/disparity.pfm")
+        >>> disparity[..., 0].tolist()
+        [[37.5, inf], [1.0, 2.0]]
     """
     content = read_bytes(path, "a PFM file")
     header = _parse_header(path, content[:_HEADER_LIMIT], len(content))
@@ -37,7 +47,17 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 
 
 def inspect_pfm(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Height, width and channels, by the header and the length of the file. Raises FormatError as `read_pfm`."""
+    """Height, width and channels, by the header and the length of the file. Raises FormatError as `read_pfm`.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_pfm, write_pfm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_pfm(f"{folder}/disparity.pfm", np.zeros((4, 6)))
+        ...     inspect_pfm(f"{folder}/disparity.pfm")
+        (4, 6, 1)
+    """
     return _parse_header(path, *read_start(path, "a PFM file", _HEADER_LIMIT)).shape
 
 
@@ -70,6 +90,17 @@ def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
 
     The top row comes first in memory and last in the file.
     Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.formats import write_pfm
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_pfm(f"{folder}/disparity.pfm", [[1.0], [2.0]])
+        ...     stored = np.frombuffer(Path(folder, "disparity.pfm").read_bytes()[-8:], "<f4")
+        >>> stored.tolist()  # the bottom row first
+        [2.0, 1.0]
     """
     array = np.asarray(values, dtype="<f4")
     if array.ndim == 2:

@@ -80,6 +80,17 @@ def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     """Reads a WebP file as (H, W, 3) uint8 RGB.
 
     Raises FormatError for a missing, truncated or damaged file, one with an alpha channel and any other format.
+
+    Example:
+        >>> import tempfile
+        >>> import cv2
+        >>> import numpy as np
+        >>> from flowdistill.formats import read_webp_image
+        >>> red = np.full((4, 6, 3), [0, 0, 255], np.uint8)  # OpenCV's order: blue, green, red
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = cv2.imwrite(f"{folder}/red.webp", red, [cv2.IMWRITE_WEBP_QUALITY, 101])  # 101: lossless
+        ...     read_webp_image(f"{folder}/red.webp")[0, 0].tolist()
+        [255, 0, 0]
     """
     pixels = decode_webp(path, read_bytes(path, _IMAGE))
     if pixels.shape[2] != 3:
@@ -88,7 +99,18 @@ def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def inspect_webp_image(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the chunks' headers; no pixel is decoded. Raises FormatError as `read_webp_image`."""
+    """Height and width, by the chunks' headers; no pixel is decoded. Raises FormatError as `read_webp_image`.
+
+    Example:
+        >>> import tempfile
+        >>> import cv2
+        >>> import numpy as np
+        >>> from flowdistill.formats import inspect_webp_image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = cv2.imwrite(f"{folder}/black.webp", np.zeros((4, 6, 3), np.uint8))
+        ...     inspect_webp_image(f"{folder}/black.webp")
+        (4, 6)
+    """
     return inspect_webp(path, read_bytes(path, _IMAGE))
 
 

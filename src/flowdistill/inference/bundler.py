@@ -13,12 +13,26 @@ from flowdistill.errors import UserError
 
 
 def bundle_path(folder: Path) -> Path:
-    """The file that is made of a folder: beside it, so that the folder holds nothing but flow."""
+    """The file that is made of a folder: beside it, so that the folder holds nothing but flow.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from flowdistill.inference.bundler import bundle_path
+        >>> bundle_path(Path("results/mine")).as_posix()
+        'results/mine.lzma'
+    """
     return folder.with_name(f"{folder.name}.lzma")
 
 
 def bundle_command(bundler: str, folder: Path) -> list[str]:
-    """The command for a folder that holds clean and final. (The README ends folders with a slash, so we do, too.)"""
+    """The command for a folder that holds clean and final. (The README ends folders with a slash, so we do, too.)
+
+    Example:
+        >>> from pathlib import Path
+        >>> from flowdistill.inference.bundler import bundle_command
+        >>> bundle_command("./bundler", Path("results"))
+        ['./bundler', 'results/clean/', 'results/final/', 'results.lzma']
+    """
     return [bundler, f"{folder / 'clean'}/", f"{folder / 'final'}/", str(bundle_path(folder))]
 
 

@@ -50,6 +50,17 @@ class NetworkTeacher:
     Back in time a network gives the backward flow and stereo of the second pair. A mirrored pair with its cameras
     exchanged is a stereo pair again; its disparity belongs to the right image. With `flips` each prediction is the mean
     of two, the second of them made upside down, and `spread` is half their distance.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.inference.label_teacher import NetworkTeacher
+        >>> from flowdistill.training import DDFlowModule
+        >>> model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=0.125).eval()
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 64, 96), "left_t1": torch.rand(3, 64, 96)}
+        >>> sample["size"] = torch.tensor([64, 96])
+        >>> found = NetworkTeacher(model, flips=True, disparity=False)(sample)
+        >>> list(found), found["flow"].values.shape, found["flow"].spread.shape
+        (['flow', 'flow_backward'], (64, 96, 2), (64, 96))
     """
 
     def __init__(self, model: MotionModule, flips: bool, disparity: bool) -> None:

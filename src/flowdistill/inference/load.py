@@ -29,6 +29,20 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
 
     Raises:
         UserError: it is no checkpoint of ours, or the device is not there.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from flowdistill.inference.load import load_model
+        >>> from flowdistill.networks import DDFlowNet
+        >>> weights = {f"network.{name}": value for name, value in DDFlowNet(width=0.125).state_dict().items()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "last.ckpt")
+        ...     torch.save({"state_dict": weights, "hyper_parameters": {"width": 0.125}}, path)
+        ...     model = load_model(path, "--checkpoint", device="cpu")
+        >>> type(model).__name__, model.network.width, model.training
+        ('DDFlowModule', 0.125, False)
     """
     place = choose_device(device)
     stored = read_checkpoint(path, option)
@@ -51,6 +65,11 @@ def choose_device(device: str) -> torch.device:
 
     Raises:
         UserError: a GPU that is not there.
+
+    Example:
+        >>> from flowdistill.inference.load import choose_device
+        >>> choose_device("cpu")
+        device(type='cpu')
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:

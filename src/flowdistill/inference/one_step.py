@@ -21,6 +21,14 @@ def at_step(
         precision: of the trainer.
         seed: of the data: of the student's crop.
         accelerator: of the trainer, one device.
+
+    Example:
+        >>> from flowdistill.inference.one_step import at_step
+        >>> from flowdistill.training import DDFlowModule
+        >>> model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=0.125)
+        >>> trainer = at_step(model, 1000)
+        >>> model.global_step
+        1000
     """
     trainer = pl.Trainer(
         accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,

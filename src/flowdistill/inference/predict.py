@@ -22,6 +22,17 @@ def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray
 
     Returns:
         key of the batch contract -> (H, W, C) of the images' size: motions float32 px, masks bool.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.inference.predict import predict_sample
+        >>> from flowdistill.training import DDFlowModule
+        >>> model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=0.125).eval()
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 70, 100), "left_t1": torch.rand(3, 70, 100)}
+        >>> sample["size"] = torch.tensor([70, 100])
+        >>> prediction = predict_sample(model, sample)
+        >>> prediction["flow"].shape, prediction["occluded"].dtype
+        ((70, 100, 2), dtype('bool'))
     """
     batch = {
         key: value.to(model.device) if isinstance(value, Tensor) else value
@@ -33,6 +44,13 @@ def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray
 
 
 def to_array(value: Tensor) -> npt.NDArray[Any]:
-    """(C, H, W) -> (H, W, C) on the CPU; floats of any kind become float32."""
+    """(C, H, W) -> (H, W, C) on the CPU; floats of any kind become float32.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.inference.predict import to_array
+        >>> to_array(torch.zeros(2, 64, 96, dtype=torch.bfloat16)).shape
+        (64, 96, 2)
+    """
     on_cpu = value.detach().float().cpu() if value.dtype.is_floating_point else value.cpu()
     return np.ascontiguousarray(on_cpu.numpy().transpose(1, 2, 0))

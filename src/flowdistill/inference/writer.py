@@ -50,6 +50,20 @@ class PredictionWriter(BasePredictionWriter):
         output: folder for the files; created where missing, files of the same name are replaced.
         layout: "kitti" writes what KITTI reads, and pictures; "sintel" flow alone, as .flo; "labels" writes flow and
             occlusion of both directions, without pictures, for an offline teacher.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from flowdistill.formats import read_flo
+        >>> from flowdistill.inference.writer import PredictionWriter
+        >>> prediction = {"flow": torch.full((1, 2, 64, 96), 1.5)}  # px; what predict_step gives
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     writer = PredictionWriter(folder, layout="sintel")
+        ...     writer.write_on_batch_end(None, None, prediction, None, {"name": ["clean/alley_1/frame_0001"]}, 0, 0)
+        ...     flow = read_flo(Path(folder, "clean", "alley_1", "frame_0001.flo"))
+        >>> flow.shape, flow.mean().item()
+        ((64, 96, 2), 1.5)
     """
 
     def __init__(
@@ -102,6 +116,20 @@ def write_prediction(
         prediction: keys of the batch contract -> (B, C, H, W).
         batch: what was predicted from; its labels, where present, give the error maps.
         row: which sample of the batch.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from flowdistill.formats import read_kitti_disparity
+        >>> from flowdistill.inference.writer import write_prediction
+        >>> prediction = {"disparity_t0": torch.full((1, 1, 64, 96), 37.5)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_prediction(Path(folder), "000000_10", prediction, {}, row=0)
+        ...     disparity, valid = read_kitti_disparity(Path(folder, "disp_0", "000000_10.png"))
+        ...     folders = sorted(path.name for path in Path(folder).iterdir())
+        >>> disparity.mean().item(), folders
+        (37.5, ['disp_0', 'disp_0_colour'])
     """
     for key, value in prediction.items():
         array = to_array(value[row])
@@ -140,6 +168,18 @@ def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row:
 
     Raises:
         UserError: the model predicts other things.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from flowdistill.inference.writer import write_labels
+        >>> flow, mask = torch.zeros(1, 2, 64, 96), torch.zeros(1, 1, 64, 96, dtype=torch.bool)
+        >>> found = {"flow": flow, "flow_backward": flow, "occluded": mask, "occluded_backward": mask}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_labels(Path(folder), "000000_10_right", found, row=0)
+        ...     sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.png"))[:2]
+        ['right/flow/000000_10.png', 'right/flow_backward/000000_10.png']
     """
     missing = [key for key in LABELS if key not in prediction]
     if missing:

@@ -29,6 +29,15 @@ def tensorflow_variables(network: nn.Module) -> dict[str, Tensor]:
 
     Raises:
         TypeError: the network is neither a `Dwarf` nor a `DDFlowNet`.
+
+    Example:
+        >>> from flowdistill.interop import tensorflow_variables
+        >>> from flowdistill.networks import DDFlowNet
+        >>> variables = tensorflow_variables(DDFlowNet())
+        >>> len(variables), sum(parameter.numel() for parameter in variables.values())
+        (98, 4273628)
+        >>> variables["feature_extractor/conv1_1/weights"].shape
+        torch.Size([16, 3, 3, 3])
     """
     if isinstance(network, Dwarf):
         layers = _dwarf_layers(network)
@@ -53,6 +62,19 @@ def load_tensorflow_variables(network: nn.Module, variables: Mapping[str, np.nda
     Raises:
         ValueError: a variable is missing, unexpected or misshapen; the message names each. Nothing is loaded.
         TypeError: the network is of another class.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.interop import load_tensorflow_variables, tensorflow_variables
+        >>> from flowdistill.networks import DDFlowNet
+        >>> network = DDFlowNet(width=0.125)
+        >>> ones = {  # kernels (kh, kw, in, out), as TensorFlow stores them, and biases (out,)
+        ...     name: np.ones([own.shape[k] for k in (2, 3, 1, 0)] if own.dim() == 4 else own.shape)
+        ...     for name, own in tensorflow_variables(network).items()
+        ... }
+        >>> load_tensorflow_variables(network, ones)
+        >>> {parameter.mean().item() for parameter in network.parameters()}
+        {1.0}
     """
     parameters = tensorflow_variables(network)
     problems = [f"missing: {name}" for name in parameters if name not in variables]

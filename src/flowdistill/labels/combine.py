@@ -30,6 +30,15 @@ class Label:
         known: (H, W), where a teacher says something.
         confidence: (H, W) in [0, 1], 0 where not known.
         keep: (H, W), the pixels that passed the filter: the label's valid pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> values, known = np.float32([[[8.0], [9.0]]]), np.array([[True, True]])
+        >>> sure = np.float32([[0.9, 0.2]])
+        >>> label = Label(values, known, sure, keep=known & (sure >= 0.5))
+        >>> label.values[label.keep].tolist()
+        [[8.0]]
     """
 
     values: Values
@@ -61,6 +70,21 @@ def make_labels(sample: Sample, teachers: Mapping[str, Teacher], config: LabelCo
 
     Raises:
         UserError: a teacher does not give what the config wants of it, or its estimates do not fit the images.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.labels.combine import make_labels
+        >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
+        >>> from flowdistill.labels.opencv_teacher import OpenCVTeacher
+        >>> part, motions = OpenCVPart(preset="fast"), Motions(flow=["matcher"])
+        >>> config = LabelConfig({"matcher": TeacherPart(opencv=part)}, motions, view="flow")
+        >>> row = torch.linspace(0, 30, 64).sin().abs()
+        >>> image = (row[:, None] * row).expand(3, 64, 64)
+        >>> sample = {"name": "000000_10", "left_t0": image, "left_t1": image.roll(2, dims=-1)}  # 2 px to the right
+        >>> labels = make_labels(sample, {"matcher": OpenCVTeacher(part, disparity=False)}, config)
+        >>> list(labels.motions), np.median(labels.motions["flow"].values, axis=(0, 1)).round(1).tolist()
+        (['flow', 'flow_backward'], [2.0, 0.0])
     """
     said = {name: teacher(sample) for name, teacher in teachers.items()}
     size = tuple(sample["left_t0"].shape[-2:])

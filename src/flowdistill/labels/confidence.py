@@ -42,6 +42,18 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
 
     Raises:
         UserError: a check needs what the teacher does not give.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.confidence import confidence
+        >>> from flowdistill.labels.config import Checks, Consistency
+        >>> from flowdistill.labels.estimate import estimate
+        >>> forward = np.zeros((4, 4, 2))
+        >>> backward = np.full((4, 4, 2), [1.0, 0.0])  # px; there and back leaves 1 px over, which is the tolerance
+        >>> estimates = {"flow": estimate(forward), "flow_backward": estimate(backward)}
+        >>> checks = Checks(consistency=Consistency(absolute=1.0))
+        >>> confidence("flow", estimates, {"name": "a"}, checks, who="matcher")[0].tolist()
+        [0.5, 0.5, 0.5, 0.5]
     """
     estimate = estimates[name]
     least = np.ones(estimate.known.shape, np.float32)

@@ -245,6 +245,13 @@ class LabelConfig:
         teachers: name -> teacher; the names are yours.
         motions: whom to ask for what.
         confidence: which pixels to keep.
+
+    Example:
+        >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
+        >>> matcher = TeacherPart(opencv=OpenCVPart(max_disparity=64))
+        >>> config = LabelConfig({"matcher": matcher}, Motions(flow=["matcher"], disparity=["matcher"]))
+        >>> config.view, config.confidence.flow.keep
+        ('scene_flow', 0.5)
     """
 
     teachers: dict[str, TeacherPart]

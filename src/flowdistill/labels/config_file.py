@@ -15,6 +15,18 @@ def read_config(paths: Sequence[Path]) -> LabelConfig:
 
     Raises:
         UserError: a file is missing, a key is unknown or a value is wrong.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from flowdistill.labels.config_file import read_config
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.yaml")
+        ...     yaml = "{teachers: {matcher: {opencv: {max_disparity: 64}}}, motions: {disparity: [matcher]}}"
+        ...     written = path.write_text(yaml)
+        ...     config = read_config([path])
+        >>> config.teachers["matcher"].opencv.max_disparity, config.motions.disparity
+        (64, ['matcher'])
     """
     from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
 

@@ -51,7 +51,15 @@ class Teacher(Protocol):
 
 
 def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | None = None) -> Estimate:
-    """An estimate that is known where `known` says so (default: everywhere) and every channel is finite."""
+    """An estimate that is known where `known` says so (default: everywhere) and every channel is finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.estimate import estimate
+        >>> found = estimate([[[37.5], [np.nan]]])  # disparity (1, 2, 1) px
+        >>> found.values[..., 0].tolist(), found.known.tolist()
+        ([[37.5, 0.0]], [[True, False]])
+    """
     array = np.asarray(values, dtype=np.float32)
     says = np.logical_and.reduce(np.isfinite(array), axis=2)
     if known is not None:
@@ -64,6 +72,12 @@ def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:
 
     Raises:
         UserError: the sample has no such image.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.labels.estimate import image_array
+        >>> image_array({"name": "a", "left_t0": torch.full((3, 2, 2), 0.2)}, "left_t0")[0, 0].tolist()
+        [51, 51, 51]
     """
     images = cast(dict[str, Tensor], sample)
     if key not in images:

@@ -27,7 +27,22 @@ _FLOWS = {".flo": FLO, ".pfm": PFM_FLOW, ".png": KITTI_FLOW}
 
 
 class FilesTeacher:
-    """Reads the files of a sample by the patterns of its part."""
+    """Reads the files of a sample by the patterns of its part.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.formats import write_flo
+        >>> from flowdistill.labels.config import FilesPart
+        >>> from flowdistill.labels.files_teacher import FilesTeacher
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_flo(f"{folder}/000000_10.flo", np.full((4, 6, 2), [1.5, np.nan]))
+        ...     teacher = FilesTeacher(FilesPart(folder, flow="{id}.flo"))
+        ...     found = teacher({"name": "000000_10", "left_t0": torch.rand(3, 4, 6)})
+        >>> list(found), found["flow"].known.any().item()  # a flow with NaN says nothing
+        (['flow'], False)
+    """
 
     def __init__(self, part: FilesPart) -> None:
         self.part = part

@@ -29,6 +29,12 @@ def labels_folder(root: Path, output: str) -> Path:
 
     Raises:
         UserError: `output` is no name that labels=... can have in a split.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from flowdistill.labels.folder import labels_folder
+        >>> labels_folder(Path("/data/kitti2015"), "proxy").as_posix()
+        '/data/kitti2015/proxy'
     """
     parts = PurePosixPath(output).parts
     if not parts or output.startswith("/") or ".." in parts or any(c.isspace() or c == "#" for c in output):

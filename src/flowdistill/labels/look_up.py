@@ -35,6 +35,16 @@ def look_up(
         motion: (H, W, 2) px, x then y, finite.
         confidence: (H, W) of the map; the least of the pixels that take part is returned.
         edge: px.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.look_up import look_up
+        >>> disparity = np.float32([[[10.0], [10.5], [40.0]]])  # (1, 3, 1) px, an edge of depth before the last
+        >>> right = np.zeros((1, 3, 2), np.float32)
+        >>> right[..., 0] = 0.25  # px, the motion: the last pixel leaves the image
+        >>> looked = look_up(disparity, np.ones((1, 3), bool), right)
+        >>> looked.values[0, :, 0].tolist(), looked.found[0].tolist()
+        ([10.125, 10.5, 0.0], [True, True, False])
     """
     height, width = known.shape
     weight_of = known.astype(np.float32) if confidence is None else confidence * known
@@ -74,5 +84,12 @@ def look_up(
 
 
 def along_row(disparity: Values, sign: int) -> npt.NDArray[np.float32]:
-    """Disparity (H, W, 1) px as a motion (H, W, 2); sign -1 leads from the left image into the right."""
+    """Disparity (H, W, 1) px as a motion (H, W, 2); sign -1 leads from the left image into the right.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.look_up import along_row
+        >>> along_row(np.float32([[[8.0]]]), sign=-1).tolist()  # 8 px to the left in the right image
+        [[[-8.0, 0.0]]]
+    """
     return np.concatenate([sign * disparity, np.zeros_like(disparity)], axis=2)

@@ -40,6 +40,16 @@ class OpenCVTeacher:
 
     `flow` and `disparity` say what to look for.
     Disparity is found on both sides (`disparity_right_*` by mirroring the pair), so that it can be checked.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.config import OpenCVPart
+        >>> from flowdistill.labels.opencv_teacher import OpenCVTeacher
+        >>> left = np.random.default_rng(0).integers(0, 256, (48, 96, 3), np.uint8)
+        >>> right = np.roll(left, -8, axis=1)  # 8 px to the left
+        >>> found = OpenCVTeacher(OpenCVPart(max_disparity=32)).match_stereo(left, right)
+        >>> np.median(found.values[found.known]).round(1).item()
+        8.0
     """
 
     def __init__(self, part: OpenCVPart, flow: bool = True, disparity: bool = True) -> None:

@@ -37,7 +37,19 @@ def pool(samples: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
 
 
 def curve(tally: Tally) -> list[Point]:
-    """From all known pixels (threshold 0) to the most confident; empty without truth."""
+    """From all known pixels (threshold 0) to the most confident; empty without truth.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> from flowdistill.labels.report import curve
+        >>> from flowdistill.labels.statistics import tally
+        >>> known = np.array([[True, True]])
+        >>> label = Label(np.float32([[[8.0], [20.0]]]), known, np.float32([[0.9, 0.2]]), known)
+        >>> points = curve(tally(label, truth=np.float32([[[8.0], [8.0]]]), true=known))
+        >>> [(point.share, point.outliers) for point in points]  # half of the pixels are surer, and right
+        [(1.0, 0.5), (0.5, 0.0)]
+    """
     points = []
     compared = wrong = 0
     error = 0.0
@@ -51,7 +63,19 @@ def curve(tally: Tally) -> list[Point]:
 
 
 def summary(tally: Tally) -> dict[str, float | int | None]:
-    """The numbers of one motion; None where there is no truth to say it."""
+    """The numbers of one motion; None where there is no truth to say it.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> from flowdistill.labels.report import summary
+        >>> from flowdistill.labels.statistics import tally
+        >>> known, keep = np.array([[True, True]]), np.array([[True, False]])
+        >>> label = Label(np.float32([[[8.0], [20.0]]]), known, np.float32([[0.9, 0.2]]), keep)
+        >>> found = summary(tally(label, truth=np.float32([[[8.0], [8.0]]]), true=known))
+        >>> found["density"], found["outliers_before"], found["outliers"]
+        (0.5, 0.5, 0.0)
+    """
     compared, wrong, error = sum(tally.compared), sum(tally.wrong), sum(tally.error)
 
     def over(part: float, whole: int) -> float | None:

@@ -62,6 +62,18 @@ def tally(
         label: see `Label`.
         truth: (H, W, C) px, or None where there is none.
         true: (H, W), where the truth is valid.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> from flowdistill.labels.statistics import tally
+        >>> known, keep = np.array([[True, True]]), np.array([[True, False]])
+        >>> label = Label(np.float32([[[8.0], [20.0]]]), known, np.float32([[0.9, 0.2]]), keep)
+        >>> counts = tally(label, truth=np.float32([[[9.0], [9.0]]]), true=known)
+        >>> counts.known, counts.kept, sum(counts.wrong), counts.wrong_kept  # the filter threw the outlier out
+        (2, 1, 1, 0)
+        >>> counts.error_kept  # px
+        1.0
     """
     fits = storable(label)
     kept = label.keep & fits
@@ -87,7 +99,17 @@ def tally(
 
 
 def add(one: Tally, other: Tally) -> Tally:
-    """Both together."""
+    """Both together.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> from flowdistill.labels.statistics import add, tally
+        >>> known = np.ones((4, 6), bool)
+        >>> one = tally(Label(np.ones((4, 6, 1), np.float32), known, np.ones((4, 6), np.float32), known))
+        >>> add(one, one).kept
+        48
+    """
     sums: dict[str, Any] = {}
     second = other.as_dict()
     for name, value in one.as_dict().items():

@@ -30,6 +30,18 @@ def stereo_ratio(
         largest: px.
         window: px, side of the window.
         apart: px.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.uniqueness import stereo_ratio
+        >>> left = np.random.default_rng(0).uniform(0, 255, (16, 32)).astype(np.float32)
+        >>> right = np.roll(left, -4, axis=1)
+        >>> ratio = [
+        ...     stereo_ratio(left, right, np.full((16, 32, 1), px, np.float32), largest=8, window=5, apart=1.5)[8, 16]
+        ...     for px in (4.0, 7.0)
+        ... ]
+        >>> bool(ratio[0] < 0.1), bool(ratio[1] > 10)  # 4 px: nothing else fits; 7 px: 4 px fit far better
+        (True, True)
     """
     map_ = disparity[..., 0]
     found = match_cost(left, right, np.concatenate([-disparity, np.zeros_like(disparity)], axis=2), window)
@@ -52,6 +64,17 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
         flow: (H, W, 2) px on the grid of `first`.
         window: px, side of the window.
         apart: px.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.uniqueness import flow_ratio
+        >>> image = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)
+        >>> still = np.zeros((16, 16, 2), np.float32)
+        >>> bool(flow_ratio(image, image, still, window=5, apart=1.5)[8, 8] < 0.1)  # texture: nothing else fits
+        True
+        >>> grey = np.full_like(image, 128)
+        >>> flow_ratio(grey, grey, still, window=5, apart=1.5)[8, 8].item()  # everything fits alike
+        1.0
     """
     x, y = flow[..., 0], flow[..., 1]
     found = match_cost(first, second, flow, window)
@@ -64,7 +87,17 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
 
 
 def match_cost(first: Grey, second: Grey, motion: Values, window: int) -> Values:
-    """Mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion, in a window."""
+    """Mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion, in a window.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.uniqueness import match_cost
+        >>> first = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)
+        >>> second = np.roll(first, 2, axis=1)  # 2 px to the right
+        >>> motion = np.full((16, 16, 2), [2.0, 0.0], np.float32)
+        >>> match_cost(first, second, motion, window=3)[8, 4:12].max().item()
+        0.0
+    """
     return _cost(first, _shifted(second, motion[..., 0], motion[..., 1]), window)
 
 

@@ -22,7 +22,15 @@ FOLDERS = {key: folder for key, (folder, _) in SCENE_FLOW_VIEW.items()} | {
 
 
 def keys_to_write(config: LabelConfig) -> list[str]:
-    """Keys of the contract that the config makes, in the order of writing."""
+    """Keys of the contract that the config makes, in the order of writing.
+
+    Example:
+        >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
+        >>> from flowdistill.labels.writer import keys_to_write
+        >>> teachers = {"matcher": TeacherPart(opencv=OpenCVPart())}
+        >>> keys_to_write(LabelConfig(teachers, Motions(flow=["matcher"])))
+        ['flow', 'flow_backward', 'occluded', 'occluded_backward']
+    """
     keys: list[str] = []
     if config.motions.disparity:
         keys.append("disparity_t0")
@@ -36,12 +44,29 @@ def keys_to_write(config: LabelConfig) -> list[str]:
 
 
 def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
-    """The file of one label of a sample under the labels' folder."""
+    """The file of one label of a sample under the labels' folder.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from flowdistill.data import SplitEntry
+        >>> from flowdistill.labels.writer import label_path
+        >>> label_path(Path("proxy"), SplitEntry("000000_10"), "flow").as_posix()
+        'proxy/left/flow/000000_10.png'
+    """
     return folder / entry.camera / FOLDERS[key] / f"{entry.id}.png"
 
 
 def storable(label: Label) -> Mask:
-    """Where (H, W) a label's values fit into 16 bits."""
+    """Where (H, W) a label's values fit into 16 bits.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.labels.combine import Label
+        >>> from flowdistill.labels.writer import storable
+        >>> known = np.ones((1, 2), bool)
+        >>> storable(Label(np.float32([[[255.0], [256.0]]]), known, np.float32([[1, 1]]), known)).tolist()  # disparity
+        [[True, False]]
+    """
     low, high = (-FLOW_LIMIT, FLOW_LIMIT) if label.values.shape[2] == 2 else (0.0, DISPARITY_LIMIT)
     fits: Mask = np.logical_and.reduce((label.values >= low) & (label.values < high), axis=2)
     return fits
@@ -52,6 +77,23 @@ def write_labels(folder: Path, entry: SplitEntry, labels: SampleLabels) -> None:
 
     Raises:
         UserError: a folder cannot be made. FormatError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flowdistill.data import SplitEntry
+        >>> from flowdistill.formats import read_kitti_disparity
+        >>> from flowdistill.labels.combine import Label, SampleLabels
+        >>> from flowdistill.labels.writer import label_path, write_labels
+        >>> known, keep = np.array([[True, True]]), np.array([[True, False]])
+        >>> label = Label(np.float32([[[8.0], [9.0]]]), known, np.float32([[0.9, 0.2]]), keep)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_labels(Path(folder), SplitEntry("000000_10"), SampleLabels({"disparity_t0": label}, {}))
+        ...     path = label_path(Path(folder), SplitEntry("000000_10"), "disparity_t0")
+        ...     disparity, valid = read_kitti_disparity(path)
+        >>> disparity[..., 0].tolist(), valid.tolist()
+        ([[8.0, 0.0]], [[True, False]])
     """
     for key, label in labels.motions.items():
         path = _ready(label_path(folder, entry, key))

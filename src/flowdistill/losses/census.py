@@ -26,6 +26,14 @@ def census_distance(image1: Tensor, image2: Tensor) -> Tensor:
     Differentiable in both images; the formula is in `flowkernels.census_distance`.
 
     Source: DDFlow (AAAI 2019), census loss with a 7x7 window; after UnFlow (AAAI 2018).
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import census_distance
+        >>> image = 0.5 * torch.rand(1, 3, 9, 9)
+        >>> distance = census_distance(image, image + 0.25)  # brighter, in the same order
+        >>> round(distance[..., 3:-3, 3:-3].max().item(), 3)  # the outside of the image counts as grey 0
+        0.0
     """
     return flowkernels.census_distance(_grey(image1), _grey(image2))
 
@@ -36,6 +44,15 @@ def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALO
     `ranks` share. Scalar.
 
     Source: DDFlow (AAAI 2019) and its released code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import census_loss
+        >>> image, mask = torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
+        >>> round(census_loss(image, image, mask).item(), 4)  # 0.01 ** 0.4 / 2, the least there is
+        0.0792
+        >>> (census_loss(image, image.flip(-1), mask) > 0.5).item()
+        True
     """
     inner = F.pad(mask[..., RADIUS:-RADIUS, RADIUS:-RADIUS], (RADIUS,) * 4)
     return robust_loss(census_distance(image1, image2), inner, ranks)

@@ -15,6 +15,14 @@ def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Ten
     """(B, 1, H, W) bool: occluded in the student's crop, not occluded in the teacher's full view.
 
     Source: DDFlow (AAAI 2019), valid mask of the distillation loss.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import distillation_mask
+        >>> student = torch.tensor([True, True, False]).view(1, 1, 1, 3)
+        >>> teacher = torch.tensor([True, False, False]).view(1, 1, 1, 3)
+        >>> distillation_mask(student, teacher)
+        tensor([[[[False,  True, False]]]])
     """
     return occluded_student.bool() & ~occluded_teacher.bool()
 
@@ -38,6 +46,15 @@ def distillation_loss(
         ranks: the processes that share the batch.
 
     Source: DDFlow (AAAI 2019), eq. for L_o, and its released code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import distillation_loss
+        >>> student, mask = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4)
+        >>> teacher = torch.full((1, 2, 4, 4), 0.99)  # px; (0.99 + 0.01) ** 0.4 is 1 for x, and for y
+        >>> loss = distillation_loss(student, student, teacher, teacher, mask, mask)
+        >>> round(loss.item(), 4)
+        1.0
     """
     forward, backward = (
         robust_loss(teacher.detach() - flow, mask.to(flow.dtype), ranks)

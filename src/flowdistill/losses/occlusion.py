@@ -25,6 +25,16 @@ def occlusion_masks(flow_forward: Tensor, flow_backward: Tensor) -> tuple[Tensor
         (occluded_forward on image 1's grid, occluded_backward on image 2's), bool. No gradient passes.
 
     Source: DDFlow (AAAI 2019), "Occlusion estimation"; its released code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import occlusion_masks
+        >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 5)  # all moves right by one pixel
+        >>> occluded_forward, occluded_backward = occlusion_masks(flow, -flow)
+        >>> occluded_forward[0, 0, 0].int()  # look-ups at the last column and beyond find nothing
+        tensor([0, 0, 0, 1, 1], dtype=torch.int32)
+        >>> occluded_backward[0, 0, 0].int()
+        tensor([1, 0, 0, 0, 0], dtype=torch.int32)
     """
     with torch.no_grad():
         return _inconsistent(flow_forward, flow_backward), _inconsistent(flow_backward, flow_forward)

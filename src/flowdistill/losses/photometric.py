@@ -55,6 +55,17 @@ def photometric_losses(
         ValueError: an unknown term.
 
     Source: DDFlow (AAAI 2019) and its released code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import occlusion_masks, photometric_losses
+        >>> image1 = torch.rand(1, 3, 16, 16)
+        >>> image2 = image1.roll(1, dims=-1)  # all moves right by one pixel
+        >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 16)
+        >>> term = "abs_robust_mean_occlusion"
+        >>> losses = photometric_losses(image1, image2, flow, -flow, *occlusion_masks(flow, -flow), terms=[term])
+        >>> round(losses[term].item(), 4)  # 0.01 ** 0.4 / 2 for each of 3 channels and 2 directions: no difference
+        0.4755
     """
     unknown = set(terms) - set(PHOTOMETRIC_TERMS)
     if unknown:

@@ -23,6 +23,8 @@ def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
     Differentiable once. A few kernels for all parameters together, where a sum for each would take several hundred.
 
     Example:
+        >>> import torch
+        >>> from flowdistill.losses import squared_weights
         >>> squared_weights([torch.tensor([1.0, 2.0]), torch.tensor(3.0)])
         tensor(14.)
     """
@@ -34,6 +36,12 @@ def l2_regulariser(parameters: Iterable[Tensor]) -> Tensor:
     """DDFlow's: 0.0001 times half the sum of squares over all parameters, biases too.
 
     Source: DDFlow (AAAI 2019), released code, which computes it beside the losses and leaves it out of their sum.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import l2_regulariser
+        >>> round(l2_regulariser([torch.tensor([60.0, 80.0])]).item(), 4)
+        0.5
     """
     return DDFLOW_SCALE / 2 * squared_weights(parameters)
 

@@ -19,6 +19,13 @@ def robust_loss(difference: Tensor, mask: Tensor, ranks: Ranks = ALONE) -> Tenso
     Sums are those of all `ranks`, which share the batch: the mean of their results is the loss of the whole batch.
 
     Source: DDFlow (AAAI 2019), eq. 1 and its released code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import robust_loss
+        >>> difference = torch.full((1, 3, 4, 4), 0.99)  # (0.99 + 0.01) ** 0.4 is 1, in each of 3 channels
+        >>> round(robust_loss(difference, torch.ones(1, 1, 4, 4)).item(), 4)
+        1.5
     """
     penalty = (difference.abs() + 0.01) ** 0.4
     return ranks.ratio((penalty * mask).sum(), 2 * mask.sum(), 1e-6)

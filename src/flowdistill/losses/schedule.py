@@ -36,6 +36,14 @@ class Schedule:
         scale: factor on the knots' values.
 
     The last three are for searches: whatever they are, the schedule stays a valid one (docs/sweeps.md).
+
+    Example:
+        >>> from flowdistill.losses import Schedule
+        >>> ramp = Schedule([(100, 0.0), (200, 1.0)])
+        >>> [ramp.at(step) for step in (0, 150, 500)]
+        [0.0, 0.5, 1.0]
+        >>> Schedule([(100, 0.0), (200, 1.0)], delay=50, scale=2.0).applied().knots
+        [(150, 0.0), (250, 2.0)]
     """
 
     knots: list[tuple[int, float]]

@@ -61,6 +61,16 @@ def dwarf_pretraining_loss(
         0.5): scalars, summed over pixels, averaged over the batch.
 
     Source: DWARF (AAAI 2020), training on FlyingThings3D; released code for the weights.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import dwarf_pretraining_loss
+        >>> from flowdistill.networks import SceneMotion
+        >>> found = SceneMotion(torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+        >>> flow, disparity = torch.full((1, 2, 8, 8), 20.0), torch.zeros(1, 1, 8, 8)  # px
+        >>> terms = dwarf_pretraining_loss({2: found}, flow, disparity, disparity, alphas={2: 1.0})
+        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 4 cells, x and y wrong by 20 px, a unit each
+        (8.0, 4.0)
     """
     labels = _maps(flow, disparity_t0, disparity_t1)
     averages = area_averages(labels, alphas, "spread" if non_finite == "zero" else "leave_out")
@@ -96,6 +106,18 @@ def dwarf_kitti_loss(
         As `dwarf_pretraining_loss`. Sums over pixels are **not** divided by the number of valid ones.
 
     Source: DWARF (AAAI 2020), fine-tuning on KITTI; released code for the weights.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.losses import dwarf_kitti_loss
+        >>> from flowdistill.networks import SceneMotion
+        >>> found = SceneMotion(torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+        >>> flow, disparity = torch.full((1, 2, 8, 8), 20.0), torch.zeros(1, 1, 8, 8)  # px
+        >>> valid = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+        >>> valid[..., 0, 0] = True
+        >>> terms = dwarf_kitti_loss({2: found}, flow, disparity, disparity, valid, valid, valid, alphas={2: 1.0})
+        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 1 pixel, x and y wrong by 20 px, a unit each
+        (2.0, 1.0)
     """
     labels = _maps(flow, disparity_t0, disparity_t1)
     valid = torch.cat([valid_flow.expand_as(flow), valid_disparity_t0, valid_disparity_t1], dim=1)

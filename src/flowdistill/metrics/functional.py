@@ -17,6 +17,14 @@ def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
 
     The absolute difference for C = 1. NaN where either is NaN. Raises ValueError for shapes that differ or are not
     those of a flow or a disparity.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import end_point_error
+        >>> truth = torch.zeros(1, 2, 4, 6)
+        >>> prediction = truth + torch.tensor([3.0, 4.0]).view(2, 1, 1)  # wrong by 3 px in x and 4 px in y
+        >>> end_point_error(prediction, truth).mean()
+        tensor(5.)
     """
     if prediction.shape != truth.shape:
         raise ValueError(
@@ -44,12 +52,27 @@ def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
     """KITTI's rule: error > 3 px and error / magnitude > 0.05, both strict, (B, 1, H, W) px each -> bool.
 
     In float32, as `rules.is_outlier` says it, whatever precision comes in.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import is_outlier
+        >>> error, magnitude = torch.tensor([2.0, 4.0, 4.0]), torch.tensor([10.0, 10.0, 100.0])
+        >>> is_outlier(error, magnitude)  # under 3 px; over both limits; under 5 %
+        tensor([False,  True, False])
     """
     return rules.is_outlier(error.float(), magnitude.float())
 
 
 def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
-    """KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool."""
+    """KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import outliers
+        >>> disparity = torch.tensor([10.0, 100.0]).view(1, 1, 1, 2)
+        >>> outliers(disparity + 4, disparity)  # 4 px are 40 % of the first and 4 % of the second
+        tensor([[[[ True, False]]]])
+    """
     return is_outlier(end_point_error(prediction, truth), vector_length(truth))
 
 

@@ -13,6 +13,16 @@ class OcclusionScores(Metric):
     `compute()` gives float64 scalars from 0 to 1, on the CPU: `precision`, the share of the found occlusions that are
     true, and `recall`, the share of the true ones that were found; NaN where nothing was found, or nothing is occluded.
     The states are counts: any split over batches and processes gives the same result.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import OcclusionScores
+        >>> found = torch.tensor([True, True, False, False, False]).view(1, 1, 1, 5)
+        >>> truth = torch.tensor([True, False, True, True, True]).view(1, 1, 1, 5)
+        >>> scores = OcclusionScores()
+        >>> scores.update(found, truth, valid=torch.ones_like(truth))
+        >>> {name: score.item() for name, score in scores.compute().items()}  # 1 of 2 found, 1 of 4 true
+        {'precision': 0.5, 'recall': 0.25}
     """
 
     full_state_update = False

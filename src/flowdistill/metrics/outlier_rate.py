@@ -29,6 +29,16 @@ class OutlierRate(_PercentOfPixels):
 
     Pooled over all pixels of all updates, as in the official tool. `compute()` gives float64 scalars: `all` over the
     valid pixels, and `noc` over the non-occluded ones if the updates had `valid_noc`; NaN for a set without pixels.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import OutlierRate
+        >>> truth = torch.full((1, 1, 1, 4), 10.0)  # disparity in px
+        >>> prediction = truth + torch.tensor([0.0, 2.0, 4.0, 8.0])
+        >>> rate = OutlierRate()
+        >>> rate.update(prediction, truth, valid=torch.ones(1, 1, 1, 4, dtype=torch.bool))
+        >>> rate.compute()["all"].item()  # percent: two of four pixels
+        50.0
     """
 
     def update(
@@ -42,6 +52,19 @@ class SceneFlowOutlierRate(_PercentOfPixels):
     """KITTI's SF: percent of pixels that are an outlier in disparity_t0, disparity_t1 or flow, each by its own test.
 
     Only pixels where all three truths are valid count. `compute()` as of `OutlierRate`.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import SCENE_FLOW_KEYS, SceneFlowOutlierRate
+        >>> truth = {key: torch.zeros(1, 2 if key == "flow" else 1, 1, 4) for key in SCENE_FLOW_KEYS}
+        >>> prediction = {key: motion.clone() for key, motion in truth.items()}
+        >>> prediction["flow"][..., 0] = 5.0  # px; one pixel is wrong in the flow ...
+        >>> prediction["disparity_t1"][..., 1] = 5.0  # ... and another one in a disparity
+        >>> valid = {key: torch.ones(1, 1, 1, 4, dtype=torch.bool) for key in SCENE_FLOW_KEYS}
+        >>> rate = SceneFlowOutlierRate()
+        >>> rate.update(prediction, truth, valid)
+        >>> rate.compute()["all"].item()  # percent
+        50.0
     """
 
     def update(

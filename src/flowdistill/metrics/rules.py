@@ -36,6 +36,12 @@ def is_outlier(error: Any, magnitude: Any) -> Any:
     Most errors of exactly 5 % are outliers, as in the official tool, because its ratio has single precision. Where the
     magnitude is 0 only the 3 px count. An error that is not a number (a network that diverged) is an outlier.
     numpy warns of a magnitude of 0 unless told not to (`np.errstate`).
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.metrics.rules import is_outlier
+        >>> is_outlier(np.float32([2, 4, 4]), np.float32([10, 10, 100])).tolist()
+        [False, True, False]
     """
     # Said as "not an inlier", because every comparison with NaN is false.
     return ~((error <= OUTLIER_PIXELS) | (error / magnitude < _SMALLEST_RATIO_OVER))

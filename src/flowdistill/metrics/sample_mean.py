@@ -10,6 +10,15 @@ class SampleMean(Metric):
 
     Unlike torchmetrics' MeanMetric it neither looks at the values (the host would wait) nor copies the weights to the
     device. Processes may have different numbers of samples.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.metrics import SampleMean
+        >>> metric = SampleMean()
+        >>> metric.update(torch.tensor(1.0), samples=3)
+        >>> metric.update(torch.tensor(5.0), samples=1)
+        >>> metric.compute()
+        tensor(2.)
     """
 
     full_state_update = False

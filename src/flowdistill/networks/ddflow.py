@@ -35,7 +35,18 @@ SMALLEST_SIZE = 64
 
 @dataclass
 class FlowPyramid:
-    """One direction's flow: `levels[l]` (6..2) and `refined` in pixels of their level, `full` of the image."""
+    """One direction's flow: `levels[l]` (6..2) and `refined` in pixels of their level, `full` of the image.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import DDFlowNet
+        >>> image1, image2 = torch.rand(2, 1, 3, 64, 96)
+        >>> forward, backward = DDFlowNet(width=0.125)(image1, image2)
+        >>> {level: tuple(flow.shape[-2:]) for level, flow in forward.levels.items()}
+        {6: (1, 2), 5: (2, 3), 4: (4, 6), 3: (8, 12), 2: (16, 24)}
+        >>> forward.refined.shape, forward.full.shape
+        (torch.Size([1, 2, 16, 24]), torch.Size([1, 2, 64, 96]))
+    """
 
     levels: dict[int, Tensor]  # (B, 2, h, w)
     refined: Tensor  # (B, 2, h, w) at level 2
@@ -79,6 +90,16 @@ class DDFlowNet(nn.Module):
 
     Raises:
         ValueError: a side below 64, or different shapes.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import DDFlowNet
+        >>> image1, image2 = torch.rand(2, 1, 3, 70, 100)  # any size from 64 up
+        >>> network = DDFlowNet(width=0.125).eval()
+        >>> with torch.inference_mode():
+        ...     forward, backward = network(image1, image2)
+        >>> forward.full.shape, backward.full.shape
+        (torch.Size([1, 2, 70, 100]), torch.Size([1, 2, 70, 100]))
     """
 
     def __init__(self, width: float = 1.0) -> None:

@@ -51,6 +51,15 @@ class SceneMotion:
     """Scene flow on the grid of left_t0, in full-resolution pixels whatever its own resolution.
 
     Disparities are positive where the network predicts what it was trained for, and not clipped.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import SceneMotion
+        >>> disparity = torch.full((1, 1, 16, 24), 8.0)
+        >>> motion = SceneMotion(torch.zeros(1, 2, 16, 24), disparity, disparity)
+        >>> full = motion.resize((64, 96))
+        >>> full.disparity_t0.shape, full.disparity_t0.mean().item()  # px of the full resolution at any size
+        (torch.Size([1, 1, 64, 96]), 8.0)
     """
 
     flow: Tensor  # (B, 2, h, w) px, x right, y down, left_t0 -> left_t1
@@ -68,7 +77,16 @@ class SceneMotion:
 
 @dataclass
 class DwarfOutput:
-    """What DWARF predicts: `levels[l]` at 1/2^l of the input's size (6..2 in training, 2 in eval mode)."""
+    """What DWARF predicts: `levels[l]` at 1/2^l of the input's size (6..2 in training, 2 in eval mode).
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import DwarfOutput, SceneMotion
+        >>> disparity = torch.full((1, 1, 16, 32), 8.0)
+        >>> output = DwarfOutput({2: SceneMotion(torch.zeros(1, 2, 16, 32), disparity, disparity)}, size=(64, 128))
+        >>> output.full.flow.shape, output.full.disparity_t0.mean().item()
+        (torch.Size([1, 2, 64, 128]), 8.0)
+    """
 
     levels: dict[int, SceneMotion]
     size: Size  # of the input
@@ -174,6 +192,16 @@ class Dwarf(nn.Module):
 
     Raises:
         ValueError: H or W is not a multiple of 64, or the four shapes differ.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import Dwarf
+        >>> left_t0, right_t0, left_t1, right_t1 = torch.rand(4, 1, 3, 64, 128)
+        >>> network = Dwarf(width=0.125).eval()
+        >>> with torch.inference_mode():
+        ...     output = network(left_t0, right_t0, left_t1, right_t1)
+        >>> list(output.levels), output.levels[2].flow.shape, output.full.disparity_t1.shape
+        ([2], torch.Size([1, 2, 16, 32]), torch.Size([1, 1, 64, 128]))
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -235,6 +263,17 @@ def dwarf_to_image_size(
         ValueError: an unknown mode, or a crop larger than its source.
 
     Source: the two final modes of DWARF's test code.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.networks import SceneMotion, dwarf_to_image_size
+        >>> disparity = torch.full((1, 1, 64, 128), 8.0)
+        >>> enlarged = SceneMotion(torch.ones(1, 2, 64, 128), disparity, disparity)
+        >>> cropped = dwarf_to_image_size(enlarged, (60, 96))
+        >>> cropped.flow.shape, cropped.disparity_t0.mean().item()
+        (torch.Size([1, 2, 60, 96]), 8.0)
+        >>> dwarf_to_image_size(enlarged, (64, 96), "resize").disparity_t0.mean().item()  # 8 px * 96 / 128
+        6.0
     """
     full = motions.full if isinstance(motions, DwarfOutput) else motions
     if mode == "crop":

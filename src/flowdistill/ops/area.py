@@ -44,6 +44,8 @@ def area_averages(
     Source: the ground-truth pyramid of DWARF (AAAI 2020).
 
     Example:
+        >>> import torch
+        >>> from flowdistill.ops.area import area_averages
         >>> labels = torch.tensor([[[[1.0, 2.0], [3.0, torch.nan]]]])
         >>> area_averages(labels, [1])[1].item(), area_averages(labels, [1], "leave_out")[1].item()
         (nan, 2.0)

@@ -20,6 +20,11 @@ def reflect_indices(length: int, before: int, after: int, device: torch.device |
 
     Raises:
         ValueError: if `length` is not positive or a padding is negative.
+
+    Example:
+        >>> from flowdistill.ops.padding import reflect_indices
+        >>> reflect_indices(4, before=2, after=3)
+        tensor([2, 1, 0, 1, 2, 3, 2, 1, 0])
     """
     if length < 1 or before < 0 or after < 0:
         raise ValueError(f"cannot pad an axis of {length} by {before} before and {after} after")
@@ -32,7 +37,15 @@ def reflect_indices(length: int, before: int, after: int, device: torch.device |
 
 
 def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """Pad ``(..., H, W)`` by reflection: `rows` is (top, bottom), `columns` is (left, right), in pixels."""
+    """Pad ``(..., H, W)`` by reflection: `rows` is (top, bottom), `columns` is (left, right), in pixels.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.ops.padding import reflect_pad
+        >>> reflect_pad(torch.tensor([[[1.0, 2.0, 3.0]]]), rows=(0, 1), columns=(1, 0))
+        tensor([[[2., 1., 2., 3.],
+                 [2., 1., 2., 3.]]])
+    """
     height, width = images.shape[-2:]
     if images.dim() in (3, 4) and max(rows) < height and max(columns) < width:
         # What one reflection can do, torch does thirty times as fast.
@@ -47,7 +60,13 @@ def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int])
 def centred_padding(
     size: tuple[int, int], target: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((top, bottom), (left, right)) that bring `size` (H, W) to at least `target`, smaller half before."""
+    """((top, bottom), (left, right)) that bring `size` (H, W) to at least `target`, smaller half before.
+
+    Example:
+        >>> from flowdistill.ops.padding import centred_padding
+        >>> centred_padding((375, 1242), (384, 1280))
+        ((4, 5), (19, 19))
+    """
     missing_rows = max(target[0] - size[0], 0)
     missing_columns = max(target[1] - size[1], 0)
     top, left = missing_rows // 2, missing_columns // 2
@@ -67,6 +86,13 @@ def pad_to_multiple(images: Tensor, multiple: int = 64) -> tuple[Tensor, tuple[i
 
     Raises:
         ValueError: if `multiple` is not positive.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.ops.padding import pad_to_multiple
+        >>> padded, corner = pad_to_multiple(torch.rand(1, 3, 375, 1242))  # a KITTI frame
+        >>> padded.shape, corner
+        (torch.Size([1, 3, 384, 1280]), (4, 19))
     """
     if multiple < 1:
         raise ValueError(f"multiple must be positive, not {multiple}")
@@ -83,6 +109,14 @@ def crop_to(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
     Raises:
         ValueError: if `size` is larger than the maps.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.ops.padding import crop_to, pad_to_multiple
+        >>> image = torch.rand(1, 3, 50, 100)
+        >>> padded, _ = pad_to_multiple(image)
+        >>> torch.equal(crop_to(padded, (50, 100)), image)
+        True
     """
     (padded_height, padded_width), (height, width) = maps.shape[-2:], size
     if not (0 < height <= padded_height and 0 < width <= padded_width):

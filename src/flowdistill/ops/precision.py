@@ -23,6 +23,8 @@ def raised(tensor: Tensor) -> Tensor:
     """A float16 or bfloat16 tensor in float32; any other one as it is.
 
     Example:
+        >>> import torch
+        >>> from flowdistill.ops.precision import raised
         >>> raised(torch.ones(1, dtype=torch.bfloat16)).dtype
         torch.float32
         >>> raised(torch.ones(1, dtype=torch.float64)).dtype
@@ -35,6 +37,15 @@ def lowered(tensor: Tensor) -> Tensor:
     """A float32 tensor in autocast's dtype where autocast is on; any other one as it is.
 
     Convolutions do this by themselves; asking for it once keeps a map that many layers read from being cast by each.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.ops.precision import lowered
+        >>> lowered(torch.ones(1)).dtype
+        torch.float32
+        >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+        ...     lowered(torch.ones(1)).dtype
+        torch.bfloat16
     """
     device = tensor.device.type
     if tensor.dtype == torch.float32 and _autocast_is_on(device):
@@ -49,6 +60,8 @@ def float32_island(function: Callable[_Arguments, _Result]) -> Callable[_Argumen
     `raised` on them.
 
     Example:
+        >>> import torch
+        >>> from flowdistill.ops.precision import float32_island
         >>> @float32_island
         ... def product(a, b):
         ...     return a @ b

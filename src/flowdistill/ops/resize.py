@@ -33,6 +33,8 @@ def resize_legacy_bilinear(image: Tensor, size: Size) -> Tensor:
     Source: DWARF (AAAI 2020), which brings every motion to image size this way.
 
     Example:
+        >>> import torch
+        >>> from flowdistill.ops.resize import resize_legacy_bilinear
         >>> resize_legacy_bilinear(torch.tensor([[[[0.0, 4.0]]]]), (1, 4))
         tensor([[[[0., 2., 4., 4.]]]])
     """
@@ -49,8 +51,11 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
     Source: DDFlow (AAAI 2019), between pyramid levels and up to the image.
 
     Example:
-        >>> resize_flow(torch.ones(1, 2, 2, 3), (4, 6)).unique()
-        tensor([2.])
+        >>> import torch
+        >>> from flowdistill.ops.resize import resize_flow
+        >>> flow = resize_flow(torch.ones(1, 2, 2, 3), (4, 6))
+        >>> flow.shape, round(flow.mean().item(), 4)  # one pixel of the old size is two of the new
+        (torch.Size([1, 2, 4, 6]), 2.0)
     """
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size):
@@ -63,6 +68,8 @@ def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
     """A flow (B, 2, H, W) with its x and y multiplied.
 
     Example:
+        >>> import torch
+        >>> from flowdistill.ops.resize import scale_flow
         >>> scale_flow(torch.ones(1, 2, 1, 1), 2.0, 3.0).flatten()
         tensor([2., 3.])
     """

@@ -29,7 +29,15 @@ class Taps(NamedTuple):
 
 
 def sum_of_taps(maps: Tensor, taps: Taps, axis: int) -> Tensor:
-    """The weighted sums along an axis (negative number), which becomes `cells` long."""
+    """The weighted sums along an axis (negative number), which becomes `cells` long.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.ops.taps import Taps, sum_of_taps
+        >>> halves = Taps(torch.tensor([[0, 1], [2, 3]]), torch.full((2, 2), 0.5))  # means of two neighbours
+        >>> sum_of_taps(torch.tensor([1.0, 3.0, 5.0, 9.0]), halves, -1)
+        tensor([2., 7.])
+    """
     cells, count = taps.positions.shape
     picked = maps.index_select(axis, taps.positions.flatten()).unflatten(axis, (cells, count))
     weight = taps.weight.view(cells, count, *[1] * (-1 - axis))

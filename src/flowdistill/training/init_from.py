@@ -25,6 +25,21 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
 
     Raises:
         UserError: the file is missing or no checkpoint, or its network is another one; nothing is loaded.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from flowdistill.interop import init_from
+        >>> from flowdistill.networks import DDFlowNet
+        >>> teacher, student = DDFlowNet(width=0.125), DDFlowNet(width=0.125)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     weights = {f"network.{name}": value for name, value in teacher.state_dict().items()}
+        ...     torch.save({"state_dict": weights, "global_step": 500}, f"{folder}/last.ckpt")
+        ...     told = init_from(student, f"{folder}/last.ckpt")
+        >>> all(torch.equal(*pair) for pair in zip(teacher.parameters(), student.parameters()))
+        True
+        >>> told
+        'filled all 98 tensors of DDFlowNet (extractor 24, ...) from ...last.ckpt (step 500)'
     """
     path = Path(checkpoint)
     stored = read_checkpoint(path, "init_from", bare=True)
@@ -54,6 +69,17 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
 
     Raises:
         UserError: it is missing, cannot be read or is something else; the message starts with `option`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from flowdistill.interop import read_checkpoint
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "last.ckpt")
+        ...     torch.save({"state_dict": {"network.w": torch.ones(2)}, "global_step": 500}, path)
+        ...     read_checkpoint(path, "--checkpoint")
+        {'state_dict': {'network.w': tensor([1., 1.])}, 'global_step': 500}
     """
     advice = "give a .ckpt file that `lightning fit` wrote"
     if not path.is_file():
@@ -87,6 +113,14 @@ def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -
 
     Raises:
         UserError: they belong to another network, or to one of another width; the message starts with `where`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from flowdistill.interop import network_weights
+        >>> stored = {"state_dict": {"network.weight": torch.ones(1, 2), "loss.scale": torch.ones(1)}}
+        >>> network_weights(stored, nn.Linear(2, 1, bias=False), "init_from: last.ckpt")
+        {'weight': tensor([[1., 1.]])}
     """
     state: dict[str, Tensor] = stored["state_dict"]
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}

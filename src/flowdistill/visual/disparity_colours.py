@@ -20,6 +20,13 @@ def disparity_to_colours(
     0 px and less has the first colour, `maximum` px (by default the largest valid disparity) and more the last; pixels
     outside `valid` (H, W) or not finite are black.
     Raises ValueError for other shapes or a maximum that is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.visual import disparity_to_colours
+        >>> disparity = np.array([[0.0, 64.0, np.nan]])  # px: far, near, unknown
+        >>> disparity_to_colours(disparity, maximum=64)[0].tolist()
+        [[48, 18, 59], [122, 4, 3], [0, 0, 0]]
     """
     values = disparity[..., 0] if disparity.ndim == 3 and disparity.shape[2] == 1 else disparity
     if values.ndim != 2:

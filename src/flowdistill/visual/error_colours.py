@@ -35,6 +35,14 @@ def error_to_colours(
     The error is measured in thresholds, max(3 px, 5 % of the magnitude), and its colour changes at every power of two
     from 1/16 to 16; over 1 it is an outlier. Not a number counts as the largest error; pixels outside `valid` (H, W)
     are black. Raises ValueError for shapes that differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.visual import error_to_colours
+        >>> error, magnitude = np.array([[0.1, 2.9, 3.1, 50.0]]), np.full((1, 4), 10.0)  # px
+        >>> valid = np.ones((1, 4), bool)
+        >>> error_to_colours(error, magnitude, valid)[0].tolist()  # two inliers, then two outliers
+        [[49, 54, 149], [224, 243, 248], [254, 224, 144], [165, 0, 38]]
     """
     if error.ndim != 2 or not error.shape == magnitude.shape == valid.shape:
         shapes = f"{error.shape}, {magnitude.shape} and {valid.shape}"

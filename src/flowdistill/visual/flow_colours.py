@@ -30,6 +30,13 @@ def flow_to_colours(
     `maximum` (px) is the length with full saturation, by default the longest valid vector's; no motion is white.
     Longer vectors are darker; pixels outside `valid` (H, W) or not finite are black.
     Raises ValueError for other shapes or a maximum that is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.visual import flow_to_colours
+        >>> flow = np.array([[[0.0, 0.0], [8.0, 0.0], [np.nan, 0.0]]])  # px: at rest, to the right, unknown
+        >>> flow_to_colours(flow, maximum=8)[0].tolist()  # white, red, black
+        [[255, 255, 255], [255, 0, 0], [0, 0, 0]]
     """
     if flow.ndim != 3 or flow.shape[2] != 2:
         raise ValueError(f"flow must have the shape (H, W, 2), not {flow.shape}")

@@ -23,6 +23,15 @@ def contact_sheet(
     Pictures are uint8, (H, W, 3) RGB or (H, W) grey, of any sizes: a row is as high as its highest, a column as wide as
     its widest; rows may have different lengths. `labels` has the rows' form; a text too long for its column is set
     smaller, then cut. Raises ValueError for other arrays, no picture at all, or labels of another form.
+
+    Example:
+        >>> import numpy as np
+        >>> from flowdistill.visual import contact_sheet
+        >>> image, flow = np.zeros((2, 10, 20, 3), np.uint8)
+        >>> contact_sheet([[image, flow]]).shape  # two beside each other, 4 px around each
+        (18, 52, 3)
+        >>> contact_sheet([[image, flow]], [["image", "flow"]]).shape  # and 18 px for the labels
+        (36, 52, 3)
     """
     if not any(len(row) for row in rows):
         raise ValueError("a contact sheet needs at least one picture")

@@ -16,6 +16,15 @@ class RandomCrop:
 
     The sample's `size` becomes the window's: nothing is left to undo. What leaves the window is occluded. Raises
     UserError for smaller images.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import RandomCrop
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 64, 96), "left_t1": torch.rand(3, 64, 96)}
+        >>> crop = RandomCrop((32, 48))(sample, np.random.default_rng(0))
+        >>> crop["left_t0"].shape, crop["size"]
+        (torch.Size([3, 32, 48]), tensor([32, 48]))
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -35,7 +44,16 @@ class RandomCrop:
 
 
 def cut(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
-    """The window of `size` whose first pixel is (row `top`, column `left`)."""
+    """The window of `size` whose first pixel is (row `top`, column `left`).
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.transforms.crop import cut
+        >>> image = torch.arange(12.0).view(1, 3, 4)
+        >>> cut({"name": "a", "left_t0": image}, top=1, left=2, size=(2, 2))["left_t0"]
+        tensor([[[ 6.,  7.],
+                 [10., 11.]]])
+    """
     height, width = size
     out = on_maps(sample, lambda m: m[:, top : top + height, left : left + width])
     move_camera(out, scale=(1, 1), offset=(-left, -top))

@@ -16,6 +16,15 @@ class RandomFlips:
         left_right: whether to flip left-right at all. It must be false for stereo: in a mirrored pair the right camera
             is the left one, so that the labels would have to be those of the right picture, which the batch contract
             does not have. Raises UserError for such a sample.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import RandomFlips
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}
+        >>> flips, rng = RandomFlips(), np.random.default_rng(0)
+        >>> sorted({tuple(flips(sample, rng)["flow"][:, 0, 0].tolist()) for _ in range(50)})
+        [(-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)]
     """
 
     def __init__(self, left_right: bool = True) -> None:
@@ -36,12 +45,29 @@ class RandomFlips:
 
 
 def flip_left_right(sample: Sample) -> Sample:
-    """Mirror a flow sample: x of every flow changes its sign, cx becomes W - 1 - cx."""
+    """Mirror a flow sample: x of every flow changes its sign, cx becomes W - 1 - cx.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.transforms import flip_left_right
+        >>> sample = {"name": "a", "left_t0": torch.tensor([[[0.0, 0.5, 1.0]]]), "flow": torch.ones(2, 1, 3)}
+        >>> flipped = flip_left_right(sample)
+        >>> flipped["left_t0"], flipped["flow"][:, 0, 0]
+        (tensor([[[1.0000, 0.5000, 0.0000]]]), tensor([-1.,  1.]))
+    """
     return _flip(sample, 0)
 
 
 def flip_top_bottom(sample: Sample) -> Sample:
-    """Turn a sample upside down: y of every flow changes its sign, cy becomes H - 1 - cy; disparities stay."""
+    """Turn a sample upside down: y of every flow changes its sign, cy becomes H - 1 - cy; disparities stay.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.transforms import flip_top_bottom
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}
+        >>> flip_top_bottom(sample)["flow"][:, 0, 0]
+        tensor([ 1., -1.])
+    """
     return _flip(sample, 1)
 
 

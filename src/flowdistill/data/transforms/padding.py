@@ -17,6 +17,15 @@ class ReflectPad:
     labels are 0, not valid and occluded (no other image shows them); masks that say so are added if the
     sample has none, padded or not, so that samples of different sizes make one batch. `size` keeps the original
     height and width.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import ReflectPad
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}
+        >>> padded = ReflectPad((6, 8))(sample, np.random.default_rng(0))
+        >>> padded["left_t0"].shape, padded["valid_flow"].sum().item()  # the labels of 4 x 6 pixels
+        (torch.Size([3, 6, 8]), 24)
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -39,6 +48,15 @@ def undo_padding(sample: Sample) -> Sample:
 
     Raises:
         ValueError: if `size` is larger than the images, which are then no padded ones.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import ReflectPad, undo_padding
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "size": torch.tensor([4, 6])}
+        >>> padded = ReflectPad((64, 64))(sample, np.random.default_rng(0))
+        >>> torch.equal(undo_padding(padded)["left_t0"], sample["left_t0"])
+        True
     """
     padded = image_size(sample)
     height, width = (int(length) for length in sample["size"])

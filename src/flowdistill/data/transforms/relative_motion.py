@@ -29,6 +29,16 @@ class RelativeMotion:
         rotation: largest angle, degrees, about the picture's centre, either way. It must be 0 for stereo: turned
             pictures are no rectified pair. Raises UserError for such a sample.
         shift: largest shift along x and along y, px, either way.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import RelativeMotion
+        >>> still = torch.rand(3, 16, 16)
+        >>> sample = {"name": "a", "left_t0": still, "left_t1": still, "flow": torch.zeros(2, 16, 16)}
+        >>> moved = RelativeMotion(rotation=0.0, shift=3.0)(sample, np.random.default_rng(0))
+        >>> (0 < moved["flow"].abs().max() <= 3).item()  # px
+        True
     """
 
     def __init__(self, rotation: float, shift: float) -> None:
@@ -66,6 +76,15 @@ def move_t1(sample: Sample, matrix: Matrix) -> Sample:
 
     Args:
         matrix: (2, 3), [L | t], x before y; L must have an inverse.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import move_t1
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.zeros(2, 4, 6)}
+        >>> moved = move_t1(sample, np.array([[1.0, 0.0, 2.0], [0.0, 1.0, -1.0]]))  # 2 px right, 1 px up
+        >>> moved["flow"].mean(dim=(1, 2))
+        tensor([ 2., -1.])
     """
     out = with_masks(sample)
     for key in ("intrinsics", "baseline"):

@@ -32,6 +32,14 @@ def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | N
     Args:
         corner: row and column, in the resized sample, of the window's first pixel.
         window: its height and width; by default everything.
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.transforms import resample
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}
+        >>> larger = resample(sample, (8, 18))  # twice as high, three times as wide
+        >>> larger["left_t0"].shape, larger["flow"].mean(dim=(1, 2))
+        (torch.Size([3, 8, 18]), tensor([3., 2.]))
     """
     height, width = image_size(sample)
     window = size if window is None else window

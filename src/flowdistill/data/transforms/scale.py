@@ -16,6 +16,15 @@ class RandomScale:
         stretch: largest ratio of the factors of x and y, either way, drawn alike; 1 keeps shapes. Disparities go with
             x, and the intrinsics have both.
         least: (height, width) below which images are not shrunk: that of the crop that follows.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import RandomScale
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}
+        >>> scaled = RandomScale((2.0, 2.0))(sample, np.random.default_rng(0))
+        >>> scaled["left_t0"].shape, scaled["flow"].mean()
+        (torch.Size([3, 8, 12]), tensor(2.))
     """
 
     def __init__(

@@ -15,6 +15,14 @@ def hide_what_leaves(sample: Sample) -> Sample:
     motion is valid. No mask is made up: "inside" does not mean "seen". `valid_*` stay, the truth is still the truth,
     and so do teacher_*: they say where a teacher that saw the whole pictures is to be trusted (the distillation of
     DDFlow, AAAI 2019, learns exactly there).
+
+    Example:
+        >>> import torch
+        >>> from flowdistill.data.transforms import hide_what_leaves
+        >>> flow = torch.tensor([2.0, 0.0]).view(2, 1, 1).expand(2, 1, 4)  # 2 px to the right
+        >>> occluded = torch.zeros(1, 1, 4, dtype=torch.bool)
+        >>> hide_what_leaves({"left_t0": torch.rand(3, 1, 4), "flow": flow, "occluded": occluded})["occluded"]
+        tensor([[[False, False,  True,  True]]])
     """
     return hide(sample, {"left_t0": _beyond, "left_t1": _beyond, "right_t0": _beyond, "right_t1": _beyond})
 

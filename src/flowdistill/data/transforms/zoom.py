@@ -13,6 +13,15 @@ class Zoom:
 
     The enlarged size is rounded down; motions are multiplied by the factor that this leaves. As DWARF's released code
     (AAAI 2020, filters/zoom.py), but for its area filter, which also averages labels with the zeros beside them.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from flowdistill.data.transforms import Zoom
+        >>> sample = {"name": "a", "left_t0": torch.rand(3, 64, 96), "flow": torch.ones(2, 64, 96)}
+        >>> zoomed = Zoom(probability=1.0)(sample, np.random.default_rng(0))
+        >>> zoomed["left_t0"].shape, (1 < zoomed["flow"].mean() < 1.8).item()
+        (torch.Size([3, 64, 96]), True)
     """
 
     def __init__(self, probability: float) -> None:
