@@ -29,7 +29,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
     Example:
         >>> import tempfile
         >>> import torch
-        >>> from flowdistill.interop import init_from
+        >>> from flowdistill.training.init_from import init_from
         >>> from flowdistill.networks import DDFlowNet
         >>> teacher, student = DDFlowNet(width=0.125), DDFlowNet(width=0.125)
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
-        >>> from flowdistill.interop import read_checkpoint
+        >>> from flowdistill.training.init_from import read_checkpoint
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "last.ckpt")
         ...     torch.save({"state_dict": {"network.w": torch.ones(2)}, "global_step": 500}, path)
@@ -117,7 +117,7 @@ def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -
     Example:
         >>> import torch
         >>> from torch import nn
-        >>> from flowdistill.interop import network_weights
+        >>> from flowdistill.training.init_from import network_weights
         >>> stored = {"state_dict": {"network.weight": torch.ones(1, 2), "loss.scale": torch.ones(1)}}
         >>> network_weights(stored, nn.Linear(2, 1, bias=False), "init_from: last.ckpt")
         {'weight': tensor([[1., 1.]])}
