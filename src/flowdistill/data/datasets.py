@@ -1,5 +1,6 @@
 """The datasets by name, and what stands for a split: a file, or a word of the dataset."""
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -34,7 +35,10 @@ _WORD = re.compile(r"(scan|official)(:.*)?")
 
 
 def dataset_class(name: str) -> type[MotionDataset]:
-    """The dataset of a config's `dataset:`. Raises UserError for an unknown name.
+    """The dataset of a config's `dataset:`, a key of `DATASETS` or the import path of a class (`package.module.Class`).
+
+    Raises:
+        UserError: an unknown name, or a path that does not lead to a subclass of `MotionDataset`.
 
     Example:
         >>> from flowdistill.data.datasets import dataset_class
@@ -43,9 +47,26 @@ def dataset_class(name: str) -> type[MotionDataset]:
     """
     if name in DATASETS:
         return DATASETS[name]
+    if "." in name:
+        return _imported(name)
     close = get_close_matches(name, DATASETS, n=1)
     meant = f" Did you mean {close[0]}?" if close else ""
     raise UserError(f"dataset: {name!r} is unknown; known: {', '.join(DATASETS)}.{meant}")
+
+
+def _imported(path: str) -> type[MotionDataset]:
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise UserError(
+            f"dataset: {path} cannot be imported ({error}). Install the package it is in, or add its folder to PYTHONPATH."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, MotionDataset)):
+        raise UserError(
+            f"dataset: {path} is not a subclass of flowdistill.data.MotionDataset (docs/extend/dataset.md)."
+        )
+    return found
 
 
 def open_dataset(

@@ -99,7 +99,7 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
     if isinstance(weight, Mapping):
         knots = [(step, value) for step, value in weight.get("knots", ())]
         known = {"knots", "between", "delay", "stretch", "scale"}
-        if unknown := sorted(set(weight) - known):
+        if unknown := sorted(str(key) for key in set(weight) - known):
             raise UserError(
                 f"{key}: a schedule has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
             )

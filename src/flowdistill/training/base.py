@@ -27,7 +27,6 @@ from flowdistill.losses.schedule import (
     first_empty_step,
     plain_weights,
 )
-from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.training.guards import GRADIENT, GRADIENT_NORM, check_weights, non_finite
 from flowdistill.training.init_from import init_from, network_weights
 from flowdistill.training.non_finite import NonFinitePolicy
@@ -69,7 +68,7 @@ class MotionModule(pl.LightningModule, ABC):
 
     def __init__(
         self,
-        network: Dwarf | DDFlowNet,
+        network: nn.Module,
         validation: MotionValidation,
         learning_rate: Weight | Mapping[str, Any],
         halve_at: Sequence[int],
@@ -79,7 +78,7 @@ class MotionModule(pl.LightningModule, ABC):
         skip_non_finite: int,
     ) -> None:
         super().__init__()
-        network.checkpoint_activations = recomputing
+        network.checkpoint_activations = recomputing  # type: ignore[assignment]
         self.network: nn.Module = network
         self.validation = validation
         self.learning_rate = LearningRate(as_schedule("learning_rate", learning_rate), tuple(halve_at))

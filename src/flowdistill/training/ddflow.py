@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
@@ -74,6 +74,8 @@ class DDFlowModule(MotionModule):
     view = "flow"
     needs_labels = False
     extra_weights = (_TEACHER,)
+    #: Terms of a subclass beside those of the papers; `own_losses` computes them (docs/extend/loss.md).
+    own_terms: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class DDFlowModule(MotionModule):
     ) -> None:
         check_number("width", width, positive=True)
         super().__init__(
-            DDFlowNet(width),
+            self.make_network(width),
             MotionValidation("flow", occlusion=True, means=("census", "census_zero_motion")),
             learning_rate,
             halve_at,
@@ -101,7 +103,7 @@ class DDFlowModule(MotionModule):
             checkpoint_activations,
             skip_non_finite,
         )
-        self.losses = checked_losses(losses)
+        self.losses = checked_losses(losses, self.own_terms)
         self.teacher = as_teacher(teacher)
         self.student_crop = student_crop
         self._check_distillation()
@@ -117,6 +119,25 @@ class DDFlowModule(MotionModule):
         if start == "linear":
             start_encoder_linear(cast(DDFlowNet, self.network).extractor)
 
+    def make_network(self, width: float) -> nn.Module:
+        """Build the network; a subclass may build another one with the same output (docs/extend/network.md)."""
+        return DDFlowNet(width)
+
+    def own_losses(
+        self, terms: Sequence[str], image1: Tensor, image2: Tensor, forward: Tensor, backward: Tensor
+    ) -> dict[str, Tensor]:
+        """Compute the terms of `own_terms` whose weight is positive at this step; for subclasses.
+
+        Args:
+            terms: the names to compute.
+            image1, image2: (B, 3, H, W) RGB in [0, 1], as the student sees them.
+            forward, backward: (B, 2, H, W) px, flow on the grid of image 1 and of image 2.
+
+        Returns:
+            term -> scalar, the sum over both directions as for the other terms.
+        """
+        raise NotImplementedError
+
     def schedules(self) -> dict[str, Schedule]:
         return self.losses
 
@@ -124,7 +145,7 @@ class DDFlowModule(MotionModule):
         return [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
 
     def taught_by(self) -> dict[str, Schedule]:
-        return {name: weight for name, weight in self.losses.items() if name in TAUGHT_BY}
+        return {name: weight for name, weight in self.losses.items() if name != L2}
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -163,6 +184,8 @@ class DDFlowModule(MotionModule):
         ranks = all_ranks()
         images = (image1, image2)
         terms = photometric_losses(*images, forward, backward, *occluded, terms=photometric, ranks=ranks)
+        if own := [term for term in self.own_terms if term in weights]:
+            terms |= self.own_losses(own, image1, image2, forward, backward)
         shares = {"occluded_share": torch.stack(occluded).float().mean()}
         if labels is not None:
             masks = (
@@ -256,7 +279,7 @@ class DDFlowModule(MotionModule):
             )
 
 
-def checked_losses(losses: dict[str, Weight]) -> dict[str, Schedule]:
+def checked_losses(losses: dict[str, Weight], own_terms: Sequence[str] = ()) -> dict[str, Schedule]:
     """The schedules of the weights that are positive at some step; a term of weight 0 is not computed.
 
     Raises:
@@ -264,10 +287,11 @@ def checked_losses(losses: dict[str, Weight]) -> dict[str, Schedule]:
     """
     schedules: dict[str, Schedule] = {}
     for name, weight in losses.items():
-        if name not in TERMS:
-            raise UserError(f"losses.{name}: unknown term {name!r}; known: {', '.join(TERMS)}")
+        known = (*TERMS, *own_terms)
+        if name not in known:
+            raise UserError(f"losses.{name}: unknown term {name!r}; known: {', '.join(known)}")
         schedules[name] = as_schedule(f"losses.{name}", weight)
     kept = {name: schedule for name, schedule in schedules.items() if schedule.ever_positive}
-    if not set(kept) & set(TAUGHT_BY):
+    if not set(kept) - {L2}:
         raise UserError("losses: every weight is 0, there is nothing to train on")
     return kept

@@ -1,0 +1,97 @@
+"""The pages of docs/extend/ work as they stand: their files are written, and their commands run, in an empty folder."""
+
+import importlib
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "extend").glob("*.md"))
+_FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+_COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MODULES = {"lightning": "flowdistill.cli.lightning", "flowdistill": "flowdistill.cli.flowdistill"}
+
+
+def follow(page: str, folder: Path) -> None:
+    """Do in `folder`, which must be the working directory, what a page tells its reader to do."""
+    for name, text in _FILE.findall(page):
+        (folder / name).write_text(text)
+    for block in _COMMANDS.findall(page):
+        for line in block.replace("\\\n", " ").splitlines():
+            name, *words = shlex.split(line)
+            if name == "python":
+                runpy.run_path(words[0], run_name="__main__")
+            else:
+                assert importlib.import_module(_MODULES[name]).main(words) in (0, None), line
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def check_dataset(folder: Path) -> None:
+    from flowdistill.data import open_dataset
+
+    sample = open_dataset("drone.DroneDataset", "data", "scan", "flow", labels=True)[0]
+    assert sample["flow"].flatten(1).mean(dim=1).tolist() == [3.0, 1.0]
+    # The second image at (x + 3, y + 1) is the first at (x, y).
+    first, second = sample["left_t0"], sample["left_t1"]
+    assert (first[:, :-1, :-3] == second[:, 1:, 3:]).all()
+    assert list(folder.glob("runs/version_*/checkpoints/last.ckpt"))
+
+
+def check_loss(folder: Path) -> None:
+    import torch
+
+    smoothness = sys.modules["smooth"].smoothness
+    image, ramp = torch.zeros(1, 3, 8, 8), torch.arange(8.0).expand(1, 2, 8, 8)
+    assert smoothness(image, ramp).item() == pytest.approx(1.0)  # one px per column, none per row, no edges
+    text = next(folder.glob("runs/version_*/metrics.csv")).read_text().splitlines()
+    column = text[0].split(",").index("weight/smoothness")
+    weights = [line.split(",")[column] for line in text[1:]]
+    assert [float(weight) for weight in weights if weight] == pytest.approx([0.0, 0.0, 0.05, 0.1])
+    assert "train/smoothness" in text[0]
+
+
+def check_network(folder: Path) -> None:
+    assert len(list((folder / "out" / "flow").glob("*.png"))) == 8
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {
+    "dataset": check_dataset,
+    "loss": check_loss,
+    "network": check_network,
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_can_be_followed(page: Path, empty: Path) -> None:
+    follow(page.read_text(), empty)
+    CHECKS[page.stem](empty)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.Thing", "cannot be imported"),
+        ("pathlib.Path", "is not a subclass of flowdistill.data.MotionDataset"),
+        ("flowdistill.data.Missing", "is not a subclass"),
+    ],
+)
+def test_a_wrong_import_path_of_a_dataset_is_one_line(
+    name: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = importlib.import_module(_MODULES["lightning"]).main([
+        "fit", "--config", str(ROOT / "configs/ddflow/photometric.yaml"), "--config", str(ROOT / "configs/data/chairs.yaml"),
+        "--config", str(ROOT / "configs/trainer/cpu.yaml"), "--data.init_args.dataset", name,
+    ])  # fmt: skip
+    assert code == 2
+    assert message in capsys.readouterr().err
