@@ -61,9 +61,10 @@ kernels: $(READY) ## Compile every Triton kernel ahead of time, without a GPU: r
 gpu-check: $(READY) ## On a GPU: exactness, equal bits, times, training steps; writes docs/kernels.md (under 8 minutes)
 	$(BIN)/python benchmarks/gpu_check
 
-lint: $(READY) ## Check style and formatting
+lint: $(READY) ## Check style, formatting and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 typecheck: $(READY) ## Check types
 	$(BIN)/mypy
