@@ -3,26 +3,29 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Other versions, as the workflow's jobs with the oldest and the newest PyTorch install them: make setup CONSTRAINTS=file
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEED ?= 0
 SEEDS ?= 0 1 2
 JOBS ?=
 CHECKPOINT ?=
+TESTS ?=
 # Tests run two at a time with one thread each: small tensors gain nothing from more threads.
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti sweep test test-slow kernels gpu-check lint typecheck format
+.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti sweep test test-slow coverage docs kernels gpu-check lint typecheck format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv and install flowdistill with the versions of constraints.txt
+setup: $(READY) ## Make .venv and install flowdistill with the versions of constraints.txt (CONSTRAINTS=)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
 demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (6 to 10 minutes; SEED=0)
@@ -55,15 +58,25 @@ test: $(READY) ## Run the tests
 test-slow: $(READY) ## Run the tests that take minutes each
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow
 
+# sys.monitoring, from Python 3.12 on, costs less than the tracer.
+coverage: $(READY) ## Run the tests and list the files with lines that no test reached (TESTS=tests/formats)
+	$(TEST_ENV) COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered $(TESTS)
+
+# Strict: a broken link, or a page that no menu names, ends it.
+docs: $(READY) ## Build the documentation site into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 kernels: $(READY) ## Compile every Triton kernel ahead of time, without a GPU: registers, spills, loads
 	$(BIN)/python -m flowkernels.ahead_of_time kernels/resources.json
 
 gpu-check: $(READY) ## On a GPU: exactness, equal bits, times, training steps; writes docs/kernels.md (under 8 minutes)
 	$(BIN)/python benchmarks/gpu_check
 
-lint: $(READY) ## Check style and formatting
+lint: $(READY) ## Check style, formatting and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z | xargs -0 $(BIN)/codespell
 
 typecheck: $(READY) ## Check types
 	$(BIN)/mypy

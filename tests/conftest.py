@@ -1,15 +1,27 @@
-"""What all tests share: one thread a process, and a small rendered data set in KITTI's layout."""
+"""What all tests share: options of the device and dtype, and a small rendered data set in KITTI's layout."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import torch
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 # Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test asks for.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("flowdistill", "where the tests with a `device` and a `dtype` compute")
+    group.addoption("--device", default="cpu", help="a torch device, such as cuda or cuda:1 (default: cpu)")
+    group.addoption("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,6 +30,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning"
     )
+
+
+# Of the session, so that hypothesis accepts them: they hold for every example.
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where a test builds its tensors: `--device`."""
+    import torch
+
+    return torch.device(request.config.getoption("--device"))
+
+
+@pytest.fixture(scope="session")
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """What a test computes in: `--dtype`."""
+    import torch
+
+    found: torch.dtype = getattr(torch, request.config.getoption("--dtype"))
+    return found
 
 
 @pytest.fixture

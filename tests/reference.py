@@ -34,14 +34,17 @@ def nchw(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.astype(np.float32).transpose(0, 3, 1, 2)))
 
 
-def tensor(file: str, key: str) -> Tensor:
-    return nchw(arrays(file)[key])
+def tensor(
+    file: str, key: str, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    return nchw(arrays(file)[key]).to(device=device, dtype=dtype)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """max |difference| / max |reference|."""
+    """max |difference| / max |reference|, on whatever device each of them is."""
+    found, expected = found.detach().cpu(), expected.cpu()
     assert found.shape == expected.shape, (found.shape, expected.shape)
-    return ((found.detach() - expected).abs().max() / expected.abs().max()).item()
+    return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
 def weight(name: str, shape: list[int], seed: int) -> np.ndarray:

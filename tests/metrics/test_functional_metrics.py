@@ -17,8 +17,10 @@ from flowdistill.metrics.functional import masked_count, masked_sum, vector_leng
 NAN, INF = math.nan, math.inf
 
 
-def scalar(value: float) -> torch.Tensor:
-    return torch.full((1, 1, 1, 1), value)
+def scalar(
+    value: float, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    return torch.full((1, 1, 1, 1), value, device=device, dtype=dtype)
 
 
 def error_sum(errors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -27,22 +29,27 @@ def error_sum(errors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_end_point_error_is_the_euclidean_length(channels: int) -> None:
+def test_end_point_error_is_the_euclidean_length(
+    channels: int, device: torch.device, dtype: torch.dtype
+) -> None:
     rng = np.random.default_rng(0)
     prediction, truth = (rng.normal(scale=30, size=(2, channels, 5, 7)).astype(np.float32) for _ in range(2))
-    error = end_point_error(torch.from_numpy(prediction), torch.from_numpy(truth))
+    error = end_point_error(*(torch.from_numpy(array).to(device, dtype) for array in (prediction, truth)))
     assert error.shape == (2, 1, 5, 7)
     assert error.dtype == torch.float32
     expected = np.linalg.norm(prediction.astype(np.float64) - truth.astype(np.float64), axis=1, keepdims=True)
-    np.testing.assert_allclose(error.numpy(), expected, rtol=3e-7, atol=1e-6)
+    np.testing.assert_allclose(error.cpu().numpy(), expected, rtol=3e-7, atol=1e-6)
 
 
 @settings(deadline=None)  # other work may hold the processor
 @given(bits=npst.arrays(np.float32, (1, 2, 2, 3), elements=st.floats(-600, 600, width=32)))
-def test_lengths_are_rounded_step_by_step_in_single_precision(bits: np.ndarray) -> None:
+def test_lengths_are_rounded_step_by_step_in_single_precision(
+    bits: np.ndarray, device: torch.device, dtype: torch.dtype
+) -> None:
     x, y = bits[:, :1], bits[:, 1:]
     expected = np.sqrt((x * x).astype(np.float32) + (y * y).astype(np.float32))
-    np.testing.assert_array_equal(vector_length(torch.from_numpy(bits)).numpy(), expected)
+    found = vector_length(torch.from_numpy(bits).to(device, dtype))
+    np.testing.assert_array_equal(found.cpu().numpy(), expected)
 
 
 def test_half_precision_is_widened_before_the_difference() -> None:
@@ -70,8 +77,10 @@ def test_half_precision_is_widened_before_the_difference() -> None:
         (NAN, 0.0, True),
     ],
 )
-def test_the_rule_at_its_edges(error: float, magnitude: float, expected: bool) -> None:
-    found = is_outlier(scalar(error), scalar(magnitude))
+def test_the_rule_at_its_edges(
+    error: float, magnitude: float, expected: bool, device: torch.device, dtype: torch.dtype
+) -> None:
+    found = is_outlier(scalar(error, device, dtype), scalar(magnitude, device, dtype))
     assert found.dtype == torch.bool
     assert found.shape == (1, 1, 1, 1)
     assert found.item() is expected
@@ -79,22 +88,25 @@ def test_the_rule_at_its_edges(error: float, magnitude: float, expected: bool) -
 
 @settings(deadline=None)  # other work may hold the processor
 @given(error=st.floats(0, 100, width=32), magnitude=st.floats(0, 2000, width=32))
-def test_the_rule_in_numpy_single_precision(error: float, magnitude: float) -> None:
+def test_the_rule_in_numpy_single_precision(
+    error: float, magnitude: float, device: torch.device, dtype: torch.dtype
+) -> None:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.float32(error) / np.float32(magnitude)
     expected = error > 3 and float(ratio) > 0.05
-    assert is_outlier(scalar(error), scalar(magnitude)).item() is expected
+    found = is_outlier(scalar(error, device, dtype), scalar(magnitude, device, dtype))
+    assert found.item() is expected
 
 
-def test_a_negative_disparity_has_a_positive_magnitude() -> None:
-    prediction, truth = scalar(-104.0), scalar(-100.0)
+def test_a_negative_disparity_has_a_positive_magnitude(device: torch.device, dtype: torch.dtype) -> None:
+    prediction, truth, near = (scalar(value, device, dtype) for value in (-104.0, -100.0, -79.0))
     assert not outliers(prediction, truth).item()
-    assert outliers(prediction, scalar(-79.0)).item()
+    assert outliers(prediction, near).item()
 
 
-def test_nothing_leaks_from_under_the_mask() -> None:
-    values = torch.tensor([1.0, NAN, INF, 2.5]).reshape(1, 1, 2, 2)
-    mask = torch.tensor([True, False, False, True]).reshape(1, 1, 2, 2)
+def test_nothing_leaks_from_under_the_mask(device: torch.device, dtype: torch.dtype) -> None:
+    values = torch.tensor([1.0, NAN, INF, 2.5], device=device, dtype=dtype).reshape(1, 1, 2, 2)
+    mask = torch.tensor([True, False, False, True], device=device).reshape(1, 1, 2, 2)
     total = error_sum(values, mask)
     assert total.dtype == torch.float64
     assert total.item() == 3.5
@@ -103,28 +115,29 @@ def test_nothing_leaks_from_under_the_mask() -> None:
     assert count.item() == 2
     assert error_sum(values, torch.zeros_like(mask)).item() == 0
     assert error_sum(values, ~mask).isnan()
-    infinite = torch.tensor([False, False, True, True]).reshape(1, 1, 2, 2)
+    infinite = torch.tensor([False, False, True, True], device=device).reshape(1, 1, 2, 2)
     assert error_sum(values, infinite).item() == INF
 
 
-def test_a_sum_does_not_depend_on_its_order() -> None:
+def test_a_sum_does_not_depend_on_its_order(device: torch.device, dtype: torch.dtype) -> None:
     rng = np.random.default_rng(0)
-    values = torch.from_numpy(rng.lognormal(0, 4, 100_000).astype(np.float32)).reshape(1, 1, 100, 1000)
+    values = torch.from_numpy(rng.lognormal(0, 4, 100_000).astype(np.float32)).to(device, dtype)
+    values = values.reshape(1, 1, 100, 1000)
     mask = torch.ones_like(values, dtype=torch.bool)
     whole = error_sum(values, mask).item()
     for seed in range(5):
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(100_000))
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(100_000)).to(device)
         parts = values.flatten()[order].reshape(1, 1, 100, 1000).split([1, 30, 69], dim=2)
         assert sum(error_sum(part, torch.ones_like(part, dtype=torch.bool)).item() for part in parts) == whole
     assert whole == pytest.approx(math.fsum(values.flatten().tolist()), abs=100_000 * 2**-21)
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0, INFINITE, width=32, exclude_max=True), min_size=1, max_size=30))
-def test_a_sum_is_that_of_fractions(errors: list[float]) -> None:
+@given(errors=st.lists(st.floats(0, INFINITE, width=32, exclude_max=True), min_size=1, max_size=30))
+def test_a_sum_is_that_of_fractions(errors: list[float], device: torch.device, dtype: torch.dtype) -> None:
     """Each rounded to 2**-20 px, halves to even, and nothing rounded but the whole."""
     exact = sum((Fraction(round(Fraction(error) * 2**20), 2**20) for error in errors), Fraction(0))
-    values = torch.tensor(errors).reshape(1, 1, 1, -1)
+    values = torch.tensor(errors, device=device, dtype=dtype).reshape(1, 1, 1, -1)
     assert error_sum(values, torch.ones_like(values, dtype=torch.bool)).item() == float(exact)
 
 

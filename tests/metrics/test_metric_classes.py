@@ -32,18 +32,25 @@ def random_motion(rng: np.random.Generator, images: int, channels: int) -> tuple
     return prediction, truth, valid, valid & (rng.random(valid.shape) < 0.6)
 
 
-def tensors(*arrays: np.ndarray) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
+def tensors(
+    *arrays: np.ndarray, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> list[Tensor]:
+    """Masks stay bool; motions become `dtype`."""
+    return [
+        torch.from_numpy(array).to(device, torch.bool if array.dtype == bool else dtype) for array in arrays
+    ]
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("with_noc", [True, False])
-def test_end_point_error_and_outlier_rate(channels: int, with_noc: bool) -> None:
+def test_end_point_error_and_outlier_rate(
+    channels: int, with_noc: bool, device: torch.device, dtype: torch.dtype
+) -> None:
     rng = np.random.default_rng(channels)
     batches = [random_motion(rng, images, channels) for images in (1, 3, 2)]
-    error, rate = EndPointError(), OutlierRate()
+    error, rate = EndPointError().to(device), OutlierRate().to(device)
     for batch in batches:
-        inputs = tensors(*batch)[: 4 if with_noc else 3]
+        inputs = tensors(*batch, device=device, dtype=dtype)[: 4 if with_noc else 3]
         error.update(*inputs)
         rate.update(*inputs)
     prediction, truth, valid, noc = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -63,10 +70,13 @@ def test_end_point_error_and_outlier_rate(channels: int, with_noc: bool) -> None
         assert rates[name].item() == slow.percent(flags)
 
 
-def test_a_mask_of_non_occluded_pixels_counts_only_where_valid() -> None:
+def test_a_mask_of_non_occluded_pixels_counts_only_where_valid(
+    device: torch.device, dtype: torch.dtype
+) -> None:
     prediction, truth, valid, _ = random_motion(np.random.default_rng(0), 2, 2)
-    metric = EndPointError()
-    metric.update(*tensors(prediction, truth, valid, np.ones_like(valid)))
+    metric = EndPointError().to(device)
+    inputs = (prediction, truth, valid, np.ones_like(valid))
+    metric.update(*tensors(*inputs, device=device, dtype=dtype))
     means = metric.compute()
     assert means["noc"].item() == means["all"].item()
     assert math.isfinite(means["all"].item())
@@ -74,14 +84,17 @@ def test_a_mask_of_non_occluded_pixels_counts_only_where_valid() -> None:
 
 
 @pytest.mark.parametrize("with_noc", [True, False])
-def test_scene_flow_needs_one_outlier_among_three_valid_truths(with_noc: bool) -> None:
+def test_scene_flow_needs_one_outlier_among_three_valid_truths(
+    with_noc: bool, device: torch.device, dtype: torch.dtype
+) -> None:
     rng = np.random.default_rng(5)
-    metric = SceneFlowOutlierRate()
+    metric = SceneFlowOutlierRate().to(device)
     flags: dict[str, list[bool]] = {"all": [], "noc": []}
     for images in (2, 3):
         data = {key: random_motion(rng, images, 2 if key == "flow" else 1) for key in SCENE_FLOW_KEYS}
+        moved = {key: tensors(*data[key], device=device, dtype=dtype) for key in SCENE_FLOW_KEYS}
         prediction, truth, valid, noc = (
-            {key: torch.from_numpy(data[key][part]) for key in SCENE_FLOW_KEYS} for part in range(4)
+            {key: moved[key][part] for key in SCENE_FLOW_KEYS} for part in range(4)
         )
         metric.update(prediction, truth, valid, noc if with_noc else None)
         for name, part in (("all", 2), ("noc", 3)):
@@ -95,26 +108,28 @@ def test_scene_flow_needs_one_outlier_among_three_valid_truths(with_noc: bool) -
         assert rates[name].item() == slow.percent(flags[name])
 
 
-def test_sets_without_pixels_are_nan_without_a_warning() -> None:
-    prediction, truth, valid, noc = tensors(*random_motion(np.random.default_rng(0), 1, 2))
+def test_sets_without_pixels_are_nan_without_a_warning(device: torch.device, dtype: torch.dtype) -> None:
+    arrays = random_motion(np.random.default_rng(0), 1, 2)
+    prediction, truth, valid, noc = tensors(*arrays, device=device, dtype=dtype)
     nothing = torch.zeros_like(valid)
     three = [
         {"disparity_t0": t[:, :1], "disparity_t1": t[:, :1], "flow": t} for t in (prediction, truth, nothing)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for metric in (EndPointError(), OutlierRate()):
+        for metric in (EndPointError().to(device), OutlierRate().to(device)):
             metric.update(prediction, truth, nothing, noc)
             assert all(value.isnan() for value in metric.compute().values())
-        scene_flow = SceneFlowOutlierRate()
+        scene_flow = SceneFlowOutlierRate().to(device)
         scene_flow.update(*three)
         assert scene_flow.compute()["all"].isnan()
 
 
-def test_a_prediction_that_diverged_shows() -> None:
-    prediction, truth, valid, _ = tensors(*random_motion(np.random.default_rng(0), 1, 2))
+def test_a_prediction_that_diverged_shows(device: torch.device, dtype: torch.dtype) -> None:
+    arrays = random_motion(np.random.default_rng(0), 1, 2)
+    prediction, truth, valid, _ = tensors(*arrays, device=device, dtype=dtype)
     prediction = torch.full_like(prediction, torch.nan)
-    error, rate = EndPointError(), OutlierRate()
+    error, rate = EndPointError().to(device), OutlierRate().to(device)
     error.update(prediction, truth, valid)
     rate.update(prediction, truth, valid)
     assert error.compute()["all"].isnan()

@@ -41,11 +41,11 @@ def test_scores_are_those_of_counting_pixels(seed: int, batches: list[int]) -> N
     assert metric.counts.tolist() == [0, 0, 0]
 
 
-def test_known_masks() -> None:
-    found = torch.tensor([1, 1, 1, 0, 0, 1], dtype=torch.bool).view(1, 1, 1, 6)
-    truth = torch.tensor([1, 0, 1, 1, 0, 1], dtype=torch.bool).view(1, 1, 1, 6)
-    valid = torch.tensor([1, 1, 1, 1, 1, 0], dtype=torch.bool).view(1, 1, 1, 6)
-    metric = OcclusionScores()
+def test_known_masks(device: torch.device) -> None:
+    found = torch.tensor([1, 1, 1, 0, 0, 1], dtype=torch.bool, device=device).view(1, 1, 1, 6)
+    truth = torch.tensor([1, 0, 1, 1, 0, 1], dtype=torch.bool, device=device).view(1, 1, 1, 6)
+    valid = torch.tensor([1, 1, 1, 1, 1, 0], dtype=torch.bool, device=device).view(1, 1, 1, 6)
+    metric = OcclusionScores().to(device)
     metric.update(found, truth, valid)
     assert {name: value.item() for name, value in metric.compute().items()} == {
         "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3)

@@ -13,26 +13,26 @@ lengths = st.floats(0, 2000, width=32) | st.integers(0, 2000 * 256).map(lambda c
 
 @settings(deadline=None)  # other work may hold the processor
 @given(pairs=npst.arrays(np.float32, (2, 3, 4), elements=lengths.map(np.float32)))
-def test_arrays_and_tensors(pairs: np.ndarray) -> None:
+def test_arrays_and_tensors(pairs: np.ndarray, device: torch.device) -> None:
     error, magnitude = pairs
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         found = is_outlier(error, magnitude)
         ratio = (error / magnitude).astype(np.float64)
     assert (found.dtype, found.shape) == (np.bool_, (3, 4))
     np.testing.assert_array_equal(found, (error > 3) & (ratio > 0.05))
-    tensors = is_outlier(torch.from_numpy(error), torch.from_numpy(magnitude))
+    tensors = is_outlier(torch.from_numpy(error).to(device), torch.from_numpy(magnitude).to(device))
     assert tensors.dtype == torch.bool
-    np.testing.assert_array_equal(tensors.numpy(), found)
+    np.testing.assert_array_equal(tensors.cpu().numpy(), found)
 
 
-def test_ratios_beside_five_percent() -> None:
+def test_ratios_beside_five_percent(device: torch.device) -> None:
     """Every single-precision ratio near 0.05, which lies between two of them."""
     nearest = np.float32(OUTLIER_RATIO)
     ratios = nearest + np.spacing(nearest) * np.arange(-50, 51, dtype=np.float32)
     magnitude = np.full_like(ratios, 1024)  # a power of two: the ratio comes back exactly
     np.testing.assert_array_equal(is_outlier(ratios * 1024, magnitude), ratios.astype(np.float64) > 0.05)
-    tensors = is_outlier(torch.from_numpy(ratios * 1024), torch.from_numpy(magnitude))
-    np.testing.assert_array_equal(tensors.numpy(), ratios.astype(np.float64) > 0.05)
+    tensors = is_outlier(torch.from_numpy(ratios * 1024).to(device), torch.from_numpy(magnitude).to(device))
+    np.testing.assert_array_equal(tensors.cpu().numpy(), ratios.astype(np.float64) > 0.05)
     assert is_outlier(ratios * 1024, magnitude).sum() == 51
 
 

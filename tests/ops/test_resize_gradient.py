@@ -14,7 +14,7 @@ def legacy(image: Tensor, size: tuple[int, int]) -> Tensor:
     """The definition: source = index * in / out, neighbours clipped."""
     for axis, length in ((-2, size[0]), (-1, size[1])):
         last = image.shape[axis] - 1
-        position = torch.arange(length, dtype=torch.float64) * image.shape[axis] / length
+        position = torch.arange(length, dtype=torch.float64, device=image.device) * image.shape[axis] / length
         low = position.floor().long().clamp(max=last)
         part = (position - low).clamp(max=1).view(-1, *[1] * (-1 - axis))
         upper = image.index_select(axis, (low + 1).clamp(max=last))
@@ -28,11 +28,14 @@ def aligned(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 @pytest.mark.parametrize("source", [(1, 1), (1, 6), (5, 7), (13, 29), (20, 40)])
 @pytest.mark.parametrize("target", [(1, 1), (3, 2), (5, 28), (80, 160), (97, 211)])
-def test_the_gradient_of_resizing_is_its_transpose(source: tuple[int, int], target: tuple[int, int]) -> None:
+def test_the_gradient_of_resizing_is_its_transpose(
+    source: tuple[int, int], target: tuple[int, int], device: torch.device
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(2, 2, *source, dtype=torch.float64, generator=generator)
-    grad = torch.rand(2, 2, *target, dtype=torch.float64, generator=generator)
-    factors = torch.tensor([target[1] / source[1], target[0] / source[0]], dtype=torch.float64).view(2, 1, 1)
+    image = torch.rand(2, 2, *source, dtype=torch.float64, generator=generator).to(device)
+    grad = torch.rand(2, 2, *target, dtype=torch.float64, generator=generator).to(device)
+    factors = torch.tensor([target[1] / source[1], target[0] / source[0]], dtype=torch.float64)
+    factors = factors.view(2, 1, 1).to(device)
     for ours, theirs in (
         (resize_legacy_bilinear, legacy),
         (resize_flow, lambda x, size: aligned(x, size) * factors),

@@ -12,35 +12,39 @@ LEGACY = [(20, 28), (12, 17), (3, 4), (5, 7)]
 
 
 @pytest.mark.parametrize("size", LEGACY)
-def test_legacy_bilinear_matches_the_reference(size: tuple[int, int]) -> None:
+def test_legacy_bilinear_matches_the_reference(
+    size: tuple[int, int], device: torch.device, dtype: torch.dtype
+) -> None:
     name = f"resize_bilinear_5x7_to_{size[0]}x{size[1]}"
-    x = reference.tensor("dwarf_ops", f"{name}__x").requires_grad_()
+    x = reference.tensor("dwarf_ops", f"{name}__x", device, dtype).requires_grad_()
     out = resize_legacy_bilinear(x, size)
     assert reference.relative_error(out, reference.tensor("dwarf_ops", f"{name}__out")) < 1e-5
     if size != (5, 7):
-        (out * reference.tensor("dwarf_ops", f"{name}__weight")).sum().backward()
+        (out * reference.tensor("dwarf_ops", f"{name}__weight", device, dtype)).sum().backward()
         assert reference.relative_error(x.grad, reference.tensor("dwarf_ops", f"{name}__grad_x")) < 1e-5
 
 
 @pytest.mark.parametrize("size", [(10, 14), (11, 16), (3, 4), (5, 7)])
-def test_flow_resize_matches_the_reference(size: tuple[int, int]) -> None:
+def test_flow_resize_matches_the_reference(
+    size: tuple[int, int], device: torch.device, dtype: torch.dtype
+) -> None:
     name = f"flow_resize_{size[0]}x{size[1]}"
-    flow = reference.tensor("ddflow_ops", f"{name}_scaled__flow").requires_grad_()
+    flow = reference.tensor("ddflow_ops", f"{name}_scaled__flow", device, dtype).requires_grad_()
     out = resize_flow(flow, size)
     assert reference.relative_error(out, reference.tensor("ddflow_ops", f"{name}_scaled__out")) < 1e-5
-    unscaled = out / torch.tensor([size[1] / 7, size[0] / 5]).view(1, 2, 1, 1)
+    unscaled = out.cpu() / torch.tensor([size[1] / 7, size[0] / 5]).view(1, 2, 1, 1)
     assert reference.relative_error(unscaled, reference.tensor("ddflow_ops", f"{name}_unscaled__out")) < 1e-5
     if size == (11, 16):
-        (out * reference.tensor("ddflow_ops", f"{name}_scaled__weight")).sum().backward()
+        (out * reference.tensor("ddflow_ops", f"{name}_scaled__weight", device, dtype)).sum().backward()
         assert (
             reference.relative_error(flow.grad, reference.tensor("ddflow_ops", f"{name}_scaled__grad_flow"))
             < 1e-5
         )
 
 
-def test_flow_resize_from_a_single_row() -> None:
+def test_flow_resize_from_a_single_row(device: torch.device, dtype: torch.dtype) -> None:
     name = "flow_resize_from_1x2_to_2x4_scaled"
-    out = resize_flow(reference.tensor("ddflow_ops", f"{name}__flow"), (2, 4))
+    out = resize_flow(reference.tensor("ddflow_ops", f"{name}__flow", device, dtype), (2, 4))
     assert reference.relative_error(out, reference.tensor("ddflow_ops", f"{name}__out")) < 1e-5
 
 
@@ -54,8 +58,10 @@ def test_flow_resize_from_a_single_row() -> None:
         ("13x21_factor1", 1),
     ],
 )
-def test_area_average_matches_the_reference(name: str, factor: int) -> None:
-    out = area_average(reference.tensor("dwarf_ops", f"area_{name}__x"), factor)
+def test_area_average_matches_the_reference(
+    name: str, factor: int, device: torch.device, dtype: torch.dtype
+) -> None:
+    out = area_average(reference.tensor("dwarf_ops", f"area_{name}__x", device, dtype), factor)
     assert reference.relative_error(out, reference.tensor("dwarf_ops", f"area_{name}__out")) < 1e-5
 
 
@@ -76,7 +82,9 @@ def test_a_nan_spreads_to_its_cell_only() -> None:
 
 @pytest.mark.parametrize("size", [(13, 21), (16, 24), (7, 9)])
 @pytest.mark.parametrize("policy", ["spread", "leave_out"])
-def test_area_average_is_its_definition_with_unknown_pixels(size: tuple[int, int], policy: str) -> None:
+def test_area_average_is_its_definition_with_unknown_pixels(
+    size: tuple[int, int], policy: str, device: torch.device
+) -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=size)
     x[rng.random(size) < 0.3] = np.nan
@@ -103,7 +111,7 @@ def test_area_average_is_its_definition_with_unknown_pixels(size: tuple[int, int
                         area += share
             if area > 1e-9 and not (touched and policy == "spread"):
                 expected[i, j] = total / area
-    out = area_average(torch.from_numpy(x)[None, None], 1, policy)[0, 0].numpy()
+    out = area_average(torch.from_numpy(x).to(device)[None, None], 1, policy)[0, 0].cpu().numpy()
     np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-12)
     assert np.isnan(expected).any()
     assert np.isfinite(expected).any()
