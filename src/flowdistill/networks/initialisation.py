@@ -27,7 +27,7 @@ def start_encoder_linear(encoder: FeaturePyramid) -> None:
     """Initialise a feature pyramid as a linear image pyramid: contrast is preserved, all levels have the same scale.
 
     * Channels come in pairs of opposite sign, z and -z. leaky(z) - leaky(-z) = (1 + slope) z, so the next layer
-      recovers its linear input: the whole encoder is initially linear in (image - 0.5). An odd last channel starts at 0.
+      recovers its linear input: the whole encoder is initially linear in (image - 0.5). An odd last channel is 0.
     * The first layer splits colours into brightness and two differences; the others mix channels by random orthogonal
       matrices. A level's first convolution halves the size by the binomial kernel [1 2 1] / 4 in both axes, the others
       keep positions; the last one adds random differences of neighbours (kernels of sum zero): local contrast.
