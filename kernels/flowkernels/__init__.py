@@ -1,4 +1,4 @@
-"""flowkernels: correlations, warps, distances. Knows torch and triton, nothing of Lightning or datasets."""
+"""flowkernels: correlations, warps, distances. Depends on torch and triton, not on Lightning or datasets."""
 
 from flowkernels.backend import Backend, BackendError, backend, set_backend
 from flowkernels.census import census_distance

@@ -1,13 +1,13 @@
-"""Which implementation runs: the Triton kernels, or plain PyTorch.
+"""Selection of the implementation: Triton kernels, or plain PyTorch.
 
 Triton kernels run on CUDA tensors of float32, float16 and bfloat16 where Triton is installed. Everything else (the
 CPU, other devices, float64, platforms without Triton) runs on plain PyTorch, with the same results.
 
-    flowkernels.backend()              # what runs on this machine's default device, and why
+    flowkernels.backend()              # the backend of this machine's default device, and the reason
     flowkernels.set_backend("torch")   # plain PyTorch everywhere
-    flowkernels.set_backend("triton")  # Triton or an error, never anything else
+    flowkernels.set_backend("triton")  # Triton, or an error; never a silent fallback
 
-The environment variable FLOWKERNELS_BACKEND (auto, triton, torch) sets the choice a process starts with. With
+The environment variable FLOWKERNELS_BACKEND (auto, triton, torch) sets the initial choice of a process. With
 TRITON_INTERPRET=1, Triton's interpreter runs the kernels on CPU tensors, slowly, for tests.
 """
 
@@ -28,13 +28,13 @@ OLDEST_TORCH = "2.7"  # register_autocast
 
 if not hasattr(torch.library, "register_autocast"):
     raise ImportError(
-        f"flowkernels needs torch {OLDEST_TORCH} or newer, here is {torch.__version__}: "
+        f"flowkernels needs torch {OLDEST_TORCH} or newer, found {torch.__version__}: "
         f"pip install 'torch>={OLDEST_TORCH}'"
     )
 
 
 class BackendError(RuntimeError):
-    """Triton was asked for and cannot run.
+    """Triton was requested but cannot run, or the backend is unknown.
 
     Example:
         >>> import flowkernels
@@ -47,7 +47,7 @@ class BackendError(RuntimeError):
 
 
 class Backend(NamedTuple):
-    """What runs on a device, and why it is not Triton where it is not.
+    """The backend of a device, and the reason for the choice.
 
     Example:
         >>> import flowkernels
@@ -70,16 +70,16 @@ def _checked(choice: str, source: str) -> Choice:
     return cast(Choice, choice)
 
 
-# Checked at first use: an import should not fail for it.
+# Validated at first use, so that an invalid value does not make the import fail.
 _choice: str = os.environ.get(VARIABLE, "auto")
 
 
 def set_backend(choice: Choice) -> None:
-    """Choose what runs from now on, in this process.
+    """Set the backend of this process.
 
     Args:
-        choice: "auto" takes Triton where it can run; "torch" is plain PyTorch everywhere; "triton" is Triton or a
-            `BackendError`.
+        choice: "auto" uses Triton where it can run; "torch" uses plain PyTorch everywhere; "triton" uses Triton or
+            raises `BackendError`.
 
     Raises:
         BackendError: an unknown choice.
@@ -96,10 +96,10 @@ def set_backend(choice: Choice) -> None:
 
 
 def backend(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> Backend:
-    """What runs for tensors of a device (default: CUDA if there is a GPU, else the CPU) and dtype.
+    """Return the backend for tensors of a device (default: CUDA if there is a GPU, else the CPU) and dtype.
 
     Raises:
-        BackendError: Triton was asked for and cannot run there; the message says why.
+        BackendError: Triton was requested but cannot run there; the message gives the reason.
 
     Example:
         >>> import flowkernels
@@ -114,27 +114,27 @@ def backend(device: torch.device | str | None = None, dtype: torch.dtype = torch
 
 
 def use_triton(tensor: Tensor) -> bool:
-    """Whether Triton kernels run for a tensor of this device and dtype.
+    """Return whether Triton kernels run for a tensor of this device and dtype.
 
     Raises:
-        BackendError: Triton was asked for and cannot run there.
+        BackendError: Triton was requested but cannot run there.
     """
     return _backend(tensor.device.type, tensor.dtype, _choice).name == "triton"
 
 
 def interpreted() -> bool:
-    """Whether Triton's interpreter stands in for a GPU."""
+    """Return whether Triton's interpreter replaces the GPU."""
     return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
 
 
 def kernels(name: str) -> Any:
-    """A module of `flowkernels.triton_kernels`: imported at first use, since importing Triton takes its time."""
+    """Return a module of `flowkernels.triton_kernels`, imported at first use since importing Triton is slow."""
     return importlib.import_module(f"flowkernels.triton_kernels.{name}")
 
 
 @functools.cache
 def _missing_triton() -> str | None:
-    """Why Triton cannot be imported, or None."""
+    """Return the reason why Triton cannot be imported, or None."""
     try:
         importlib.import_module("triton")
     except ImportError as error:
@@ -152,7 +152,7 @@ def _backend(device: str, dtype: torch.dtype, text: str) -> Backend:
         return Backend("triton", "its interpreter" if device == "cpu" else "compiled for this GPU")
     if choice == "triton":
         raise BackendError(
-            f'the backend "triton" was asked for and cannot run here: {reason}. Choose "auto" or "torch" '
+            f'the backend "triton" was requested but cannot run here: {reason}. Choose "auto" or "torch" '
             f"(flowkernels.set_backend, {VARIABLE}), or use a CUDA tensor of {', '.join(map(str, DTYPES))}"
         )
     return Backend("torch", reason)

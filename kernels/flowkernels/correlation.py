@@ -1,14 +1,14 @@
 """Correlations between two feature maps over a window of shifts. Shapes:
 
-    x, y     # (B, C, H, W)     features; `y` is looked up at the shifted position, zeros outside
+    x, y     # (B, C, H, W)     features; `y` is sampled at the shifted position, zero outside
     volume   # (B, S, H', W')   one channel per shift; H' = ceil(H / stride)
 
 Shift order: 1-D channel k is the x shift k - r. 2-D channel k is the y shift k // (2r+1) - r (slow) and
 the x shift k % (2r+1) - r (fast). 3-D: the channel shift is slowest.
 
 `definitions/correlation.py` is the specification. Sums are float32 for half-precision features, under autocast too;
-the volume has the features' dtype, float32 under autocast. On one device and one software version two runs give the
-same bits, forward and backward. A second derivative is an error.
+the volume has the features' dtype, float32 under autocast. Repeated runs on the same device and software version are
+bit-identical, forward and backward. A second derivative raises an error.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def correlation_1d(
     stride: int = 1,
     dilation: int = 1,
 ) -> Tensor:
-    """Correlation along rows, for rectified stereo: (B, C, H, W) twice -> (B, 2r+1, H', W').
+    """Correlate along rows, for rectified stereo: two (B, C, H, W) -> (B, 2r+1, H', W').
 
     Args:
         x: features of the reference view, (B, C, H, W).
-        y: features of the other view, same shape; zeros outside.
+        y: features of the other view, same shape; zero outside.
         radius: largest x shift; channel k holds the shift k - radius.
-        reduction: over channels; DWARF takes the mean.
+        reduction: over channels; DWARF uses the mean.
         negative_slope: of a leaky ReLU applied to the result, if given; it costs no extra pass.
-        stride: every stride-th pixel of x, in x and y, gets a volume.
-        dilation: distance of neighbouring shifts in pixels.
+        stride: the volume is computed at every stride-th pixel of x, along both axes.
+        dilation: distance between neighbouring shifts in pixels.
 
     Raises:
-        ValueError, TypeError: features that do not belong together, or an argument out of range.
+        ValueError, TypeError: incompatible features, or an argument out of range.
 
     Source: DWARF (Aleotti et al., AAAI 2020), section "Scene flow estimation".
 
@@ -69,19 +69,19 @@ def correlation_2d(
     stride: int = 1,
     dilation: int = 1,
 ) -> Tensor:
-    """Correlation over a square window: (B, C, H, W) twice -> (B, (2r+1)^2, H', W').
+    """Correlate over a square window: two (B, C, H, W) -> (B, (2r+1)^2, H', W').
 
     Args:
         x: features of the reference image, (B, C, H, W).
-        y: features of the other image, same shape; zeros outside.
+        y: features of the other image, same shape; zero outside.
         radius: largest shift in y (slow) and x (fast), in steps of `dilation` pixels.
-        reduction: over channels; DWARF takes the mean, DDFlow the sum.
+        reduction: over channels; DWARF uses the mean, DDFlow the sum.
         negative_slope: of a leaky ReLU applied to the result, if given; it costs no extra pass.
-        stride: every stride-th pixel of x, in x and y, gets a volume (FlowNet-C's `stride_1`).
-        dilation: distance of neighbouring shifts in pixels (FlowNet-C's `stride_2`).
+        stride: the volume is computed at every stride-th pixel of x, along both axes (FlowNet-C's `stride_1`).
+        dilation: distance between neighbouring shifts in pixels (FlowNet-C's `stride_2`).
 
     Raises:
-        ValueError, TypeError: features that do not belong together, or an argument out of range.
+        ValueError, TypeError: incompatible features, or an argument out of range.
 
     Source: PWC-Net's cost volume, as used by DWARF (AAAI 2020) and DDFlow (AAAI 2019).
 
@@ -102,21 +102,21 @@ def correlation_2d(
 def correlation_3d(
     x: Tensor, y: Tensor, radius: int = 4, depth_radius: int = 0, negative_slope: float | None = None
 ) -> Tensor:
-    """DWARF's correlation of two 1-D volumes, over y, x and the disparity channel.
+    """Correlate two 1-D volumes over y, x and the disparity channel, as in DWARF.
 
     Args:
         x: 1-D volume at t0, (B, C, H, W), C the disparity shifts.
         y: 1-D volume at t1, same shape.
         radius: largest shift in y and x.
-        depth_radius: largest shift d over channels; y's channel c + d stands beside x's channel c, zeros
-            outside. The mean runs over all C channels, those zeros included.
+        depth_radius: largest shift d over channels; y's channel c + d is multiplied with x's channel c, zero
+            outside. The mean is taken over all C channels, including those zeros.
         negative_slope: of a leaky ReLU applied to the result, if given; it costs no extra pass.
 
     Returns:
         (B, (2*depth_radius+1) * (2*radius+1)^2, H, W), depth shift slowest.
 
     Raises:
-        ValueError, TypeError: volumes that do not belong together, or an argument out of range.
+        ValueError, TypeError: incompatible volumes, or an argument out of range.
 
     Source: DWARF (AAAI 2020), 3-D correlation layer; the published network has depth_radius 0.
 
@@ -145,7 +145,8 @@ def _correlate(
 def _check_features(x: Tensor, y: Tensor) -> None:
     if x.shape != y.shape or x.dim() != 4:
         raise ValueError(
-            f"correlation needs two feature maps of one shape (B, C, H, W), got {tuple(x.shape)} and {tuple(y.shape)}"
+            f"correlation needs two feature maps of the same shape (B, C, H, W), got {tuple(x.shape)} and "
+            f"{tuple(y.shape)}"
         )
     if 0 in x.shape[1:]:
         raise ValueError(f"correlation needs at least one channel and one pixel, got {tuple(x.shape)}")
@@ -154,7 +155,9 @@ def _check_features(x: Tensor, y: Tensor) -> None:
             f"correlation needs floating-point features, got {x.dtype} and {y.dtype}; convert them first"
         )
     if x.device != y.device:
-        raise ValueError(f"correlation needs both feature maps on one device, got {x.device} and {y.device}")
+        raise ValueError(
+            f"correlation needs both feature maps on the same device, got {x.device} and {y.device}"
+        )
 
 
 def _check_window(window: Window, reduction: Reduction, negative_slope: float | None) -> None:
@@ -166,6 +169,6 @@ def _check_window(window: Window, reduction: Reduction, negative_slope: float | 
         )
     if reduction not in get_args(Reduction):
         raise ValueError(f"correlation's reduction must be mean or sum, got {reduction!r}")
-    # Backward reads the leaky ReLU's branch from the sign of its output.
+    # Backward derives the branch of the leaky ReLU from the sign of its output.
     if negative_slope is not None and not 0 < negative_slope < math.inf:
         raise ValueError(f"correlation needs a negative_slope above 0, or None, got {negative_slope}")

@@ -1,4 +1,4 @@
-"""Features of unit length.
+"""L2 normalisation of features.
 
 features   # (B, C, H, W)
 """
@@ -12,17 +12,17 @@ from flowkernels.operators import normalise as _registered  # noqa: F401  (defin
 
 
 def l2_normalise(features: Tensor) -> Tensor:
-    """Features divided by their length over channels; those shorter than 1e-6 are only scaled by 1e6.
+    """Divide features by their L2 norm over channels; those shorter than 1e-6 are only multiplied by 1e6.
 
     Args:
-        features: (B, C, H, W). Lengths are float32 where the features are half precision.
+        features: (B, C, H, W). Norms of half-precision features are computed in float32.
 
     Returns:
         (B, C, H, W).
 
     Raises:
-        ValueError: not four dimensions.
-        TypeError: integers.
+        ValueError: features that are not four-dimensional.
+        TypeError: integer features.
 
     Source: the features of DDFlow's cost volume (AAAI 2019).
 

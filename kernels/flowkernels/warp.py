@@ -1,15 +1,15 @@
-"""Backward warps: look an image up where a motion says that its pixels went.
+"""Backward warps: sample an image at the positions given by a motion field.
 
-Three published warps differ only at the border, and there they differ on purpose. Shapes:
+The three published warps differ only at the border, where the differences are intended. Shapes:
 
     image       # (B, C, H, W)
     flow        # (B, 2, H, W) px, x (right) then y (down), in pixels of `image`
     disparity   # (B, 1, H, W) px, added to x: negative for a right view
 
-Half-precision inputs are warped in float32 and cast back: bfloat16 cannot tell neighbouring columns apart from
-256 on. Integer coordinates are pixel centres. Gradients reach the image and, through the interpolation weights, the
-motion; integer parts and clipping of indices carry none. Two runs give the same bits, forward and backward, on every
-device. On a GPU one gradient or weight that is not finite makes the whole gradient of the image NaN.
+Half-precision inputs are warped in float32 and cast back: from column 256 on, bfloat16 cannot distinguish neighbouring
+columns. Integer coordinates are pixel centres. Gradients reach the image and, through the interpolation weights, the
+motion; integer parts and clipping of indices carry none. Repeated runs are bit-identical, forward and backward, on
+every device. On a GPU a single non-finite gradient or weight makes the whole gradient of the image NaN.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flowkernels.operators import warp as _registered  # noqa: F401  (defines th
 
 
 def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
-    """Bilinear look-up at pixel + flow; outside, the border pixel is repeated.
+    """Sample bilinearly at pixel + flow; border pixels are repeated outside.
 
     Args:
         image: (B, C, H, W).
@@ -32,8 +32,8 @@ def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
         (B, C, H, W).
 
     Raises:
-        ValueError: the shapes do not fit.
-        TypeError: the devices or dtypes do not fit.
+        ValueError: incompatible shapes.
+        TypeError: different devices, or dtypes that are not floating-point.
 
     Source: the flow warp of DWARF (AAAI 2020): neighbours clipped, weights from the unclipped fraction.
 
@@ -49,7 +49,7 @@ def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
-    """Linear look-up along the row at x + disparity, zero for x < 0 and x >= W - 1, last row always zero.
+    """Sample linearly along the row at x + disparity; zero for x < 0 and x >= W - 1, and in the last row.
 
     Args:
         image: (B, C, H, W), the right view or its features.
@@ -59,11 +59,11 @@ def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
         (B, C, H, W). With zero disparity the last column is zero too.
 
     Raises:
-        ValueError: the shapes do not fit.
-        TypeError: the devices or dtypes do not fit.
+        ValueError: incompatible shapes.
+        TypeError: different devices, or dtypes that are not floating-point.
 
     Source: the 1-D warp of DWARF (AAAI 2020): weights are taken from the clipped neighbours, so they cancel
-    outside; the same happens to the last row.
+    outside; the same happens in the last row.
 
     Example:
         >>> import torch
@@ -76,10 +76,10 @@ def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
 
 
 def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
-    """Bilinear look-up at pixel + flow; zero outside, extrapolated in (-1, 0).
+    """Sample bilinearly at pixel + flow; zero outside, extrapolated in (-1, 0).
 
     Per axis, with p the position and n the size: for p in (-1, 0) the line through pixels 0 and 1 is
-    continued; for p <= -1 and p >= n - 1 the result is zero, so with zero flow the last row and column vanish.
+    continued; for p <= -1 and p >= n - 1 the result is zero, so with zero flow the last row and column are zero.
 
     Args:
         image: (B, C, H, W).
@@ -89,11 +89,11 @@ def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
         (B, C, H, W).
 
     Raises:
-        ValueError: the shapes do not fit.
-        TypeError: the devices or dtypes do not fit.
+        ValueError: incompatible shapes.
+        TypeError: different devices, or dtypes that are not floating-point.
 
     Source: the warp of DDFlow (AAAI 2019), which truncates towards zero and takes weights from the clipped
-    neighbours. Where they cancel we give exact zeros (the original leaves rounding noise there).
+    neighbours. Where they cancel, the result is exactly zero (the original leaves rounding noise there).
 
     Example:
         >>> import torch
@@ -108,7 +108,7 @@ def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
 
 def _warp(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
     if image.dim() != 4:
-        raise ValueError(f"warp: an image is (B, C, H, W), got {tuple(image.shape)}")
+        raise ValueError(f"warp: the image must be (B, C, H, W), got {tuple(image.shape)}")
     expected = (image.shape[0], 1 if convention == "disparity" else 2, *image.shape[-2:])
     if tuple(motion.shape) != expected:
         raise ValueError(
@@ -116,16 +116,16 @@ def _warp(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
         )
     if image.device != motion.device:
         raise TypeError(
-            f"warp: image and motion must be on one device, got {image.device} and {motion.device}"
+            f"warp: image and motion must be on the same device, got {image.device} and {motion.device}"
         )
     if not (image.is_floating_point() and motion.is_floating_point()):
         raise TypeError(
-            f"warp: image and motion must be floating point, got {image.dtype} and {motion.dtype}"
+            f"warp: image and motion must be floating-point, got {image.dtype} and {motion.dtype}"
         )
     if image.dtype == motion.dtype:
         warped: Tensor = torch.ops.flowkernels.warp(image, motion, convention)
         return warped
-    # The result has the image's dtype; positions have the finer of the two.
+    # The result has the image's dtype; positions use the more precise of the two.
     dtype = torch.promote_types(image.dtype, motion.dtype)
     mixed: Tensor = torch.ops.flowkernels.warp(image.to(dtype), motion.to(dtype), convention)
     return mixed.to(image.dtype)

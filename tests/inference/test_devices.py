@@ -112,14 +112,14 @@ def test_without_triton_everything_runs_and_says_so() -> None:
     said, trained, refused = done.stdout.splitlines()
     assert said.startswith("torch (Triton is not installed")
     assert trained == "True"
-    assert 'the backend "triton" was asked for and cannot run here' in refused
+    assert 'the backend "triton" was requested but cannot run here' in refused
 
 
 def test_an_older_torch_is_an_error_at_import() -> None:
     code = "import torch; del torch.library.register_autocast; import flowkernels"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1].startswith(
-        "ImportError: flowkernels needs torch 2.7 or newer, here is "
+        "ImportError: flowkernels needs torch 2.7 or newer, found "
     )
     requirements = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert f'"torch>={OLDEST_TORCH}"' in requirements

@@ -41,7 +41,7 @@ def test_plain_pytorch_can_be_chosen() -> None:
 def test_triton_is_never_replaced_in_silence(device: str, dtype: torch.dtype) -> None:
     flowkernels.set_backend("triton")
     with pytest.raises(
-        flowkernels.BackendError, match=r"was asked for and cannot run here: no Triton kernels for"
+        flowkernels.BackendError, match=r"was requested but cannot run here: no Triton kernels for"
     ):
         flowkernels.backend(device, dtype)
     with pytest.raises(flowkernels.BackendError, match=r"no Triton kernels for torch\.float64"):

@@ -190,7 +190,7 @@ def test_autocast_runs_them_in_float32() -> None:
 def test_what_cannot_be_compared_is_an_error() -> None:
     image = torch.zeros(1, 1, 4, 5)
     with pytest.raises(
-        ValueError, match=r"\(B, 1, H, W\) of one shape, got \(1, 1, 4, 5\) and \(1, 1, 4, 4\)"
+        ValueError, match=r"\(B, 1, H, W\) of the same shape, got \(1, 1, 4, 5\) and \(1, 1, 4, 4\)"
     ):
         census_distance(image, image[..., :4])
     with pytest.raises(ValueError, match=r"got \(1, 3, 4, 5\)"):

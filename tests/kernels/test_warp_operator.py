@@ -202,7 +202,7 @@ IMAGE, FLOW = torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 4, 5)
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: warp_zero(IMAGE[0], FLOW), ValueError, r"an image is \(B, C, H, W\), got \(3, 4, 5\)"),
+        (lambda: warp_zero(IMAGE[0], FLOW), ValueError, r"the image must be \(B, C, H, W\), got \(3, 4, 5\)"),
         (
             lambda: warp_disparity(IMAGE, FLOW),
             ValueError,

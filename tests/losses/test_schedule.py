@@ -78,7 +78,7 @@ def test_a_number_is_a_constant_schedule() -> None:
      (Schedule([(-1, 1.0)]), r"losses\.a\.knots\[0\]: steps start at 0, got -1"),
      (Schedule([(0, -1.0)]), r"losses\.a\.knots\[0\] must be 0 or more and finite, got -1"),
      (Schedule([(0, 1.0), (1, math.inf)]), r"losses\.a\.knots\[1\] must be 0 or more and finite, got inf"),
-     (Schedule([(0, 1.0)], "cubic"), r"losses\.a\.between is one of step, linear, cosine, not 'cubic'"),
+     (Schedule([(0, 1.0)], "cubic"), r"losses\.a\.between must be one of step, linear, cosine, got 'cubic'"),
      (math.nan, r"losses\.a must be 0 or more and finite, got nan"),
      ({"knots": []}, r"losses\.a: a schedule needs")],
 )  # fmt: skip

@@ -70,5 +70,5 @@ def test_shapes_that_differ_are_refused() -> None:
         (plane, plane, mask[:2]),
         (plane[0],) * 3,
     ):
-        with pytest.raises(ValueError, match="must have one shape"):
+        with pytest.raises(ValueError, match="must have the same shape"):
             error_to_colours(*arguments)

@@ -1,4 +1,4 @@
-"""Compile every kernel variant for every GPU that is claimed; fail on a spill or a regression."""
+"""Compile every kernel variant for every supported GPU; fail on a spill or a regression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-# The interpreter would stand in for the compiler; a cache would hide that a kernel no longer compiles.
+# The interpreter would replace the compiler; a cache would hide that a kernel no longer compiles.
 os.environ.pop("TRITON_INTERPRET", None)
 
 CLAIMED = (80, 90, 100)
@@ -18,11 +18,13 @@ BEST_EFFORT = (75,)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 if every variant compiles within its limits and the table's."""
+    """Return exit status 0 if every variant compiles within its own limits and those of the table."""
     parser = argparse.ArgumentParser(prog="python -m flowkernels.ahead_of_time", description=__doc__)
     parser.add_argument("table", type=Path, help="the committed table, a JSON file")
-    parser.add_argument("--update", action="store_true", help="write the table anew instead of comparing")
-    parser.add_argument("--only", default="", help="variants whose name holds this text")
+    parser.add_argument(
+        "--update", action="store_true", help="rewrite the table instead of comparing with it"
+    )
+    parser.add_argument("--only", default="", help="compile only variants whose name contains this text")
     parser.add_argument("--targets", type=int, nargs="+", default=[*CLAIMED, *BEST_EFFORT])
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -33,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     table = read_table(options.table)
     names = [name for name in all_variants() if options.only in name]
     if not names:
-        print(f"no variant's name holds {options.only!r}", file=sys.stderr)
+        print(f"no variant name contains {options.only!r}", file=sys.stderr)
         return 2
     work = [
         (name, target, table.get(f"sm_{target}", {}).get(name))
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_table(options.table, table)
     if beyond:
         targets = ", ".join(f"sm_{target}" for target in BEST_EFFORT)
-        print(f"{targets} (best effort): {len(beyond)} variants beyond their limits, the first {beyond[0]}")
+        print(f"{targets} (best effort): {len(beyond)} variants exceed their limits, first: {beyond[0]}")
     seconds = time.perf_counter() - started
     print(f"{len(names)} kernel variants for {len(options.targets)} GPUs in {seconds:.0f} s: {failed} failed")
     return 1 if failed else 0

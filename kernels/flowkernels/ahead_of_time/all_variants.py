@@ -1,4 +1,4 @@
-"""Every variant of every kernel, by name."""
+"""All variants of all kernels, by name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ MODULES = ("correlation", "warp", "census", "normalise")
 
 
 def all_variants() -> dict[str, Variant]:
-    """Name -> variant.
+    """Return all kernel variants by name.
 
     Raises:
-        ValueError: two variants have one name.
+        ValueError: two variants have the same name.
     """
     found: dict[str, Variant] = {}
     for module in MODULES:

@@ -1,4 +1,4 @@
-"""A kernel's machine code for a GPU that need not be there."""
+"""Compile a kernel to the machine code of a GPU, which need not be present."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def compile_variant(variant: Variant, capability: int) -> tuple[bytes, int]:
     """Compile one variant for a compute capability (90 is sm_90).
 
     Returns:
-        The cubin, and the bytes of shared memory that a program takes.
+        The cubin, and the bytes of shared memory per program.
 
     Raises:
         ValueError: the variant does not name the kernel's arguments.

@@ -1,4 +1,4 @@
-"""What a compiled kernel takes: registers, spills, shared memory, and the instructions that cost most."""
+"""Resource usage of a compiled kernel: registers, spills, shared memory, and the most expensive instructions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]+\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9_.]+)
 
 @dataclass(frozen=True)
 class Resources:
-    """Counts of one kernel; instructions are static (as written, a loop's body once)."""
+    """Resource counts of one kernel; instructions are counted statically (a loop's body once)."""
 
     registers: int  # per thread
     spills: int  # loads and stores of local memory, and bytes of stack
@@ -51,11 +51,11 @@ def inspect_cubin(cubin: bytes, shared: int) -> Resources:
 
 
 def count(usage: str, listing: str, shared: int) -> Resources:
-    """The counts of a resource report and a disassembly."""
+    """Parse the counts from a resource report and a disassembly."""
     registers, stack = (_number(key, usage) for key in ("REG", "STACK"))
     found = Counter(_INSTRUCTION.findall(listing))
     if not found:
-        raise ValueError("the disassembly shows no instructions; has nvdisasm's format changed?")
+        raise ValueError("the disassembly contains no instructions; has nvdisasm's format changed?")
 
     def total(*names: str, having: str = "") -> int:
         return sum(n for op, n in found.items() if op.split(".")[0] in names and having in f".{op}.")

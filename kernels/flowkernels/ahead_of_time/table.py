@@ -1,4 +1,4 @@
-"""The committed table of what each kernel takes, and what counts as a failure against it.
+"""The committed table of each kernel's resource usage, and the checks against it.
 
 {"sm_90": {"correlation_forward/fp32/W4": {"registers": 172, ...}}}
 """
@@ -14,7 +14,7 @@ from flowkernels.triton_kernels.variant import Variant
 
 Table = dict[str, dict[str, dict[str, int]]]  # target -> variant -> counts
 MIN_FMA_PER_WORD = 2.25  # of the correlation's float32 forward
-# A compiler's other choice may cost this many registers before it counts as a regression.
+# Registers that a different choice of the compiler may add before it counts as a regression.
 SLACK = 8
 
 
@@ -23,7 +23,7 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(path: Path, table: Table) -> None:
-    """One line per variant, so that a change shows as such."""
+    """Write the table with one line per variant, so that diffs are readable."""
     targets = []
     for target, variants in sorted(table.items()):
         lines = [f"  {json.dumps(name)}: {json.dumps(counts)}" for name, counts in sorted(variants.items())]
@@ -32,13 +32,13 @@ def write_table(path: Path, table: Table) -> None:
 
 
 def faults(variant: Variant, found: Resources, committed: Mapping[str, int] | None) -> list[str]:
-    """What is wrong with a compiled variant: beyond its limits, or worse than the table says."""
+    """Return the problems of a compiled variant: exceeded limits, and regressions against the table."""
     wrong = []
     if found.spills:
         wrong.append(f"spills ({found.spills})")
     if found.float_atomics:
         wrong.append(
-            f"{found.float_atomics} float atomics: their order, and so the result, changes between runs"
+            f"{found.float_atomics} float atomics: their order, and hence the result, varies between runs"
         )
     if found.registers > variant.max_registers:
         wrong.append(f"{found.registers} registers, limit {variant.max_registers}")

@@ -1,4 +1,4 @@
-"""One worker's part: compile a variant, read its machine code, compare it with the table."""
+"""Work of one process: compile a variant, read its machine code, compare it with the table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _cache: tempfile.TemporaryDirectory[str] | None = None
 
 
 def own_cache() -> None:
-    """A fresh compilation cache per process, removed when it ends."""
+    """Use a fresh compilation cache in this process, removed when the process ends."""
     global _cache
     _cache = tempfile.TemporaryDirectory(prefix="flowkernels-")
     os.environ["TRITON_CACHE_DIR"] = _cache.name
@@ -34,6 +34,6 @@ def examine(
 
 
 def _short(error: Exception) -> str:
-    """A compiler's error without the source that it quotes."""
+    """Return a compiler error without the quoted source."""
     lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip(" ^")]
     return f"{lines[0]} ... {lines[-1]}"

@@ -1,1 +1,1 @@
-"""Faster formulations for a CPU, forward and backward."""
+"""Faster implementations for the CPU, forward and backward."""

@@ -1,9 +1,9 @@
-"""The census distance on a CPU: each pair of pixels once, in strips of rows that stay in cache.
+"""The census distance on the CPU: each pair of pixels once, in strips of rows that stay in cache.
 
     grey, distance, grad   # (B, 1, H, W) float32
 
-A pair (p, p + o) gives both ends the same term. So half of the offsets are enough, if the first ends p include those
-outside whose second end is inside: maps are padded by twice the radius, and sums are kept with that margin.
+A pair (p, p + o) contributes the same term to both ends. Half of the offsets are therefore enough, if the first ends p
+include those outside whose second end is inside: maps are padded by twice the radius, and sums include that margin.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _LATER = [offset for offset in OFFSETS if offset > (0, 0)]
 
 
 def takes(grey: Tensor) -> bool:
-    """Whether these formulations apply."""
+    """Return whether these implementations apply."""
     return grey.device.type == "cpu" and grey.dtype == torch.float32
 
 
 def census(grey1: Tensor, grey2: Tensor) -> Tensor:
-    """As the definition."""
+    """Compute the distance, as `definitions.census.census`."""
     padded1, padded2 = _padded(grey1), _padded(grey2)
     sums = torch.zeros_like(padded1)
     for image in range(len(sums)):
@@ -46,14 +46,14 @@ def census(grey1: Tensor, grey2: Tensor) -> Tensor:
 def census_backward(
     grad: Tensor, grey1: Tensor, grey2: Tensor, need1: bool, need2: bool
 ) -> tuple[Tensor, Tensor]:
-    """As the definition."""
+    """Compute the gradients, as `definitions.census.census_backward`."""
     grad1 = _gradient(grad, grey2, grey1) if need1 else grey1
     grad2 = _gradient(grad, grey1, grey2) if need2 else grey2
     return grad1, grad2
 
 
 def _gradient(grad: Tensor, other: Tensor, own: Tensor) -> Tensor:
-    """The gradient of `own`; the distance does not know which image is the first."""
+    """Compute the gradient of `own`; the distance is symmetric in its two images."""
     padded_other, padded_own, padded_grad = _padded(other), _padded(own), _padded(grad)
     sums = torch.zeros_like(padded_own)
     for image in range(len(sums)):
@@ -69,7 +69,7 @@ def _gradient(grad: Tensor, other: Tensor, own: Tensor) -> Tensor:
                 torch.mul(gap, gap, out=scratch).add_(HALF).square_()
                 gap.div_(scratch).mul_(torch.mul(inverse, inverse, out=scratch).mul_(inverse))
                 gap.mul_(torch.add(ends_grad.here, ends_grad.there(offset), out=scratch))
-                # Seen from the other end, the gap has the other sign.
+                # Seen from the other end, the gap has the opposite sign.
                 total.here.add_(gap)
                 total.there(offset).sub_(gap)
     return _inner(sums).mul_(2 * HALF * SOFT)
@@ -92,7 +92,7 @@ class _Ends:
 
 
 def _strips(padded: Tensor, buffers: int) -> Iterator[tuple[range, list[Tensor]]]:
-    """Rows of first ends, STRIP at a time, and buffers of their size."""
+    """Yield rows of first ends, STRIP at a time, and buffers of their size."""
     rows, columns = padded.shape[-2:]
     for top in range(RADIUS, rows - RADIUS, STRIP):
         strip = range(top, min(top + STRIP, rows - RADIUS))

@@ -1,17 +1,17 @@
-"""Correlation for a CPU: batched matrix products over tiles of columns, forward and backward.
+"""Correlation for the CPU: batched matrix products over tiles of columns, forward and backward.
 
-A row of width W is cut into tiles of TILE columns. A tile's pixels look at TILE + 2 * reach columns of the other map,
-and one small product gives every pixel of the tile with every one of these columns:
+A row of width W is cut into tiles of TILE columns. A tile's pixels read TILE + 2 * reach columns of the other map,
+and one small matrix product multiplies every pixel of the tile with every one of these columns:
 
     products   # (H * tiles, TILE, TILE + 2 * reach)
     products[n, t, t + u * dilation]   # the band: pixel t of a tile at its u-th x shift
 
-The volume is the band; the other half to two thirds of the products is the price of the library's fast loops. Backward
-the band is filled with the volume's gradient, zeros beside it, and multiplied with the other map. Tiles and band are
-views: only the padding and the band itself are copied.
+The volume is the band; the other half to two thirds of the products is the cost of using the library's fast loops. In
+backward the band is filled with the volume's gradient, zeros beside it, and multiplied with the other map. Tiles and
+band are views: only the padding and the band itself are copied.
 
-Results are the same bits in every run: no atomics, and tiles start at multiples of 64 bytes, so that the library sees
-the same alignment each time.
+Results are bit-identical in every run: no atomics, and tiles start at multiples of 64 bytes, so that the alignment is
+always the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from torch import Tensor
 
 from flowkernels.definitions.correlation import Window, correlation_backward, overlap
 
-# Columns. Wider tiles compute more that nobody looks at, narrower ones make products too small for the library.
+# Columns. Wider tiles compute more unused products; narrower ones make products too small to be efficient.
 TILE = 16
 
 
 class _Tiling:
-    """Where the tiles of a map of one size lie, and its buffer of products with a view of the band."""
+    """Layout of the tiles of a map of a given size, and the buffer of products with a view of the band."""
 
     def __init__(self, like: Tensor, window: Window) -> None:
         self.height, self.width = like.shape[-2:]
@@ -39,10 +39,10 @@ class _Tiling:
         self.count = self.height * self.tiles
         self.padded_width = self.tiles * TILE
         self.looked_at = TILE + 2 * self.reach_x
-        # The last tile reads 2 * reach_x columns beyond its row: for the last row there are further ones.
+        # The last tile reads 2 * reach_x columns beyond its row: spare rows follow the last one.
         self.spare_rows = -(-2 * self.reach_x // self.padded_width)
         self.padded_height = self.height + 2 * self.reach_y + self.spare_rows
-        #: Where the map lies in one with the last axes (padded_height, padded_width).
+        #: Index of the map in a padded one whose last axes are (padded_height, padded_width).
         self.inside = (
             ...,
             slice(self.reach_y, self.reach_y + self.height),
@@ -73,16 +73,16 @@ class _Tiling:
 def forward(
     x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None = None
 ) -> Tensor:
-    """The volume of x and y, (B, S, H, W), for a window of stride 1.
+    """Compute the volume of x and y, (B, S, H, W), for a window of stride 1.
 
-    A pixel's products depend on no other pixel's features: a NaN in y reaches only the volumes that look at it.
+    A pixel's products do not depend on other pixels' features: a NaN in y affects only the pixels that read it.
     """
     batch, channels = x.shape[:2]
     volume = x.new_empty(window.volume_shape(x))
     if volume.numel() == 0:
         return volume
     t = _Tiling(x, window)
-    # Not F.pad, which keeps a layout of channels last; the views below count on this one.
+    # Not F.pad, which preserves channels_last; the views below rely on the contiguous layout.
     padded_x = x.new_zeros(batch, channels, t.height, t.padded_width)
     padded_x[..., : t.width] = x
     padded_y = y.new_zeros(batch, channels, t.padded_height, t.padded_width)
@@ -116,14 +116,14 @@ def forward(
 def backward(
     grad: Tensor, x: Tensor, y: Tensor, window: Window, scale: float, needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of x and y, (B, C, H, W) each, or None where not needed, for a window of stride 1.
+    """Compute the gradients of x and y, (B, C, H, W) each, or None where not needed, for a window of stride 1.
 
     Args:
         grad: gradient of the volume before its leaky ReLU, (B, S, H, W).
-        needed: whether x's and y's gradient is wanted.
+        needed: whether the gradients of x and y are needed.
     """
-    # The zeros beside the band turn a feature that is not finite into NaN for a whole tile; the definition does not.
-    # (A sum that overflows takes the definition too, which is only slower.)
+    # The zeros beside the band turn a non-finite feature into NaN for a whole tile, unlike in the definition.
+    # (A sum that overflows falls back to the definition too, which is only slower.)
     if not bool(torch.isfinite(x.sum() + y.sum())):
         return correlation_backward(grad, x, y, window, scale, needed)
     columns = window.counts[2]
@@ -142,7 +142,7 @@ def backward(
 def _weighted_sums(
     weights: Callable[[int, int], Tensor], other: Tensor, window: Window, scale: float
 ) -> Tensor:
-    """scale * sum over shifts of a pixel's weight times `other` at the shifted pixel and channel, (B, C, H, W).
+    """Sum each pixel's weight times `other` at the shifted pixel and channel over shifts, times scale, (B, C, H, W).
 
     Args:
         weights: (image, k) -> (columns, H, W), the weights at the k-th pair of depth and y shift.
@@ -152,7 +152,7 @@ def _weighted_sums(
     if sums.numel() == 0:
         return sums
     t = _Tiling(other, window)
-    # Channels last: a product's rows are pixels, and its columns lie side by side.
+    # Channels last: a product's rows are pixels, and its columns are contiguous.
     padded = other.new_zeros(batch, t.padded_height, t.padded_width, channels)
     padded.permute(0, 3, 1, 2)[t.inside] = other
     total = other.new_empty(t.count, TILE, channels)
@@ -177,10 +177,10 @@ def _weighted_sums(
 
 
 def _seen_from_y(grad: Tensor, window: Window, k: int) -> Tensor:
-    """Weights for y's gradient at the k-th pair of depth and y shift, (columns, H, W).
+    """Return the weights for y's gradient at the k-th pair of depth and y shift, (columns, H, W).
 
-    The pair of pixel p and pixel p + s is, seen from the latter, that of q and q - s: the gradient of the opposite
-    shift, moved by it; zero where q - s is outside.
+    With q = p + s, the pair of pixels p and p + s is that of q and q - s: the gradient of the opposite shift, moved
+    by it; zero where q - s is outside.
     """
     _, rows, columns = window.counts
     height, width = grad.shape[-2:]

@@ -20,7 +20,7 @@ OFFSETS = [(i, j) for i in range(-RADIUS, RADIUS + 1) for j in range(-RADIUS, RA
 
 
 def census(grey1: Tensor, grey2: Tensor) -> Tensor:
-    """Differentiable in both. Half precision is raised to float32."""
+    """Compute the distance, differentiable in both images. Half precision is computed in float32."""
     dtype = grey1.dtype
     grey1, grey2 = _raised(grey1), _raised(grey2)
     padded1, padded2 = _padded(grey1), _padded(grey2)
@@ -37,10 +37,10 @@ def census(grey1: Tensor, grey2: Tensor) -> Tensor:
 def census_backward(
     grad: Tensor, grey1: Tensor, grey2: Tensor, need1: bool, need2: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of both images, by gathers; what is not needed is returned as it came.
+    """Compute the gradients of both images by gathers; an image whose gradient is not needed is returned unchanged.
 
     The pair (q, q + o) counts at q and, seen from the other end, at q + o. There the difference, and with it the gap,
-    has the other sign, and the derivative of the soft sign is the same. So the gradient at q sums
+    has the opposite sign, and the derivative of the soft sign is the same. The gradient at q is therefore the sum of
     K (grad[q] + grad[q + o]).
     """
     dtype = grey1.dtype
@@ -69,7 +69,7 @@ def _padded(grey: Tensor) -> Tensor:
 
 
 def _seen(padded: Tensor, offset: tuple[int, int], like: Tensor) -> Tensor:
-    """The neighbours at an offset, (B, 1, H, W)."""
+    """Return the neighbours at an offset, (B, 1, H, W)."""
     height, width = like.shape[-2:]
     top, left = offset[0] + RADIUS, offset[1] + RADIUS
     return padded[..., top : top + height, left : left + width]

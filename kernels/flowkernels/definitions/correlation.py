@@ -5,7 +5,7 @@ Shapes:
     x, y     # (B, C, H, W)         features; y is zero outside its map
     volume   # (B, S, H', W')       one channel per shift; H' = ceil(H / stride), W' likewise
 
-The centre of output pixel (i, j) is x's pixel (i * stride, j * stride). Channel s belongs to the shift (d, v, u), d
+The centre of output pixel (i, j) is x's pixel (i * stride, j * stride). Channel s holds the shift (d, v, u), d
 slowest and u fastest, each from -radius to +radius:
 
     volume[b, s, i, j] = scale * sum over c of x[b, c, p, q] * y[b, c + d, p + v * dilation, q + u * dilation]
@@ -26,13 +26,13 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 class Window(NamedTuple):
-    """The shifts between the two maps, and the pixels that they are taken at.
+    """The shifts between the two maps, and the pixels at which they are evaluated.
 
     Args:
         radius_y, radius_x: largest shifts, in steps of `dilation` pixels.
         depth_radius: largest shift over channels.
         stride: every stride-th pixel of x, in both directions, is a centre.
-        dilation: distance of neighbouring shifts in pixels.
+        dilation: distance between neighbouring shifts in pixels.
     """
 
     radius_y: int
@@ -43,7 +43,7 @@ class Window(NamedTuple):
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Shifts over channels, in y, in x; their product is the volume's channel count."""
+        """Number of shifts over channels, in y and in x; their product is the volume's channel count."""
         return 2 * self.depth_radius + 1, 2 * self.radius_y + 1, 2 * self.radius_x + 1
 
     @property
@@ -55,21 +55,21 @@ class Window(NamedTuple):
         return range(-self.depth_radius, self.depth_radius + 1)
 
     def shifts(self) -> Iterator[tuple[int, int, int]]:
-        """(channels, y pixels, x pixels) of every shift, in the volume's order."""
+        """Yield (channels, y pixels, x pixels) of every shift, in the volume's order."""
         for depth in self.depths():
             for v in range(-self.radius_y, self.radius_y + 1):
                 for u in range(-self.radius_x, self.radius_x + 1):
                     yield depth, v * self.dilation, u * self.dilation
 
     def volume_shape(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Shape of the volume for features x."""
+        """Return the shape of the volume for features x."""
         depths, rows, columns = self.counts
         height, width = (-(-size // self.stride) for size in x.shape[-2:])
         return x.shape[0], depths * rows * columns, height, width
 
 
 def overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Positions p of [0, size) for which p + shift is inside too, and those p + shift; both may be empty."""
+    """Return the p in [0, size) for which p + shift is inside too, and these p + shift; both may be empty."""
     first, last = max(-shift, 0), size - max(shift, 0)
     if first >= last:
         return slice(0, 0), slice(0, 0)
@@ -79,7 +79,7 @@ def overlap(shift: int, size: int) -> tuple[slice, slice]:
 def correlation(
     x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None = None
 ) -> Tensor:
-    """The volume of x and y, (B, S, H', W'), through a leaky ReLU where `negative_slope` is given.
+    """Compute the volume of x and y, (B, S, H', W'), through a leaky ReLU if `negative_slope` is given.
 
     Half precision is computed in float32 and rounded at the end.
     """
@@ -106,13 +106,13 @@ def correlation(
 def correlation_backward(
     grad: Tensor, x: Tensor, y: Tensor, window: Window, scale: float, needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of x and y, (B, C, H, W) each, or None where not needed: `correlation` differentiated by hand.
+    """Compute the gradients of x and y, (B, C, H, W) each, or None where not needed.
 
-    An operator's implementation runs below autograd, so the definition cannot differentiate itself there.
+    `correlation` differentiated by hand: an operator's implementation runs below autograd.
 
     Args:
         grad: gradient of the volume before its leaky ReLU, (B, S, H', W').
-        needed: whether x's and y's gradient is wanted.
+        needed: whether the gradients of x and y are needed.
     """
     dtype = x.dtype
     if dtype in HALF:
@@ -140,5 +140,5 @@ def correlation_backward(
 
 
 def leaky_relu_backward(grad: Tensor, output: Tensor, negative_slope: float) -> Tensor:
-    """Gradient before a leaky ReLU of positive slope, whose output has its input's sign."""
+    """Return the gradient before a leaky ReLU of positive slope, whose output has the sign of its input."""
     return torch.where(output > 0, grad, grad * negative_slope)

@@ -1,4 +1,4 @@
-"""Features of unit length over channels, forward and backward.
+"""L2 normalisation of features over channels, forward and backward.
 
 features   # (B, C, H, W)
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALLEST_SQUARE = 1e-12  # below, features are scaled by its inverse root
+SMALLEST_SQUARE = 1e-12  # below it, features are scaled by its inverse square root
 
 
 def normalise(features: Tensor) -> Tensor:
-    """Differentiable. Half precision is normalised in float32."""
+    """Normalise features, differentiably. Half precision is normalised in float32."""
     raised = _raised(features)
     return (raised * _inverse(raised)).to(features.dtype)
 
 
 def normalise_backward(grad: Tensor, features: Tensor) -> Tensor:
-    """The gradient: what of `grad` lies along the features is lost, but where they are too short to be normalised."""
+    """Remove from `grad` its component along the features, except where these are too short to be normalised."""
     raised, grad = _raised(features), _raised(grad)
     inverse = _inverse(raised)
     unit = raised * inverse

@@ -6,7 +6,7 @@
     motion      # one of the two
 
 Conventions differ only at the border. An axis of n pixels is described at each position p by two neighbours, their
-weights, and the weights' slope in p:
+weights, and the derivative of the weights in p:
 
     replicate   neighbours floor(p), floor(p) + 1, clipped; weights from the unclipped fraction
     disparity   the same neighbours; weights from the clipped ones, so that they cancel outside; no second axis
@@ -25,23 +25,23 @@ from torch import Tensor
 Convention = Literal["replicate", "disparity", "zero"]
 CONVENTIONS: tuple[Convention, ...] = ("replicate", "disparity", "zero")
 _HALF = (torch.float16, torch.bfloat16)
-# Fixed-point gradients: bits of a sum, and of the weights that one pixel may hand out (extrapolation: 3 per axis).
+# Fixed-point gradients: bits of a sum, and of the total weight that a pixel contributes (extrapolation: 3 per axis).
 SUM_BITS = 62
 WEIGHT_BITS = {"replicate": 0, "disparity": 0, "zero": 4}
 
 
 class Axis(NamedTuple):
-    """Where a position lies between two pixels of an axis; all (B, H, W)."""
+    """Location of a position between two pixels of an axis; all (B, H, W)."""
 
     low: Tensor  # int64
     high: Tensor  # int64
     weight_low: Tensor
     weight_high: Tensor
-    slope: Tensor  # of weight_high in the position; weight_low has the negative
+    slope: Tensor  # derivative of weight_high in the position; that of weight_low is its negative
 
 
 def warp(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
-    """The image looked up at pixel + motion, differentiable in both. Half precision is warped in float32."""
+    """Sample the image at pixel + motion, differentiably in both. Half precision is warped in float32."""
     dtype = image.dtype
     image, motion = _raised(image), _raised(motion)
     x, y = _axes(image, motion, convention)
@@ -68,10 +68,10 @@ def warp(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
 def warp_backward(
     grad: Tensor, image: Tensor, motion: Tensor, convention: Convention, need_image: bool, need_motion: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of image and motion; what is not needed is returned as it came.
+    """Compute the gradients of image and motion; an input whose gradient is not needed is returned unchanged.
 
-    The image's gradient is a scatter. On a CPU it is added up in the order of the pixels; elsewhere, where threads add
-    in any order, in fixed-point integers, whose sum no order changes.
+    The image's gradient is a scatter. On the CPU it is summed in the order of the pixels; elsewhere, where threads add
+    in any order, in fixed-point integers, whose sum does not depend on the order.
     """
     dtypes = image.dtype, motion.dtype
     grad, image, motion = _raised(grad), _raised(image), _raised(motion)
@@ -107,18 +107,18 @@ def warp_backward(
 
 
 def fixed_point_exponent(largest: Tensor, pixels: int, convention: Convention) -> Tensor:
-    """Exponent of the power of two that scales contributions to integers: the sum over all pixels cannot overflow.
+    """Return the power of two, as an exponent, that scales contributions to integers whose sum cannot overflow.
 
     Args:
         largest: 0-dim, the largest absolute gradient.
-        pixels: of one image, all of which may look at one.
+        pixels: number of pixels of one image, all of which may sample the same one.
     """
     _, exponent = torch.frexp(largest.double())
     return SUM_BITS - WEIGHT_BITS[convention] - pixels.bit_length() - exponent
 
 
 class _FloatAdder:
-    """Contributions to pixels, added in the order in which they come."""
+    """Accumulate contributions to pixels in floating point, in the order in which they are added."""
 
     def __init__(self, image: Tensor) -> None:
         self.shape = image.shape
@@ -133,7 +133,7 @@ class _FloatAdder:
 
 
 class _FixedPointAdder:
-    """Contributions to pixels as integers: any order of additions gives the same bits. Not finite in, NaN out."""
+    """Accumulate contributions to pixels as integers, bit-identical in any order. Non-finite inputs give NaN."""
 
     def __init__(self, image: Tensor, grad: Tensor, convention: Convention) -> None:
         batch, channels, height, width = image.shape
@@ -179,7 +179,7 @@ def _axes(image: Tensor, motion: Tensor, convention: Convention) -> tuple[Axis, 
     grid_y = torch.arange(height, device=image.device, dtype=image.dtype).view(1, height, 1)
     x = _axis(grid_x + motion[:, 0], width - 1, convention)
     if convention == "disparity":
-        # The original loses the last row: its two rows' weights cancel there.
+        # The original zeroes the last row: the weights of its two rows cancel there.
         last = grid_y == height - 1
         weights = (w.masked_fill(last, 0.0) for w in (x.weight_low, x.weight_high, x.slope))
         return Axis(x.low, x.high, *weights), None

@@ -1,1 +1,1 @@
-"""The operators as `torch.library` knows them: schema, implementations, fake, autograd, autocast."""
+"""The `torch.library` operators: schema, implementations, fake, autograd, autocast."""

@@ -1,4 +1,4 @@
-"""`flowkernels::census` and its backward, as torch.library knows them."""
+"""`flowkernels::census` and its backward, as `torch.library` operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowkernels.definitions import census as plain
 
 @torch.library.custom_op("flowkernels::census", mutates_args=())
 def census(grey1: Tensor, grey2: Tensor) -> Tensor:
-    """(B, 1, H, W) twice, of one dtype -> (B, 1, H, W), contiguous."""
+    """Compute the distance of two (B, 1, H, W) of the same dtype -> (B, 1, H, W), contiguous."""
     if grey1.numel() == 0:
         return grey1.new_empty(grey1.shape)
     grey1, grey2 = grey1.contiguous(), grey2.contiguous()
@@ -33,7 +33,7 @@ def _(grey1: Tensor, grey2: Tensor) -> Tensor:
 def census_backward(
     grad: Tensor, grey1: Tensor, grey2: Tensor, need1: bool, need2: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of both images; one that is not needed is empty."""
+    """Compute the gradients of both images; one that is not needed is empty."""
     if grey1.numel() == 0:
         grads = (grey1.new_zeros(grey1.shape), grey2.new_zeros(grey2.shape))
     else:

@@ -1,9 +1,9 @@
 """Correlation as two PyTorch operators, `flowkernels::correlation` and its backward.
 
-Both are opaque to autograd, torch.compile and autocast: these see shapes (the fakes), a gradient formula and a rule
-for autocast, and never the implementation, which is chosen per call.
+Both are opaque to autograd, torch.compile and autocast: these only use shapes (the fakes), a gradient formula and an
+autocast rule, not the implementation, which is chosen per call.
 
-    x, y     # (B, C, H, W)     of one dtype and device
+    x, y     # (B, C, H, W)     of the same dtype and device
     volume   # (B, S, H', W')   of x's dtype, contiguous
 """
 
@@ -41,7 +41,7 @@ def correlation(
     average: bool,
     negative_slope: float | None,
 ) -> Tensor:
-    """The volume of x and y, (B, S, H', W'); see `flowkernels.correlation` for the arguments."""
+    """Compute the volume of x and y, (B, S, H', W'); see `flowkernels.correlation` for the arguments."""
     window = Window(radius_y, radius_x, depth_radius, stride, dilation)
     scale = _scale(x, average)
     if use_triton(x):
@@ -68,7 +68,7 @@ def correlation_backward(
     need_x: bool,
     need_y: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x and y, (B, C, H, W) each; one that is not needed is an empty tensor."""
+    """Compute the gradients of x and y, (B, C, H, W) each; one that is not needed is an empty tensor."""
     window = Window(radius_y, radius_x, depth_radius, stride, dilation)
     scale, needed = _scale(x, average), (need_x, need_y)
     found: tuple[Tensor | None, Tensor | None]
@@ -108,7 +108,7 @@ def _(grad: Tensor, x: Tensor, y: Tensor, volume: Tensor | None, *rest: Any) -> 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, y, *ctx.settings = inputs
-    # The leaky ReLU's backward needs the output's signs; without one the volume need not be kept.
+    # The leaky ReLU's backward needs the signs of the output; without a leaky ReLU the volume need not be saved.
     ctx.save_for_backward(x, y, None if ctx.settings[-1] is None else output)
 
 

@@ -1,4 +1,4 @@
-"""`flowkernels::normalise` and its backward, as torch.library knows them."""
+"""`flowkernels::normalise` and its backward, as `torch.library` operators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowkernels.definitions import normalise as plain
 
 @torch.library.custom_op("flowkernels::normalise", mutates_args=())
 def normalise(features: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, C, H, W), contiguous."""
+    """Normalise features, (B, C, H, W) -> (B, C, H, W), contiguous."""
     if features.numel() == 0:
         return features.new_empty(features.shape)
     features = features.contiguous()

@@ -1,4 +1,4 @@
-"""`flowkernels::warp` and its backward, as torch.library knows them."""
+"""`flowkernels::warp` and its backward, as `torch.library` operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowkernels.definitions.warp import Convention
 
 @torch.library.custom_op("flowkernels::warp", mutates_args=())
 def warp(image: Tensor, motion: Tensor, convention: str) -> Tensor:
-    """(B, C, H, W) image, (B, 2 or 1, H, W) motion of the same dtype -> (B, C, H, W), contiguous."""
+    """Warp a (B, C, H, W) image by a (B, 2 or 1, H, W) motion of the same dtype -> (B, C, H, W), contiguous."""
     rule = cast(Convention, convention)
     if image.numel() == 0:
         return image.new_empty(image.shape)
@@ -34,7 +34,7 @@ def _(image: Tensor, motion: Tensor, convention: str) -> Tensor:
 def warp_backward(
     grad: Tensor, image: Tensor, motion: Tensor, convention: str, need_image: bool, need_motion: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of image and motion; one that is not needed is empty."""
+    """Compute the gradients of image and motion; one that is not needed is empty."""
     rule = cast(Convention, convention)
     if image.numel() == 0:
         grads = (image.new_zeros(image.shape), motion.new_zeros(motion.shape))

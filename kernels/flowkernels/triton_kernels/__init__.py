@@ -1,1 +1,1 @@
-"""The Triton kernels with their launch functions. Nothing here is imported before a kernel is needed."""
+"""The Triton kernels with their launch functions, imported only when a kernel is needed."""

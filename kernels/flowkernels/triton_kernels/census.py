@@ -1,4 +1,4 @@
-"""Launching the census distance's kernels: one forward, one backward.
+"""Launch functions of the census distance kernels: one forward, one backward.
 
 grey, distance, grad   # (B, 1, H, W) contiguous, float32, float16 or bfloat16
 """
@@ -17,7 +17,7 @@ TILE = {"ROWS": 4, "COLUMNS": 32}  # one pixel per thread of 4 warps: larger til
 
 
 def forward(grey1: Tensor, grey2: Tensor) -> Tensor:
-    """The distance."""
+    """Compute the distance."""
     distance = torch.empty_like(grey1)
     tiles, programs = _tiles(grey1)
     launch(census_forward, (programs, 1, 1), grey1, grey2, distance, *tiles, **TILE, num_warps=4)
@@ -25,7 +25,7 @@ def forward(grey1: Tensor, grey2: Tensor) -> Tensor:
 
 
 def backward(grad: Tensor, grey1: Tensor, grey2: Tensor, need1: bool, need2: bool) -> tuple[Tensor, Tensor]:
-    """The gradients of both images; what is not needed is returned as it came."""
+    """Compute the gradients of both images; an image whose gradient is not needed is returned unchanged."""
     grad1 = torch.empty_like(grey1) if need1 else grey1
     grad2 = torch.empty_like(grey2) if need2 else grey2
     tiles, programs = _tiles(grey1)
@@ -37,14 +37,14 @@ def backward(grad: Tensor, grey1: Tensor, grey2: Tensor, need1: bool, need2: boo
 
 
 def _tiles(grey: Tensor) -> tuple[tuple[int, int, int, int], int]:
-    """Height, width, tiles along x and y; and the number of programs."""
+    """Return (height, width, tiles along x, tiles along y) and the number of programs."""
     height, width = grey.shape[-2:]
     tiles_x, tiles_y = triton.cdiv(width, TILE["COLUMNS"]), triton.cdiv(height, TILE["ROWS"])
     return (height, width, tiles_x, tiles_y), grey.shape[0] * tiles_x * tiles_y
 
 
 def variants() -> list[Variant]:
-    """Forward, and backward for one image and both, in every dtype."""
+    """Return forward, and backward for one and both images, in every dtype."""
     found = []
     for dtype in ("fp32", "fp16", "bf16"):
         scalars = dict.fromkeys(("H", "W", "tiles_x", "tiles_y"), "i32")

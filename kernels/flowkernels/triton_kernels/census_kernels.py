@@ -1,4 +1,4 @@
-"""The census distance's kernels: one pixel per thread, 48 neighbours, gathers both ways.
+"""Census distance kernels: one pixel per thread, 48 neighbours, gathers in forward and backward.
 
 grey, distance, grad   # (B, 1, H, W)
 """
@@ -11,7 +11,7 @@ import triton.language as tl
 
 @triton.jit
 def _place(H, W, tiles_x, tiles_y, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Offset of the image, row (ROWS, 1) and column (1, COLUMNS) of every pixel of the program."""
+    """Return the offset of the image, and row (ROWS, 1) and column (1, COLUMNS) of every pixel of the program."""
     program = tl.program_id(0)
     row = (program // tiles_x) % tiles_y * ROWS + tl.arange(0, ROWS)[:, None]
     column = program % tiles_x * COLUMNS + tl.arange(0, COLUMNS)[None, :]

@@ -1,9 +1,9 @@
-"""Launching the correlation's kernels: which one, over which grid, in which tiles.
+"""Launch functions of the correlation kernels: choice of kernel, grid and tiles.
 
-Tiles are a pure function of shapes, dtype and window, never timed, so that two runs give the same bits. No GPU was at
-hand: they follow a model of the traffic and the counts of registers (docs/kernels.md).
+Tiles are a pure function of shapes, dtype and window, never autotuned, so that repeated runs are bit-identical. They
+were chosen without a GPU, from a model of memory traffic and register counts (docs/kernels.md).
 
-Forward is one launch. Backward is one per gradient. Both gather: every value is summed by one thread, in one order.
+Forward is one launch. Backward is one per gradient. Both gather: every value is summed by one thread, in a fixed order.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from flowkernels.triton_kernels.launch import launch
 from flowkernels.triton_kernels.variant import Variant
 
 WARP = 32
-# With fewer programs than this a large GPU (108 to 148 multiprocessors) is not filled twice over.
+# Fewer programs than this do not fill a large GPU (108 to 148 multiprocessors) twice.
 FEW_PROGRAMS = 256
-# Radius of the x shifts that a quad's three quads of y hold.
+# Largest x radius for which the three quads of y that are loaded per quad suffice.
 MAX_QUAD_RADIUS = 4
 SINGLE_THREADS = 128
 SINGLE_SHIFTS = 9
 SINGLE_CHANNELS = 4
-# int32 holds every offset within a plane and a program's number; larger offsets are int64.
+# Offsets within a plane and program numbers are int32; larger offsets are int64.
 MAX_INT32 = 2**31 - 1
 TRITON_TYPES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A launch but for its tensors and its two factors."""
+    """A launch without its tensors and its two factors."""
 
     kernel: Any
     programs: int
@@ -44,7 +44,7 @@ class Plan:
 
 
 def forward(x: Tensor, y: Tensor, window: Window, scale: float, negative_slope: float | None) -> Tensor:
-    """The volume of x and y, (B, S, H', W'), in x's dtype."""
+    """Compute the volume of x and y, (B, S, H', W'), in x's dtype."""
     volume = x.new_empty(window.volume_shape(x))
     if volume.numel() == 0:
         return volume
@@ -63,14 +63,14 @@ def backward(
     negative_slope: float | None,
     needed: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Gradients of x and y, (B, C, H, W) each, or None where not needed.
+    """Compute the gradients of x and y, (B, C, H, W) each, or None where not needed.
 
     Args:
         grad_volume: (B, S, H', W').
-        volume: the forward's output, where `negative_slope` is given.
+        volume: the forward's output, if `negative_slope` is given.
     """
     grad_volume = grad_volume.contiguous()
-    # Without a leaky ReLU the kernel does not read it, and any pointer will do.
+    # Without a leaky ReLU the kernel does not read it, and any pointer is valid.
     volume = grad_volume if volume is None else volume.contiguous()
     found: list[Tensor | None] = []
     for other, sign, wanted in ((y, 1, needed[0]), (x, -1, needed[1])):
@@ -97,7 +97,7 @@ def _run(plan: Plan, tensors: tuple[Tensor, ...], scale: float, negative_slope: 
 
 
 def forward_plan(shape: tuple[int, ...], window: Window) -> Plan:
-    """How the forward of features of a shape (B, C, H, W) is launched.
+    """Plan the forward launch for features of a shape (B, C, H, W).
 
     Raises:
         ValueError: the features are too large for the kernels' offsets.
@@ -114,8 +114,8 @@ def forward_plan(shape: tuple[int, ...], window: Window) -> Plan:
         return _checked(
             Plan(correlation_single.forward_single, programs, sizes, constants, SINGLE_THREADS // WARP), shape
         )
-    # Three y shifts per thread read the fewest values per product; single ones, and small tiles, give a small map
-    # programs enough.
+    # Three y shifts per thread read the fewest values per product; a small map needs single shifts, and small
+    # tiles, for enough programs.
     for group, warps in ((3, 4), (1, 4), (1, 1)):
         if group > rows:
             continue
@@ -134,7 +134,7 @@ def forward_plan(shape: tuple[int, ...], window: Window) -> Plan:
 
 
 def backward_plan(shape: tuple[int, ...], window: Window, sign: int, leaky: bool) -> Plan:
-    """How the backward for x (sign 1) or y (sign -1), of a shape (B, C, H, W), is launched.
+    """Plan the backward launch for x (sign 1) or y (sign -1), of a shape (B, C, H, W).
 
     Raises:
         ValueError: the features are too large for the kernels' offsets.
@@ -150,7 +150,7 @@ def backward_plan(shape: tuple[int, ...], window: Window, sign: int, leaky: bool
             Plan(correlation_single.backward_single, programs, sizes, constants, SINGLE_THREADS // WARP),
             shape,
         )
-    # More channels would spill, or take more than 192 registers: y's weights are read unaligned, value by value.
+    # More channels would spill, or use more than 192 registers: y's weights are read unaligned, value by value.
     per_program = 2 if leaky and sign == -1 else 4
     for warps in (4, 1):
         tiles = _quad_tiles(height, width, warps)
@@ -167,7 +167,7 @@ def _fits_quads(width: int, window: Window) -> bool:
 
 
 def _quad_tiles(height: int, width: int, warps: int) -> dict[str, int]:
-    """Tiles that leave the fewest quads of a row idle; the widest of these."""
+    """Choose the tiles that leave the fewest quads of a row idle, and of these the widest."""
     quads = width // 4
     tile_x = min((16, 8, 4), key=lambda tile: _ceil(quads, tile) * tile)
     tile_y = warps * WARP // tile_x
@@ -196,11 +196,11 @@ def _single_sizes(shape: tuple[int, ...], window: Window) -> dict[str, int]:
 
 
 def _checked(plan: Plan, shape: tuple[int, ...]) -> Plan:
-    # Offsets of neighbours may lie a window beyond a plane: half the range is theirs.
+    # Offsets of neighbours may lie a window beyond a plane: half the range is reserved for them.
     if plan.programs > MAX_INT32 or shape[2] * shape[3] > MAX_INT32 // 2:
         raise ValueError(
             f"correlation: features of shape {shape} are too large for the Triton kernels "
-            "(2**31 programs, 2**30 pixels); split them, or choose the backend torch"
+            '(2**31 programs, 2**30 pixels); split them, or choose the backend "torch"'
         )
     return plan
 
@@ -209,7 +209,7 @@ def _ceil(size: int, step: int) -> int:
     return -(-size // step)
 
 
-# The published networks' levels, sizes of a batch, and what only the single kernels can do.
+# Levels of the published networks, in batches, and shapes that only the single-pixel kernels support.
 _LEVELS = ((32, 96, 320), (64, 48, 160), (96, 24, 80), (128, 12, 40), (196, 6, 20))
 _SHAPES = [
     *(
@@ -224,7 +224,7 @@ _SMALL_RADII = [(f"2d/radius{r}", (4, 32, 96, 320), Window(r, r)) for r in (1, 2
 
 
 def variants() -> list[Variant]:
-    """Every way in which the launches above compile a kernel for the published shapes."""
+    """Return every variant that the functions above compile for the published shapes."""
     found: dict[tuple[Any, ...], Variant] = {}
     for dtype, short in TRITON_TYPES.items():
         for label, shape, window in _SHAPES + (_SMALL_RADII if dtype == torch.float32 else []):

@@ -1,38 +1,39 @@
-"""Correlation's kernels in quads: W a multiple of 4, x radius up to 4, no stride, no dilation. Shapes:
+"""Correlation kernels in quads: W a multiple of 4, x radius up to 4, no stride, no dilation. Shapes:
 
     x, y     # (B, C, H, W)     contiguous
     volume   # (B, S, H, W)     S = depths * rows * columns shifts, columns fastest
 
-A thread owns 4 neighbouring pixels and a few y shifts with all their x shifts. It reads 4 values of x and 12 of y per
-channel and y shift, each quad in one 128-bit load, and multiplies every pair in registers:
+A thread computes 4 neighbouring pixels at a few y shifts with all their x shifts. It reads 4 values of x and 12 of y
+per channel and y shift, each quad in one 128-bit load, and multiplies every pair in registers:
 
     y row   . . . . | . . . . | . . . .      quads at column - 4, column, column + 4
     x row             o o o o                9 shifts x 4 pixels = 36 multiply-adds for 16 values
 
-W is passed as W / 4: only then does the compiler know that rows start at multiples of 4, at W = 20 and 40 too.
+W is passed as W / 4, so that the compiler can infer that rows start at multiples of 4, at W = 20 and 40 too.
 """
 
-# Triton's language is not Python's: untyped, tuples that grow, no unpacking of them.
+# Triton's language differs from Python: untyped, tuples that grow, no tuple unpacking.
 # mypy: ignore-errors
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-# Never compiled in, so a kernel is compiled once per dtype and tile, and what is compiled ahead of time is what runs.
+# Not specialised: a kernel is compiled once per dtype and tile, and the code compiled ahead of time is the code that
+# runs.
 FORWARD_SIZES = ("channels", "depth_radius", "height", "width4", "tile_x", "tiles_x", "tiles_y")
 BACKWARD_SIZES = (*FORWARD_SIZES, "radius_y")
 
 
 @triton.jit
 def _load_quads(pointer, mask, N: tl.constexpr):
-    """Four values per thread, from a block of pointers (N, 4), as a tuple of (N,) in float32; 0 where masked."""
+    """Load four values per thread, from a block of pointers (N, 4), as float32 tuple of (N,); 0 where masked."""
     return _split_quads(tl.load(pointer, mask=mask, other=0.0).to(tl.float32), N)
 
 
 @triton.jit
 def _split_quads(quads, N: tl.constexpr):
-    """Four (N,) of (N, 4)."""
+    """Split (N, 4) into four (N,)."""
     even, odd = tl.split(quads.reshape(N, 2, 2))
     first, third = tl.split(even)
     second, fourth = tl.split(odd)
@@ -41,13 +42,13 @@ def _split_quads(quads, N: tl.constexpr):
 
 @triton.jit
 def _join_quads(first, second, third, fourth, N: tl.constexpr):
-    """(N, 4) of four (N,)."""
+    """Join four (N,) to (N, 4)."""
     return tl.join(tl.join(first, third), tl.join(second, fourth)).reshape(N, 4)
 
 
 @triton.jit
 def _load_row(pointer, row_mask, columns, width, N: tl.constexpr):
-    """12 values per thread: a row's quads at `columns` - 4, `columns` and `columns` + 4, zeros outside."""
+    """Load 12 values per thread: a row's quads at `columns` - 4, `columns` and `columns` + 4, zeros outside."""
     before = _load_quads(pointer - 4, row_mask & (columns >= 4) & (columns < width + 4), N)
     centre = _load_quads(pointer, row_mask & (columns < width), N)
     after = _load_quads(pointer + 4, row_mask & (columns + 4 < width), N)
@@ -108,7 +109,7 @@ def forward_quads(
     first_plane = batch * shifts + (depth_index * ROWS + first_shift) * COLUMNS
     volume_at = volume + first_plane * plane + at
     for g in tl.static_range(GROUP):
-        # Block-shaped: Triton 3.9's interpreter refuses masks made of scalars.
+        # Block-shaped: Triton 3.9's interpreter rejects masks made of scalars.
         mask = inside & (columns * 0 + (first_shift + g) < ROWS)
         for k in tl.static_range(COLUMNS):
             value = _join_quads(
@@ -130,7 +131,7 @@ def backward_quads(
     scale, slope,
     RADIUS_X: tl.constexpr, SIGN: tl.constexpr, LEAKY: tl.constexpr, CHANNELS: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x (SIGN 1, `other` is y) or of y (SIGN -1, `other` is x), from the volume's.
+    """Compute the gradient of x (SIGN 1, `other` is y) or of y (SIGN -1, `other` is x) from that of the volume.
 
     grad[c, p] = sum over shifts (d, s) of grad_volume[(d, s), p]     * y[c + d, p + s]    or
     grad[c, p] = sum over shifts (d, s) of grad_volume[(d, s), p - s] * x[c - d, p - s]

@@ -1,17 +1,17 @@
-"""Correlation's kernels with one pixel per thread: any W, radius, stride and dilation. Shapes:
+"""Correlation kernels with one pixel per thread: any W, radius, stride and dilation. Shapes:
 
 x, y     # (B, C, H, W)       contiguous
 volume   # (B, S, H', W')     S = depths * rows * columns shifts, columns fastest; H' = ceil(H / stride)
 """
 
-# Triton's language is not Python's: untyped, tuples that grow, no unpacking of them.
+# Triton's language differs from Python: untyped, tuples that grow, no tuple unpacking.
 # mypy: ignore-errors
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-# Never compiled in; see correlation_quads.
+# Not specialised; see correlation_quads.
 SIZES = (
     "channels", "height", "width", "centre_rows", "centre_columns", "radius_y", "radius_x", "depth_radius", "stride",
     "dilation", "tiles",

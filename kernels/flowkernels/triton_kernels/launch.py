@@ -1,4 +1,4 @@
-"""Launching a kernel on its tensors' device, and counting the launches."""
+"""Kernel launches on the tensors' device, and their count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _count = 0
 def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> None:
     """Run a Triton kernel over a grid of programs, on the device of its first tensor.
 
-    Triton launches on the current CUDA device; tensors of another one would be read through a wrong context.
+    Triton launches on the current CUDA device; tensors of another one would be read through the wrong context.
     """
     global _count
     _count += 1
@@ -24,7 +24,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *args: Any, **options: Any) -> No
 
 
 def launches() -> int:
-    """Kernels launched by this process so far."""
+    """Return the number of kernels launched by this process so far."""
     return _count
 
 

@@ -1,4 +1,4 @@
-"""Launching the normalisation's kernels: one forward, one backward.
+"""Launch functions of the normalisation kernels: one forward, one backward.
 
 features, unit, grad   # (B, C, H, W) contiguous, float32, float16 or bfloat16
 """
@@ -13,11 +13,11 @@ from flowkernels.triton_kernels.launch import launch
 from flowkernels.triton_kernels.normalise_kernels import normalise_backward, normalise_forward
 from flowkernels.triton_kernels.variant import Variant
 
-TILE = {"BLOCK": 4, "PIXELS": 32}  # channels and pixels: one of both per thread of 4 warps
+TILE = {"BLOCK": 4, "PIXELS": 32}  # channels and pixels: one value per thread of 4 warps
 
 
 def forward(features: Tensor) -> Tensor:
-    """Features of unit length."""
+    """Normalise features to unit length."""
     unit = torch.empty_like(features)
     sizes, programs = _sizes(features)
     launch(normalise_forward, (programs, 1, 1), features, unit, *sizes, **TILE, num_warps=4)
@@ -25,7 +25,7 @@ def forward(features: Tensor) -> Tensor:
 
 
 def backward(grad: Tensor, features: Tensor) -> Tensor:
-    """The gradient of the features."""
+    """Compute the gradient of the features."""
     found = torch.empty_like(features)
     sizes, programs = _sizes(features)
     launch(normalise_backward, (programs, 1, 1), grad, features, found, *sizes, **TILE, num_warps=4)
@@ -33,14 +33,14 @@ def backward(grad: Tensor, features: Tensor) -> Tensor:
 
 
 def _sizes(features: Tensor) -> tuple[tuple[int, int, int], int]:
-    """Channels, pixels of an image, tiles of an image; and the number of programs."""
+    """Return (channels, pixels per image, tiles per image) and the number of programs."""
     batch, channels, height, width = features.shape
     tiles = triton.cdiv(height * width, TILE["PIXELS"])
     return (channels, height * width, tiles), batch * tiles
 
 
 def variants() -> list[Variant]:
-    """Both directions in every dtype."""
+    """Return forward and backward in every dtype."""
     found = []
     for dtype in ("fp32", "fp16", "bf16"):
         scalars = dict.fromkeys(("C", "plane", "tiles"), "i32")

@@ -2,7 +2,7 @@
 
     features, unit, grad   # (B, C, H, W)
 
-A program owns PIXELS pixels and walks over the channels twice; the second time they come from the cache.
+A program processes PIXELS pixels and loops over the channels twice, the second time from the cache.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def normalise_backward(grad, features, out, C, plane, tiles, BLOCK: tl.constexpr
         products += value * tl.load(grad + at, mask=mask, other=0.0).to(tl.float32)
     square = tl.sum(squares, axis=0)
     inverse = tl.rsqrt(tl.maximum(square, 1e-12))
-    # Too short to be normalised: only scaled, so nothing of the gradient is lost.
+    # Too short to be normalised: only scaled, so no component of the gradient is removed.
     along = tl.where(square < 1e-12, 0.0, tl.sum(products, axis=0) * inverse * inverse)
     for first in range(0, C, BLOCK):
         channel = first + tl.arange(0, BLOCK)

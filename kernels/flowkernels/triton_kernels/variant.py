@@ -1,4 +1,4 @@
-"""One way in which a kernel is compiled: what `make kernels` builds ahead of time, without a GPU."""
+"""Kernel variants, which `make kernels` compiles ahead of time, without a GPU."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Variant:
         kernel: the `triton.jit` function.
         signature: argument -> Triton type ("*fp32", "i32", ...), without constants.
         constants: the `tl.constexpr` arguments.
-        divisible_by_16: arguments that the launcher's values are divisible by 16 for (pointers usually).
+        divisible_by_16: arguments whose values are always divisible by 16 (usually pointers).
         num_warps, num_stages: launch options.
         max_registers: per thread; more is a failure.
-        vector_loads: whether its loads of float32 maps must be 128-bit.
+        vector_loads: whether loads of float32 maps must be 128-bit.
     """
 
     name: str

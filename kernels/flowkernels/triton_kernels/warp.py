@@ -1,4 +1,4 @@
-"""Launching the warps' kernels: one forward; backward the largest gradient, cleared sums, additions, conversion.
+"""Launch functions of the warp kernels: one forward; backward: largest gradient, zeroed sums, additions, conversion.
 
 image    # (B, C, H, W) contiguous, float32, float16 or bfloat16
 motion   # (B, 2 or 1, H, W) px
@@ -18,19 +18,19 @@ from flowkernels.triton_kernels.variant import Variant
 from flowkernels.triton_kernels.warp_kernels import from_integers, warp_backward, warp_forward
 
 FORWARD_PIXELS, FORWARD_BLOCK = 128, 8
-# Of the backward: threads side by side over pixels and channels; on small maps more over channels, whose loop is long.
+# Backward tiles: pixels and channels processed in parallel; small maps take more channels, whose loop is long.
 WIDE, DEEP = (32, 4), (16, 8)
 MANY_PIXELS = 132 * 32 * 8
 CONVERTED = 1024
 
 
 def backward_tile(batch: int, height: int, width: int) -> tuple[int, int]:
-    """Pixels and channels of a program of the backward."""
+    """Return the pixels and channels per program of the backward."""
     return WIDE if batch * height * width >= MANY_PIXELS else DEEP
 
 
 def forward(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
-    """The warped image."""
+    """Warp the image."""
     batch, channels, height, width = image.shape
     warped = torch.empty_like(image)
     tiles = triton.cdiv(height * width, FORWARD_PIXELS)
@@ -45,13 +45,13 @@ def forward(image: Tensor, motion: Tensor, convention: Convention) -> Tensor:
 def backward(
     grad: Tensor, image: Tensor, motion: Tensor, convention: Convention, need_image: bool, need_motion: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of image and motion; what is not needed is returned as it came."""
+    """Compute the gradients of image and motion; an input whose gradient is not needed is returned unchanged."""
     batch, channels, height, width = image.shape
     total = image.numel()
     bits = SUM_BITS - WEIGHT_BITS[convention] - (height * width).bit_length()
     grad_motion = torch.empty_like(motion) if need_motion else motion
     if need_image:
-        # Stays on the device: the scale to integers is computed from it there.
+        # Stays on the device, where the scale to integers is computed from it.
         largest = torch.linalg.vector_norm(grad, float("inf"), dtype=torch.float32)
         sums = torch.zeros(total + 1, dtype=torch.int64, device=image.device)
     else:
@@ -76,7 +76,7 @@ def backward(
 
 
 def variants() -> list[Variant]:
-    """Every convention in every dtype, and the backward's tiles."""
+    """Return every convention in every dtype, with all backward tiles."""
     return [each for dtype in ("fp32", "fp16", "bf16") for each in _variants(dtype)]
 
 

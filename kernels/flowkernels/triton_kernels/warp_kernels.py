@@ -1,8 +1,8 @@
-"""The warps' kernels.
+"""Warp kernels.
 
     image, warped   # (B, C, H, W)
     motion          # (B, 2, H, W) px, or (B, 1, H, W) for RULE 1
-    sums            # (B, C, H, W) int64, and one more: not 0 where a contribution was not finite
+    sums            # (B, C, H, W) int64, and one more value: not 0 if a contribution was not finite
 
 RULE: 0 replicate, 1 disparity, 2 zero (flowkernels/definitions/warp.py).
 """
@@ -15,7 +15,7 @@ import triton.language as tl
 
 @triton.jit
 def _axis(position, last, RULE: tl.constexpr):
-    """Neighbours and their weights."""
+    """Return the neighbours and their weights."""
     whole = tl.floor(position)
     if RULE == 2:
         whole = tl.where(position < 0, tl.ceil(position), whole)
@@ -36,14 +36,14 @@ def _axis(position, last, RULE: tl.constexpr):
 
 @triton.jit
 def _corners(motion, image, pixel, inside, H, W, RULE: tl.constexpr):
-    """Of every pixel: two columns and rows with their weights; for RULE 1 its own row, with weight 1."""
+    """Return two columns and rows per pixel with their weights; for RULE 1 its own row, with weight 1."""
     row = pixel // W
     motions: tl.constexpr = 1 if RULE == 1 else 2
     at = motion + image * motions * H * W + pixel
     x = (pixel % W).to(tl.float32) + tl.load(at, mask=inside, other=0.0).to(tl.float32)
     x0, x1, left, right = _axis(x, W - 1, RULE)
     if RULE == 1:
-        # The original loses the last row: its two rows' weights cancel there.
+        # The original zeroes the last row: the weights of its two rows cancel there.
         left = tl.where(row == H - 1, 0.0, left)
         right = tl.where(row == H - 1, 0.0, right)
         y0, y1, upper, lower = row, row, left, left
@@ -57,7 +57,7 @@ def _corners(motion, image, pixel, inside, H, W, RULE: tl.constexpr):
 def warp_forward(
     image_at, motion, warped, C, H, W, tiles, RULE: tl.constexpr, BLOCK: tl.constexpr, PIXELS: tl.constexpr
 ):
-    """A program warps BLOCK channels at PIXELS pixels."""
+    """Warp BLOCK channels at PIXELS pixels per program."""
     image = (tl.program_id(0) // tiles).to(tl.int64)
     pixel = (tl.program_id(0) % tiles) * PIXELS + tl.arange(0, PIXELS)
     inside = pixel < H * W
@@ -89,20 +89,20 @@ def warp_forward(
 
 @triton.jit
 def _power_of_two(exponent):
-    """2**exponent as float64, exactly."""
+    """Return 2**exponent as float64, exactly."""
     return ((exponent + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
 
 
 @triton.jit
 def _exponent_for(largest, bits):
-    """Exponent of the scale to integers: `bits` less that of the largest gradient (float32)."""
+    """Return the exponent of the scale to integers: `bits` minus that of the largest gradient (float32)."""
     pattern = largest.to(tl.int32, bitcast=True)
     return tl.minimum(bits - (((pattern >> 23) & 255) - 126), 1000)
 
 
 @triton.jit
 def _add(sums, value, scale, mask, broken):
-    """Add a contribution as an integer, which no order of additions changes; returns where one was not finite."""
+    """Add a contribution as an integer, bit-identical in any order; return where one was not finite."""
     finite = (value - value) == 0.0
     whole = (tl.where(finite, value, 0.0).to(tl.float64) * scale).to(tl.int64)
     tl.atomic_add(sums, whole, mask=mask & (whole != 0), sem="relaxed")
@@ -111,7 +111,7 @@ def _add(sums, value, scale, mask, broken):
 
 @triton.jit
 def _slope(low, high, RULE: tl.constexpr):
-    """Slope of the second weight in the position: 0 where the two cancel, which leaves both at 0."""
+    """Return the slope of the second weight in the position: 0 where both cancel, and are 0."""
     found = tl.where((low != 0) | (high != 0), 1.0, 0.0)
     if RULE == 0:
         found = tl.full(low.shape, 1.0, tl.float32)
@@ -123,9 +123,9 @@ def warp_backward(
     grad, image_at, motion, largest, sums, grad_motion, C, H, W, tiles, bits, total,
     RULE: tl.constexpr, NEED_IMAGE: tl.constexpr, NEED_MOTION: tl.constexpr, BLOCK: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
-    """A program owns PIXELS pixels and walks over all channels, BLOCK at a time.
+    """Process PIXELS pixels per program in a loop over all channels, BLOCK at a time.
 
-    It adds to the image's gradient wherever its pixels look, and sums the motion's gradient, which is its own.
+    A program adds to the image's gradient at the sampled pixels, and sums the motion's gradient of its own pixels.
     """
     image = (tl.program_id(0) // tiles).to(tl.int64)
     pixel = (tl.program_id(0) % tiles) * PIXELS + tl.arange(0, PIXELS)
@@ -176,7 +176,7 @@ def warp_backward(
 
 @triton.jit
 def from_integers(sums, largest, out, total, bits, SIZE: tl.constexpr):
-    """Integer sums back to numbers; NaN everywhere if a gradient or a contribution was not finite."""
+    """Convert integer sums back to floats; NaN everywhere if a gradient or a contribution was not finite."""
     at = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
     biggest = tl.load(largest)
     scale = _power_of_two(-_exponent_for(biggest, bits))

@@ -19,13 +19,13 @@ from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.networks.ddflow import FlowEstimator
 from flowdistill.networks.dwarf import LEVELS, MOTIONS, Branch, Estimator
 
-# Our name of a motion -> TensorFlow's scope of its branch, and of its up-sampling and context network.
+# Our motion name -> TensorFlow's scope of its branch, and of its up-sampling and context network.
 _BRANCH = {"disparity_t0": "disparity", "disparity_t1": "disparity_change", "flow": "optical_flow"}
 _SHORT = {"disparity_t0": "disparity", "disparity_t1": "disparity_change", "flow": "flow"}
 
 
 def tensorflow_variables(network: nn.Module) -> dict[str, Tensor]:
-    """TensorFlow's variable name -> our parameter, in our layout. The tensors are the live parameters.
+    """Return TensorFlow's variable name -> our parameter, in our layout. The tensors are the parameters themselves.
 
     Raises:
         TypeError: the network is neither a `Dwarf` nor a `DDFlowNet`.
@@ -44,7 +44,7 @@ def tensorflow_variables(network: nn.Module) -> dict[str, Tensor]:
     elif isinstance(network, DDFlowNet):
         layers = _ddflow_layers(network)
     else:
-        raise TypeError(f"no TensorFlow names are known for {type(network).__name__}; use Dwarf or DDFlowNet")
+        raise TypeError(f"there are no TensorFlow names for {type(network).__name__}; use Dwarf or DDFlowNet")
     variables: dict[str, Tensor] = {}
     for scope, layer in layers:
         variables[f"{scope}/weights"] = cast(Tensor, layer.weight)
@@ -53,15 +53,15 @@ def tensorflow_variables(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_tensorflow_variables(network: nn.Module, variables: Mapping[str, np.ndarray]) -> None:
-    """Fill a network from the variables of its TensorFlow original.
+    """Load the variables of the TensorFlow original into a network.
 
     Args:
         network: a `Dwarf` or a `DDFlowNet`.
-        variables: variable name (without ":0") -> array in the layout stored by TensorFlow, see the module.
+        variables: variable name (without ":0") -> array in TensorFlow's layout (see the module docstring).
 
     Raises:
-        ValueError: a variable is missing, unexpected or misshapen; the message names each. Nothing is loaded.
-        TypeError: the network is of another class.
+        ValueError: variables are missing, unexpected or of a wrong shape; the message lists them. Nothing is loaded.
+        TypeError: the network is neither a `Dwarf` nor a `DDFlowNet`.
 
     Example:
         >>> import numpy as np
@@ -86,14 +86,14 @@ def load_tensorflow_variables(network: nn.Module, variables: Mapping[str, np.nda
         array = np.asarray(variables[name])
         expected = _stored_shape(parameter)
         if array.shape != expected:
-            problems.append(f"misshapen: {name} has shape {array.shape}, expected {expected}")
+            problems.append(f"wrong shape: {name} has shape {array.shape}, expected {expected}")
             continue
         value = torch.from_numpy(np.array(array, dtype=np.float32))
         loaded[name] = value.permute(3, 2, 0, 1) if value.dim() == 4 else value
     if problems:
         listed = "\n  ".join(problems[:20])
         more = f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ValueError(f"nothing was loaded, {len(problems)} variables do not fit:\n  {listed}{more}")
+        raise ValueError(f"nothing was loaded, {len(problems)} variables do not match:\n  {listed}{more}")
     with torch.no_grad():
         for name, value in loaded.items():
             parameters[name].copy_(value)
@@ -105,7 +105,7 @@ def _stored_shape(parameter: Tensor) -> tuple[int, ...]:
 
 
 def _slim_scopes(prefix: str, layers: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """tf.slim numbers the convolutions of one scope: Conv, Conv_1, Conv_2, ..."""
+    """Name layers as tf.slim numbers the convolutions of a scope: Conv, Conv_1, Conv_2, ..."""
     for k, layer in enumerate(layers.children()):
         yield f"{prefix}/Conv{f'_{k}' if k else ''}", layer
 

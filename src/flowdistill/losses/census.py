@@ -1,4 +1,4 @@
-"""Census distance of colour images: do two images have the same local order of brightness?
+"""Census distance between the local brightness orders of two colour images, and its loss.
 
 image      # (B, 3, H, W) RGB in [0, 1]
 grey       # (B, 1, H, W) 0..255
@@ -21,7 +21,7 @@ _LUMA = (0.2989, 0.5870, 0.1140)
 
 @float32_island
 def census_distance(image1: Tensor, image2: Tensor) -> Tensor:
-    """Soft census distance of two images (B, 3, H, W) in [0, 1]: (B, 1, H, W), 0 where the order agrees.
+    """Compute the soft census distance of two images (B, 3, H, W) in [0, 1]: (B, 1, H, W), 0 where orders agree.
 
     Differentiable in both images; the formula is in `flowkernels.census_distance`.
 
@@ -40,8 +40,8 @@ def census_distance(image1: Tensor, image2: Tensor) -> Tensor:
 
 @float32_island
 def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALONE) -> Tensor:
-    """Robust loss of the census distance over `mask` (B, 1, H, W) without a border of 3 px, of the batch that
-    `ranks` share. Scalar.
+    """Compute the robust loss of the census distance over `mask` (B, 1, H, W) without a border of 3 px, for the
+    batch shared by `ranks`. Scalar.
 
     Source: DDFlow (AAAI 2019) and its released code.
 
@@ -49,7 +49,7 @@ def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALO
         >>> import torch
         >>> from flowdistill.losses import census_loss
         >>> image, mask = torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
-        >>> round(census_loss(image, image, mask).item(), 4)  # 0.01 ** 0.4 / 2, the least there is
+        >>> round(census_loss(image, image, mask).item(), 4)  # 0.01 ** 0.4 / 2, the minimum
         0.0792
         >>> (census_loss(image, image.flip(-1), mask) > 0.5).item()
         True
@@ -59,6 +59,6 @@ def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALO
 
 
 def _grey(image: Tensor) -> Tensor:
-    # Numbers, not a tensor of weights: that one would be copied to the device at every step.
+    # Numbers, not a tensor of weights, which would be copied to the device at every step.
     red, green, blue = (image[:, k : k + 1] * weight for k, weight in enumerate(_LUMA))
     return (red + green + blue) * 255.0

@@ -1,4 +1,4 @@
-"""Data distillation: the teacher's flow teaches the student where only the student cannot see.
+"""Data distillation: the teacher's flow supervises pixels that are occluded only for the student.
 
 flow       # (B, 2, H, W) px, the teacher's cropped to the student's view
 occluded   # (B, 1, H, W) bool
@@ -12,7 +12,7 @@ from flowdistill.ops.precision import float32_island
 
 
 def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Tensor:
-    """(B, 1, H, W) bool: occluded in the student's crop, not occluded in the teacher's full view.
+    """Return (B, 1, H, W) bool: occluded in the student's crop, not occluded in the teacher's full view.
 
     Source: DDFlow (AAAI 2019), valid mask of the distillation loss.
 
@@ -37,11 +37,11 @@ def distillation_loss(
     mask_backward: Tensor,
     ranks: Ranks = ALONE,
 ) -> Tensor:
-    """Half the sum of both directions' robust losses of (teacher - student). Scalar.
+    """Compute half the sum of both directions' robust losses of (teacher - student). Scalar.
 
     Args:
         flow_forward, flow_backward: the student's full-resolution flows, (B, 2, H, W) px.
-        teacher_flow_forward, teacher_flow_backward: the teacher's, cropped to the same view; constants.
+        teacher_flow_forward, teacher_flow_backward: the teacher's, cropped to the same view; detached.
         mask_forward, mask_backward: `distillation_mask` of each direction, (B, 1, H, W).
         ranks: the processes that share the batch.
 

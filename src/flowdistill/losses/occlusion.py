@@ -1,4 +1,4 @@
-"""Which pixels have no counterpart, found from the flows alone.
+"""Occlusion estimation from the flows alone.
 
 flow       # (B, 2, H, W) px, x then y
 occluded   # (B, 1, H, W) bool
@@ -13,7 +13,7 @@ from flowkernels import warp_zero
 
 @float32_island
 def occlusion_masks(flow_forward: Tensor, flow_backward: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward-backward check: True where the two flows do not undo each other.
+    """Estimate occlusions by a forward-backward check: True where the two flows are inconsistent.
 
     With w the other direction's flow warped by f: |f + w|^2 > 0.01 (|f|^2 + |w|^2) + 0.5.
 
@@ -22,16 +22,16 @@ def occlusion_masks(flow_forward: Tensor, flow_backward: Tensor) -> tuple[Tensor
         flow_backward: (B, 2, H, W) px on the grid of image 2.
 
     Returns:
-        (occluded_forward on image 1's grid, occluded_backward on image 2's), bool. No gradient passes.
+        (occluded_forward on image 1's grid, occluded_backward on image 2's), bool. Without gradients.
 
     Source: DDFlow (AAAI 2019), "Occlusion estimation"; its released code.
 
     Example:
         >>> import torch
         >>> from flowdistill.losses import occlusion_masks
-        >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 5)  # all moves right by one pixel
+        >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 5)  # everything moves right by one pixel
         >>> occluded_forward, occluded_backward = occlusion_masks(flow, -flow)
-        >>> occluded_forward[0, 0, 0].int()  # look-ups at the last column and beyond find nothing
+        >>> occluded_forward[0, 0, 0].int()  # samples at the last column and beyond are zero
         tensor([0, 0, 0, 1, 1], dtype=torch.int32)
         >>> occluded_backward[0, 0, 0].int()
         tensor([1, 0, 0, 0, 0], dtype=torch.int32)

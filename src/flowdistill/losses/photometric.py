@@ -1,4 +1,4 @@
-"""The unsupervised losses of DDFlow: does the second image, looked up along the flow, look like the first?
+"""The unsupervised losses of DDFlow: photometric losses between the first image and the second warped by the flow.
 
 image1, image2   # (B, 3, H, W) RGB in [0, 1]
 flow             # (B, 2, H, W) px
@@ -38,14 +38,14 @@ def photometric_losses(
     terms: Collection[str] = PHOTOMETRIC_TERMS,
     ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
-    """Photometric losses, each the sum over both directions.
+    """Compute photometric losses, each summed over both directions.
 
     Args:
         image1, image2: (B, 3, H, W) RGB in [0, 1].
         flow_forward: (B, 2, H, W) px on image 1's grid; flow_backward on image 2's.
-        occluded_forward, occluded_backward: (B, 1, H, W) bool or 0/1; left out by the `_occlusion` terms
-            (the `_no_occlusion` terms know of no occlusion and take every pixel).
-        terms: the terms to compute, of `PHOTOMETRIC_TERMS`.
+        occluded_forward, occluded_backward: (B, 1, H, W) bool or 0/1; excluded by the `_occlusion` terms
+            (the `_no_occlusion` terms ignore occlusion and average over all pixels).
+        terms: the terms to compute, from `PHOTOMETRIC_TERMS`.
         ranks: the processes that share the batch.
 
     Returns:
@@ -60,7 +60,7 @@ def photometric_losses(
         >>> import torch
         >>> from flowdistill.losses import occlusion_masks, photometric_losses
         >>> image1 = torch.rand(1, 3, 16, 16)
-        >>> image2 = image1.roll(1, dims=-1)  # all moves right by one pixel
+        >>> image2 = image1.roll(1, dims=-1)  # everything moves right by one pixel
         >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 16, 16)
         >>> term = "abs_robust_mean_occlusion"
         >>> losses = photometric_losses(image1, image2, flow, -flow, *occlusion_masks(flow, -flow), terms=[term])

@@ -1,8 +1,8 @@
-"""A masked mean over the batch of several processes: sums are added before they are divided.
+"""Masked mean over a batch that is distributed over several processes.
 
 Each process has its share of a batch. The mean of the processes' own ratios is not the ratio over the whole batch, so
-each takes W * numerator / (sum of all denominators): the mean of that over the W processes, which is what
-DistributedDataParallel makes of gradients, is the batch's ratio.
+each computes W * numerator / (sum of all denominators): its mean over the W processes, which is how
+DistributedDataParallel combines gradients, is the batch's ratio.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ class Ranks:
     """The processes that share a batch.
 
     Attributes:
-        count: how many there are, W.
-        total: the sum of a tensor over all of them, on its device; called by all of them in the same order.
+        count: number of processes, W.
+        total: the sum of a tensor over all processes, on its device; all must call it in the same order.
     """
 
     count: int
     total: Callable[[Tensor], Tensor]
 
     def ratio(self, numerator: Tensor, denominator: Tensor, floor: float) -> Tensor:
-        """This process's part of sum(numerator) / (sum(denominator) + floor), all scalars; the mean of the parts is it.
+        """Return this process's part of sum(numerator) / (sum(denominator) + floor): a scalar with that mean.
 
-        No gradient passes through the denominator.
+        The denominator is detached.
         """
         if self.count == 1:
             return numerator / (denominator + floor)

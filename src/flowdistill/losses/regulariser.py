@@ -1,4 +1,4 @@
-"""What keeps weights small.
+"""Weight regularisation.
 
 parameters   # tensors of any shapes, on one device
 """
@@ -18,9 +18,9 @@ DDFLOW_SCALE = 1e-4
 
 
 def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
-    """Sum of squares over all parameters, biases too, without a factor 1/2. DWARF adds it times 0.0004.
+    """Compute the sum of squares over all parameters, including biases, without a factor 1/2. DWARF's weight is 0.0004.
 
-    Differentiable once. A few kernels for all parameters together, where a sum for each would take several hundred.
+    Differentiable once. Runs a few kernels for all parameters together, instead of several hundred for separate sums.
 
     Example:
         >>> import torch
@@ -33,9 +33,9 @@ def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def l2_regulariser(parameters: Iterable[Tensor]) -> Tensor:
-    """DDFlow's: 0.0001 times half the sum of squares over all parameters, biases too.
+    """Compute DDFlow's regulariser: 0.0001 times half the sum of squares over all parameters, including biases.
 
-    Source: DDFlow (AAAI 2019), released code, which computes it beside the losses and leaves it out of their sum.
+    Source: DDFlow (AAAI 2019), released code, which computes it but does not add it to the losses.
 
     Example:
         >>> import torch

@@ -12,11 +12,11 @@ from flowdistill.ops.precision import float32_island
 
 @float32_island
 def robust_loss(difference: Tensor, mask: Tensor, ranks: Ranks = ALONE) -> Tensor:
-    """Masked mean of (|d| + 0.01)^0.4, halved: sum(mask * (|d| + 0.01)^0.4) / (2 * sum(mask) + 1e-6).
+    """Compute half the masked mean of (|d| + 0.01)^0.4: sum(mask * (|d| + 0.01)^0.4) / (2 * sum(mask) + 1e-6).
 
-    The numerator sums over all channels, the mask counts once a pixel; an empty mask gives 0. Scalar.
+    The numerator sums over all channels, the mask counts once per pixel; an empty mask gives 0. Scalar.
 
-    Sums are those of all `ranks`, which share the batch: the mean of their results is the loss of the whole batch.
+    Sums run over all `ranks`, which share the batch: the mean of their results is the loss of the whole batch.
 
     Source: DDFlow (AAAI 2019), eq. 1 and its released code.
 

@@ -1,10 +1,10 @@
-"""Weights that change over a run: piecewise functions of the step, written as data.
+"""Loss weight schedules: piecewise functions of the step, written as data.
 
     census_occlusion: 1.0                                             # constant
     census_occlusion: {knots: [[0, 0], [100000, 1]], between: step}   # 0 before step 100,000, then 1
     census_occlusion: {knots: ..., delay: 500, stretch: 2, scale: 0.5}  # the same curve, later, slower, lower
 
-Steps are optimiser steps and start at 0. Everything here is a pure function.
+Steps are optimiser steps and start at 0. All functions are pure.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Key = TypeVar("Key")
 class Schedule:
     """A weight as a function of the step.
 
-    Before the first knot it has the first knot's value, after the last knot the last one's.
+    Before the first knot the first value is used, after the last knot the last value.
 
     Args:
         knots: [step, value] pairs, steps increasing.
-        between: "step" holds a value until the next knot, "linear" and "cosine" (half a period, level at both knots)
-            go over to the next one.
-        delay: steps that are added to every knot's.
-        stretch: factor on the knots' steps, before the delay. Knots that would fall on one step follow each other.
+        between: "step" holds a value until the next knot, "linear" and "cosine" (half a period, flat at both knots)
+            interpolate to the next one.
+        delay: number of steps added to the step of every knot.
+        stretch: factor on the knots' steps, before the delay. Knots that would share a step become consecutive.
         scale: factor on the knots' values.
 
-    The last three are for searches: whatever they are, the schedule stays a valid one (docs/sweeps.md).
+    The last three are for searches: the schedule is valid for any of their values (docs/sweeps.md).
 
     Example:
         >>> from flowdistill.losses import Schedule
@@ -53,7 +53,7 @@ class Schedule:
     scale: float = 1.0
 
     def applied(self) -> Schedule:
-        """The same function with all of it in its knots."""
+        """Return the same function with delay, stretch and scale applied to the knots."""
         knots: list[tuple[int, float]] = []
         for step, value in self.knots:
             least = knots[-1][0] + 1 if knots else 0
@@ -61,7 +61,7 @@ class Schedule:
         return Schedule(knots, self.between)
 
     def at(self, step: int) -> float:
-        """The value at a step."""
+        """Return the value at a step."""
         after = bisect_right(self.knots, step, key=lambda knot: knot[0])
         if after == 0 or after == len(self.knots) or self.between == "step":
             return self.knots[max(after - 1, 0)][1]
@@ -69,12 +69,12 @@ class Schedule:
         part = (step - first) / (last - first)
         if self.between == "cosine":
             part = math.sin(math.pi / 2 * part) ** 2
-        # Rounding may not leave the two values' range.
+        # Rounding must not leave the range of the two values.
         return min(max(start + part * (end - start), min(start, end)), max(start, end))
 
     @property
     def constant(self) -> bool:
-        """Whether it has one value at every step."""
+        """Whether the value is the same at every step."""
         return len({value for _, value in self.knots}) == 1
 
     @property
@@ -86,11 +86,11 @@ Weight = float | Schedule
 
 
 def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
-    """A checked schedule from what a config holds: a number, a `Schedule`, or the mapping of one (`plain_weights`).
+    """Return a validated schedule from a config value: a number, a `Schedule`, or its mapping (`plain_weights`).
 
     Args:
-        key: names the weight in messages, for example `losses.census_occlusion`.
-        weight: what the config holds.
+        key: name of the weight in messages, for example `losses.census_occlusion`.
+        weight: value from the config.
 
     Raises:
         UserError: no knots, steps that are negative or do not increase, or a value that is negative or not finite; the
@@ -101,7 +101,7 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
         known = {"knots", "between", "delay", "stretch", "scale"}
         if unknown := sorted(str(key) for key in set(weight) - known):
             raise UserError(
-                f"{key}: a schedule has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+                f"{key}: a schedule has no {', '.join(unknown)}; its keys are {', '.join(sorted(known))}"
             )
         weight = Schedule(**{**weight, "knots": knots})
     if not isinstance(weight, Schedule):
@@ -110,7 +110,7 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
     if not weight.knots:
         raise UserError(f"{key}: a schedule needs at least one knot, as in knots: [[0, 0.0], [1000, 1.0]]")
     if weight.between not in BETWEEN:
-        raise UserError(f"{key}.between is one of {', '.join(BETWEEN)}, not {weight.between!r}")
+        raise UserError(f"{key}.between must be one of {', '.join(BETWEEN)}, got {weight.between!r}")
     before: int | None = None
     for number, (step, value) in enumerate(weight.knots):
         if step < 0:
@@ -118,7 +118,7 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
         if before is not None and step <= before:
             raise UserError(
                 f"{key}.knots[{number}]: steps must increase, but {step} follows {before}; sort the knots and "
-                "give one value a step"
+                "give one value per step"
             )
         check_number(f"{key}.knots[{number}]", value)
         before = step
@@ -129,14 +129,14 @@ def as_schedule(key: str, weight: Weight | Mapping[str, Any]) -> Schedule:
 
 
 def positive_weights(schedules: Mapping[Key, Schedule], step: int) -> dict[Key, float]:
-    """The weights at a step, without those that are 0: what a step has to compute."""
+    """Return the non-zero weights at a step, whose terms have to be computed."""
     weights = {name: schedule.at(step) for name, schedule in schedules.items()}
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
 def first_empty_step(schedules: Mapping[Key, Schedule], steps: int | None = None) -> int | None:
-    """The first step at which all weights are 0, of the first `steps` or of all; None if there is none."""
-    # A weight that becomes 0 does so at a knot.
+    """Return the first step at which all weights are 0, within the first `steps` if given; None if there is none."""
+    # A weight can only become 0 at a knot.
     for step in sorted({0, *(step for schedule in schedules.values() for step, _ in schedule.knots)}):
         if (steps is None or step < steps) and not positive_weights(schedules, step):
             return step
@@ -144,7 +144,7 @@ def first_empty_step(schedules: Mapping[Key, Schedule], steps: int | None = None
 
 
 def plain_weights(value: Any) -> Any:
-    """A setting with its weights as numbers, lists and dicts only, which a checkpoint can hold."""
+    """Convert the weights of a setting to plain numbers, lists and dicts, which a checkpoint can store."""
     if isinstance(value, Mapping):
         return {key: plain_weights(each) for key, each in value.items()}
     if isinstance(value, Schedule):

@@ -4,9 +4,9 @@
     disparity_t0, disparity_t1   # (B, 1, H, W) px, positive, on the grid of left_t0
     valid_*                      # (B, 1, H, W) bool
 
-Both run in float32, whatever the network's precision, and compare in network units, full-resolution pixels / 20. They
+Both run in float32 at any precision of the network, and compare in network units, full-resolution pixels / 20. They
 sum over pixels: their size grows with the image, as in the original. Each returns its terms, weighted with the level's
-alpha and not yet with the flow's factor 0.5, and their sum under "data_loss".
+alpha but not with the flow's factor 0.5, and their sum (with that factor) under "data_loss".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KITTI_ALPHAS = {2: 0.001}
 
 
 class Motion(Protocol):
-    """Scene flow in full-resolution pixels at some level's resolution."""
+    """Scene flow in full-resolution pixels at the resolution of a level."""
 
     flow: Tensor
     disparity_t0: Tensor
@@ -46,15 +46,15 @@ def dwarf_pretraining_loss(
     alphas: Mapping[int, float] = PRETRAINING_ALPHAS,
     non_finite: NonFinite = "zero",
 ) -> dict[str, Tensor]:
-    """Multi-level L1 against dense labels, averaged over areas to each level's size.
+    """Compute the multi-level L1 loss against dense labels, area-averaged to each level's size.
 
     Args:
         levels: the network's output, level -> motion in full-resolution pixels.
         flow, disparity_t0, disparity_t1: labels at full size, NaN or infinite where unknown.
-        alphas: level -> weight; levels that are not named do not count.
-        non_finite: what an unknown label does. "zero" is the published behaviour: one such pixel makes its whole
-            area cell a label of 0. "mask" leaves unknown pixels out of the average, and cells without any
-            known pixel out of the loss.
+        alphas: level -> weight; levels that are not listed are ignored.
+        non_finite: handling of unknown labels. "zero" is the published behaviour: one such pixel makes its whole
+            area cell a label of 0. "mask" excludes unknown pixels from the average, and cells without any
+            known pixel from the loss.
 
     Returns:
         "level{l}/flow", "level{l}/disparity_t0", "level{l}/disparity_t1" and "data_loss" (the flow terms times
@@ -69,7 +69,7 @@ def dwarf_pretraining_loss(
         >>> found = SceneMotion(torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
         >>> flow, disparity = torch.full((1, 2, 8, 8), 20.0), torch.zeros(1, 1, 8, 8)  # px
         >>> terms = dwarf_pretraining_loss({2: found}, flow, disparity, disparity, alphas={2: 1.0})
-        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 4 cells, x and y wrong by 20 px, a unit each
+        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 4 cells, x and y wrong by 20 px, 1 unit each
         (8.0, 4.0)
     """
     labels = _maps(flow, disparity_t0, disparity_t1)
@@ -93,14 +93,14 @@ def dwarf_kitti_loss(
     alphas: Mapping[int, float] = KITTI_ALPHAS,
     non_finite: NonFinite = "zero",
 ) -> dict[str, Tensor]:
-    """L1 against sparse labels: each level is enlarged to full size (legacy bilinear) and compared where valid.
+    """Compute the L1 loss against sparse labels, at full size (legacy bilinear up-sampling) and only where valid.
 
     Args:
         levels: the network's output, level -> motion in full-resolution pixels.
-        flow, disparity_t0, disparity_t1: labels at full size; anything where invalid.
+        flow, disparity_t0, disparity_t1: labels at full size; any value where invalid.
         valid_*: (B, 1, H, W) bool; invalid pixels contribute exactly 0.
         alphas: level -> weight.
-        non_finite: a valid but non-finite label counts as 0 ("zero", published) or not at all ("mask").
+        non_finite: a valid but non-finite label counts as 0 ("zero", published) or is ignored ("mask").
 
     Returns:
         As `dwarf_pretraining_loss`. Sums over pixels are **not** divided by the number of valid ones.
@@ -116,7 +116,7 @@ def dwarf_kitti_loss(
         >>> valid = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
         >>> valid[..., 0, 0] = True
         >>> terms = dwarf_kitti_loss({2: found}, flow, disparity, disparity, valid, valid, valid, alphas={2: 1.0})
-        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 1 pixel, x and y wrong by 20 px, a unit each
+        >>> terms["level2/flow"].item(), terms["data_loss"].item()  # 1 pixel, x and y wrong by 20 px, 1 unit each
         (2.0, 1.0)
     """
     labels = _maps(flow, disparity_t0, disparity_t1)
@@ -134,12 +134,12 @@ def _level(motion: Motion) -> Tensor:
 
 
 def _maps(flow: Tensor, disparity_t0: Tensor, disparity_t1: Tensor) -> Tensor:
-    """The three motions as one map (B, 4, H, W): one kernel of each kind serves them all."""
+    """Concatenate the three motions to one map (B, 4, H, W), so that one kernel of each kind handles all."""
     return raised(torch.cat([flow, disparity_t0, disparity_t1], dim=1))
 
 
 def _l1(predicted: Tensor, label: Tensor, valid: Tensor | None, non_finite: NonFinite) -> Tensor:
-    """(4,) sums of absolute differences over pixels, mean over the batch, in network units; maps are (B, 4, H, W)."""
+    """Sum absolute differences of (B, 4, H, W) over pixels, mean over the batch, in network units: (4,)."""
     if non_finite == "mask":
         finite = torch.isfinite(label)
         both = finite[:, 0:1] & finite[:, 1:2]  # a flow is known if x and y are
@@ -154,7 +154,7 @@ def _l1(predicted: Tensor, label: Tensor, valid: Tensor | None, non_finite: NonF
 
 
 def _terms(sums: Mapping[int, Tensor]) -> dict[str, Tensor]:
-    """The terms of levels' sums (4,), and their weighted sum."""
+    """Return the terms from the levels' sums (4,), and their weighted sum."""
     levels = torch.stack(list(sums.values()))  # (levels, 4)
     flow, disparities = levels[:, :2].sum(dim=1), levels[:, 2:]
     terms: dict[str, Tensor] = {}

@@ -1,6 +1,6 @@
-"""Metrics of motion: the rules, the functional core, and torchmetrics classes that reduce exactly over processes.
+"""Motion metrics: rules, functional core, and torchmetrics classes that reduce exactly over processes.
 
-Names are imported when they are first used: the classes bring torch with them, the rules do not.
+Names are imported on first use: the classes import torch, the rules do not.
 """
 
 import importlib
@@ -25,7 +25,7 @@ __all__ = [
     "outliers",
 ]
 
-# No module may be called as one of the names: importing it would put the module in the name's place.
+# No module may have the name of an attribute: importing it would replace the attribute by the module.
 _MODULE_OF = {
     "SCENE_FLOW_KEYS": "outlier_rate",
     "EndPointError": "mean_end_point_error",

@@ -1,8 +1,8 @@
 """Errors per pixel, KITTI's outlier rule, and sums over masks: pure functions on tensors.
 
-Shapes: motion (B, C, H, W) in pixels, C = 2 for flow (x, y) and 1 for disparity; everything per pixel
-(B, 1, H, W); masks bool. All arithmetic on motion is float32, whatever the network ran in, as in KITTI's tool.
-What a truth holds where it is not valid (NaN too) never reaches a sum: mask first, then add.
+Shapes: motion (B, C, H, W) in pixels, C = 2 for flow (x, y) and 1 for disparity; per-pixel values
+(B, 1, H, W); masks bool. All arithmetic on motion is float32 at any precision of the network, as in KITTI's tool.
+Values of the ground truth at invalid pixels (including NaN) never affect a sum: mask first, then add.
 Source: KITTI 2015 development kit, `evaluate_scene_flow`.
 """
 
@@ -13,10 +13,10 @@ from flowdistill.metrics import rules
 
 
 def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Euclidean length of prediction - truth, (B, C, H, W) px each -> (B, 1, H, W) float32 px.
+    """Compute the Euclidean length of prediction - truth, (B, C, H, W) px each -> (B, 1, H, W) float32 px.
 
-    The absolute difference for C = 1. NaN where either is NaN. Raises ValueError for shapes that differ or are not
-    those of a flow or a disparity.
+    The absolute difference for C = 1. NaN where either is NaN. Raises ValueError for different shapes, or shapes other
+    than those of a flow or a disparity.
 
     Example:
         >>> import torch
@@ -34,37 +34,37 @@ def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
 
 
 def vector_length(motion: Tensor) -> Tensor:
-    """Euclidean length over the channels, (B, C, H, W) px -> (B, 1, H, W) float32 px; absolute for C = 1."""
+    """Compute the Euclidean length over channels, (B, C, H, W) px -> (B, 1, H, W) float32 px; absolute for C = 1."""
     if motion.ndim != 4 or motion.shape[1] not in (1, 2):
         raise ValueError(
-            f"motion must have the shape (B, 2, H, W) or (B, 1, H, W), not {tuple(motion.shape)}"
+            f"motion must have the shape (B, 2, H, W) or (B, 1, H, W), got {tuple(motion.shape)}"
         )
     motion = motion.float()
     if motion.shape[1] == 1:
         return motion.abs()
     x, y = motion.split(1, dim=1)
-    # IEEE single precision to the last bit, as in KITTI's tool, or exact ties of the 5 % rule change sides. On CPU
-    # the last bit of a float32 torch.sqrt may be wrong (MKL); through float64 it is right. Nor would a fused norm do.
+    # IEEE single precision to the last bit, as in KITTI's tool; otherwise exact ties of the 5 % rule flip. On CPU the
+    # last bit of a float32 torch.sqrt may be wrong (MKL); via float64 it is right. A fused norm is not exact, either.
     return torch.sqrt((x * x + y * y).double()).float()
 
 
 def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
-    """KITTI's rule: error > 3 px and error / magnitude > 0.05, both strict, (B, 1, H, W) px each -> bool.
+    """Apply KITTI's rule: error > 3 px and error / magnitude > 0.05, both strict, (B, 1, H, W) px each -> bool.
 
-    In float32, as `rules.is_outlier` says it, whatever precision comes in.
+    In float32, as `rules.is_outlier`, at any input precision.
 
     Example:
         >>> import torch
         >>> from flowdistill.metrics import is_outlier
         >>> error, magnitude = torch.tensor([2.0, 4.0, 4.0]), torch.tensor([10.0, 10.0, 100.0])
-        >>> is_outlier(error, magnitude)  # under 3 px; over both limits; under 5 %
+        >>> is_outlier(error, magnitude)  # below 3 px; above both limits; below 5 %
         tensor([False,  True, False])
     """
     return rules.is_outlier(error.float(), magnitude.float())
 
 
 def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
-    """KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool.
+    """Find KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool.
 
     Example:
         >>> import torch
@@ -77,24 +77,24 @@ def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Sums of integers (B, N, H, W) over `mask` (B, 1, H, W), bool: (N,) int64.
+    """Sum integers (B, N, H, W) over `mask` (B, 1, H, W), bool: (N,) int64.
 
-    Of errors by their `exact_parts`, which leave the order of the addition without an influence.
+    Errors are summed as `exact_parts`, so that the result does not depend on the order of the additions.
     """
     check_mask(mask, values[:, :1])
     return (values * mask).sum(dim=(0, 2, 3))
 
 
 def masked_count(values: Tensor, mask: Tensor) -> Tensor:
-    """How many of `values` (B, 1, H, W), bool, are true within `mask` (B, 1, H, W): an int64 scalar."""
+    """Count the true `values` (B, 1, H, W), bool, within `mask` (B, 1, H, W): an int64 scalar."""
     check_mask(mask, values)
     return (values & mask).sum()
 
 
 def check_mask(mask: Tensor, values: Tensor) -> None:
-    """Raises ValueError unless the mask is bool and has the values' shape."""
-    # Masks that broadcast would count other pixels without a word.
+    """Raise ValueError unless the mask is bool and has the shape of the values."""
+    # Masks that broadcast would silently count other pixels.
     if mask.shape != values.shape:
-        raise ValueError(f"the mask must have the shape {tuple(values.shape)}, not {tuple(mask.shape)}")
+        raise ValueError(f"the mask must have the shape {tuple(values.shape)}, got {tuple(mask.shape)}")
     if mask.dtype != torch.bool:
-        raise ValueError(f"the mask must be bool, not {mask.dtype}")
+        raise ValueError(f"the mask must be bool, got {mask.dtype}")

@@ -1,4 +1,4 @@
-"""The mean end-point error as a torchmetrics class."""
+"""Mean end-point error as a torchmetrics class."""
 
 from torch import Tensor
 
@@ -10,8 +10,8 @@ from flowdistill.metrics.pixel_sets import PixelSetMetric
 class EndPointError(PixelSetMetric):
     """Mean length of prediction - truth in pixels, pooled over all pixels of all updates; for flow or disparity.
 
-    `compute()` gives float64 scalars: `all` (valid), `noc` (valid and not occluded), `occ` (valid and occluded);
-    the last two only if the updates had `valid_noc`. A set without pixels gives NaN; so does, on purpose, a NaN in
+    `compute()` returns float64 scalars: `all` (valid), `noc` (valid and not occluded), `occ` (valid and occluded);
+    the last two only if the updates had `valid_noc`. A set without pixels gives NaN; so does, intentionally, a NaN in
     the prediction at a valid pixel. An error of 2**28 px or more counts as infinite.
 
     Example:
@@ -36,7 +36,7 @@ class EndPointError(PixelSetMetric):
     def update(
         self, prediction: Tensor, truth: Tensor, valid: Tensor, valid_noc: Tensor | None = None
     ) -> None:
-        """Adds a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
+        """Add a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
         self.add(exact_parts(functional.end_point_error(prediction, truth)), valid, valid_noc)
 
     def totals(self) -> Tensor:

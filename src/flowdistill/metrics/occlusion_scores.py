@@ -8,10 +8,10 @@ from flowdistill.metrics import functional
 
 
 class OcclusionScores(Metric):
-    """How well found occlusions agree with true ones, over all pixels of all images together.
+    """Precision and recall of estimated occlusions, pooled over all pixels of all images.
 
-    `compute()` gives float64 scalars from 0 to 1, on the CPU: `precision`, the share of the found occlusions that are
-    true, and `recall`, the share of the true ones that were found; NaN where nothing was found, or nothing is occluded.
+    `compute()` returns float64 scalars from 0 to 1, on the CPU: `precision`, the share of the found occlusions that are
+    true, and `recall`, the share of the true ones that were found; NaN if nothing was found, or nothing is occluded.
     The states are counts: any split over batches and processes gives the same result.
 
     Example:
@@ -36,7 +36,7 @@ class OcclusionScores(Metric):
         self.add_state("counts", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, found: Tensor, truth: Tensor, valid: Tensor) -> None:
-        """Adds a batch, all (B, 1, H, W) bool; only `valid` pixels count. ValueError for other shapes or types."""
+        """Add a batch, all (B, 1, H, W) bool; only `valid` pixels count. Raises ValueError for other masks."""
         for mask in (found, truth, valid):
             functional.check_mask(mask, found)
         masks = (found & truth, found, truth)

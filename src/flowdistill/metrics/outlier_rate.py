@@ -16,7 +16,7 @@ Motions = Mapping[str, Tensor]
 
 
 class _PercentOfPixels(PixelSetMetric):
-    """Percent of pixels that are outliers; the counts behind it are `total` and `pixels`, int64, one a set."""
+    """Percent of pixels that are outliers; the underlying counts are `total` and `pixels`, int64, one per set."""
 
     sets = ("all", "noc")
 
@@ -25,9 +25,9 @@ class _PercentOfPixels(PixelSetMetric):
 
 
 class OutlierRate(_PercentOfPixels):
-    """Percent of pixels whose error is over 3 px and over 5 %: KITTI's Fl on flow, D1 and D2 on the disparities.
+    """Percent of pixels with an error above 3 px and above 5 %: KITTI's Fl on flow, D1 and D2 on the disparities.
 
-    Pooled over all pixels of all updates, as in the official tool. `compute()` gives float64 scalars: `all` over the
+    Pooled over all pixels of all updates, as in the official tool. `compute()` returns float64 scalars: `all` over the
     valid pixels, and `noc` over the non-occluded ones if the updates had `valid_noc`; NaN for a set without pixels.
 
     Example:
@@ -44,14 +44,14 @@ class OutlierRate(_PercentOfPixels):
     def update(
         self, prediction: Tensor, truth: Tensor, valid: Tensor, valid_noc: Tensor | None = None
     ) -> None:
-        """Adds a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
+        """Add a batch: motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises ValueError for other shapes."""
         self.add(functional.outliers(prediction, truth), valid, valid_noc)
 
 
 class SceneFlowOutlierRate(_PercentOfPixels):
     """KITTI's SF: percent of pixels that are an outlier in disparity_t0, disparity_t1 or flow, each by its own test.
 
-    Only pixels where all three truths are valid count. `compute()` as of `OutlierRate`.
+    Only pixels where all three ground truths are valid count. `compute()` as in `OutlierRate`.
 
     Example:
         >>> import torch
@@ -70,7 +70,7 @@ class SceneFlowOutlierRate(_PercentOfPixels):
     def update(
         self, prediction: Motions, truth: Motions, valid: Motions, valid_noc: Motions | None = None
     ) -> None:
-        """Adds a batch. Each mapping holds `disparity_t0`, `disparity_t1`, `flow`; a batch itself can be the truth.
+        """Add a batch. Each mapping has `disparity_t0`, `disparity_t1`, `flow`; a batch itself can be the truth.
 
         Motions (B, C, H, W) px, masks (B, 1, H, W) bool. Raises KeyError for a missing motion, ValueError for other
         shapes.
@@ -81,5 +81,5 @@ class SceneFlowOutlierRate(_PercentOfPixels):
 
 
 def _everywhere_true(masks: Motions) -> Tensor:
-    """Where all three masks are true."""
+    """Return where all three masks are true."""
     return reduce(torch.logical_and, [masks[key] for key in SCENE_FLOW_KEYS])

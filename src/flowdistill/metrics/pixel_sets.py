@@ -1,4 +1,4 @@
-"""What all metrics here share: totals over sets of pixels, kept so that processes can add them."""
+"""Base class of the pixel metrics: totals over sets of pixels, which can be summed over processes."""
 
 import torch
 from torch import Tensor
@@ -8,14 +8,14 @@ from flowdistill.metrics import functional
 
 
 class PixelSetMetric(Metric):
-    """A mean over pixels for each of several sets: `all`, `noc` (non-occluded) and perhaps `occ` (occluded only).
+    """Mean over pixels for each of several sets: `all`, `noc` (non-occluded) and optionally `occ` (occluded only).
 
     The state is, per set, the total of a value and the number of pixels, all integers, so that any split over batches
-    and processes gives the same result. `noc` and `occ` exist only where the updates come with a mask of non-occluded
-    pixels; updates with and without one cannot be mixed. No update waits for the device.
+    and processes gives the same result. `noc` and `occ` exist only if the updates have a mask of non-occluded
+    pixels; updates with and without one cannot be mixed. Updates do not synchronise with the device.
 
     Args:
-        parts: how many integers stand for the value of a pixel, which is True or False without them.
+        parts: number of integers that encode the value of a pixel; without it values are True or False.
     """
 
     full_state_update = False
@@ -25,7 +25,7 @@ class PixelSetMetric(Metric):
     sets: tuple[str, ...]
     total: Tensor  # (sets,) int64, or (sets, parts)
     pixels: Tensor  # (sets,) int64
-    with_noc: Tensor  # () int64: updates that came with a mask of non-occluded pixels
+    with_noc: Tensor  # () int64: number of updates with a mask of non-occluded pixels
     without_noc: Tensor
 
     def __init__(self, *parts: int) -> None:
@@ -42,9 +42,9 @@ class PixelSetMetric(Metric):
         self._kind = None
 
     def add(self, values: Tensor, valid: Tensor, valid_noc: Tensor | None) -> None:
-        """Adds values (B, 1, H, W) bool, or (B, parts, H, W) int64, within each set's mask (B, 1, H, W), bool.
+        """Add values (B, 1, H, W) bool, or (B, parts, H, W) int64, within each set's mask (B, 1, H, W), bool.
 
-        Raises ValueError for other masks, and where earlier updates were of the other kind.
+        Raises ValueError for other masks, and if earlier updates were of the other kind.
         """
         kind = valid_noc is not None
         if self._kind is not None and kind != self._kind:
@@ -66,12 +66,12 @@ class PixelSetMetric(Metric):
         self._kind = kind
 
     def totals(self) -> Tensor:
-        """Totals (sets,) in float64 on the CPU."""
+        """Return the totals (sets,) in float64 on the CPU."""
         return self.total.cpu().double()
 
     def means(self) -> dict[str, Tensor]:
-        """Total / pixels per set as float64 scalars on the CPU; NaN where a set has no pixel."""
-        # Processes may differ where each for itself was consistent.
+        """Return total / pixels per set as float64 scalars on the CPU; NaN for a set without pixels."""
+        # Processes may differ from each other even if each was consistent.
         with_noc = bool(self.with_noc > 0)
         if with_noc and self.without_noc > 0:
             raise self._mixed()
@@ -80,4 +80,4 @@ class PixelSetMetric(Metric):
 
     def _mixed(self) -> ValueError:
         name = type(self).__name__
-        return ValueError(f"{name}: give valid_noc in every update or in none; some had it and some did not")
+        return ValueError(f"{name}: pass valid_noc in every update or in none; some had it and some did not")

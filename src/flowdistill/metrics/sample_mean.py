@@ -1,4 +1,4 @@
-"""The mean of a number over samples, as a torchmetrics class."""
+"""Mean of a number over samples, as a torchmetrics class."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,10 @@ from torchmetrics import Metric
 
 
 class SampleMean(Metric):
-    """Mean over samples of what batches report as their mean; NaN without samples, and if any batch reports NaN.
+    """Mean over samples, from the means of batches; NaN without samples, and if the mean of any batch is NaN.
 
-    Unlike torchmetrics' MeanMetric it neither looks at the values (the host would wait) nor copies the weights to the
-    device. Processes may have different numbers of samples.
+    Unlike torchmetrics' MeanMetric it neither inspects the values (a host synchronisation) nor copies the weights to
+    the device. Processes may have different numbers of samples.
 
     Example:
         >>> import torch
@@ -33,10 +33,10 @@ class SampleMean(Metric):
         self.add_state("samples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, mean: Tensor, samples: int) -> None:
-        """Adds the mean () over a batch of so many samples."""
+        """Add the mean () over a batch of `samples` samples."""
         self.total = self.total + mean.detach().float() * samples
         self.samples = self.samples + samples
 
     def compute(self) -> Tensor:
-        """The mean, a float32 scalar."""
+        """Return the mean, a float32 scalar."""
         return self.total / self.samples

@@ -1,4 +1,4 @@
-"""The two published networks: images in, motions out."""
+"""The two published networks, from images to motions."""
 
 from flowdistill.networks.ddflow import DDFlowNet, FlowPyramid
 from flowdistill.networks.dwarf import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size

@@ -35,7 +35,7 @@ SMALLEST_SIZE = 64
 
 @dataclass
 class FlowPyramid:
-    """One direction's flow: `levels[l]` (6..2) and `refined` in pixels of their level, `full` of the image.
+    """Flow of one direction: `levels[l]` (6..2) and `refined` in pixels of their level, `full` in image pixels.
 
     Example:
         >>> import torch
@@ -69,24 +69,24 @@ class FlowEstimator(nn.Module):
 
 
 class FlowUpsample(nn.Module):
-    """Flow (B, 2, h, w) at another size, its values scaled with it. A module, so that a profile can watch it."""
+    """Resize a flow (B, 2, h, w) and scale its values. A module, so that a profiler can hook it."""
 
     def forward(self, flow: Tensor, size: Size) -> Tensor:
         return resize_flow(flow, size)
 
 
 class DDFlowNet(nn.Module):
-    """Flow between two images, in both directions with the same weights.
+    """Estimate the flow between two images, in both directions with the same weights.
 
     Args:
         width: factor on every layer's channels; 1.0 is the published network.
 
-    `checkpoint_activations` (false) makes backward compute each level and the context network again instead of keeping
-    what they computed.
+    `checkpoint_activations` (false) recomputes each level and the context network in backward instead of keeping their
+    activations.
 
     Shapes:
         image1, image2: (B, 3, H, W) RGB in [0, 1], H and W at least 64, any size. Output: (forward, backward),
-        two `FlowPyramid`s; forward lives on image1's grid, backward on image2's.
+        two `FlowPyramid`s; forward is on image1's grid, backward on image2's.
 
     Raises:
         ValueError: a side below 64, or different shapes.
@@ -118,7 +118,7 @@ class DDFlowNet(nn.Module):
     def forward(self, image1: Tensor, image2: Tensor) -> tuple[FlowPyramid, FlowPyramid]:
         _check_images(image1, image2)
         pyramid = self.extractor(torch.cat([image1, image2]))
-        # Both directions as one batch: first half image1 -> image2, second half back.
+        # Both directions as one batch: first half image1 -> image2, second half image2 -> image1.
         levels: dict[int, Tensor] = {}
         flow: Tensor | None = None
         again = self.checkpoint_activations
@@ -141,8 +141,8 @@ class DDFlowNet(nn.Module):
         return halves[0], halves[1]
 
     def _estimate(self, level: int, features: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """A level's flow and last feature, of both directions, given the coarser level's flow at this size."""
-        features = raised(features)  # what is warped and correlated is float32
+        """Estimate a level's flow and last feature in both directions, given the coarser level's flow at this size."""
+        features = raised(features)  # warping and correlation run in float32
         other = torch.cat(features.chunk(2)[::-1])
         found: tuple[Tensor, Tensor] = self.estimators[str(level)](estimator_input(features, other, flow))
         return found
@@ -153,11 +153,11 @@ class DDFlowNet(nn.Module):
 
 
 def estimator_input(features1: Tensor, features2: Tensor, flow: Tensor) -> Tensor:
-    """What enters an estimator: cost volume (81), normalised first features (C), flow (2).
+    """Build an estimator's input: cost volume (81), normalised first features (C), flow (2).
 
     Args:
         features1, features2: (B, C, h, w), raw, float32.
-        flow: (B, 2, h, w) px of this level; the second features are warped by it, also when it is zero.
+        flow: (B, 2, h, w) px of this level; the second features are warped by it, even if it is zero.
 
     Returns:
         (B, 81 + C + 2, h, w). The volume is a sum over channels of normalised features.
@@ -172,7 +172,8 @@ def estimator_input(features1: Tensor, features2: Tensor, flow: Tensor) -> Tenso
 def _check_images(image1: Tensor, image2: Tensor) -> None:
     if image1.shape != image2.shape or image1.dim() != 4 or image1.shape[1] != 3:
         raise ValueError(
-            f"DDFlow needs two images (B, 3, H, W) of one shape, got {tuple(image1.shape)} and {tuple(image2.shape)}"
+            f"DDFlow needs two images (B, 3, H, W) of the same shape, got {tuple(image1.shape)} and "
+            f"{tuple(image2.shape)}"
         )
     if min(image1.shape[-2:]) < SMALLEST_SIZE:
         raise ValueError(

@@ -8,8 +8,9 @@ Knowledge", AAAI 2020. 19,618,196 parameters at width 1.
                                         # units: full-resolution pixels / 20, disparities negative
     volume                              # (B, 180, h, w)
 
-Network units stay in this file; `SceneMotion` holds full-resolution pixels with positive disparities. Under autocast
-the convolutions run in half precision; motions, their up-sampling, warped features and correlations stay float32.
+Network units are internal to this file; `SceneMotion` holds full-resolution pixels with positive disparities. Under
+autocast the convolutions run in half precision; motions, their up-sampling, warped features and correlations stay
+float32.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ TRUNK = (128, 128, 96)
 BRANCH = (64, 32)
 ENCODER = (16, 32, 64, 96, 128, 196)
 VOLUME_CHANNELS = 9 + 9 + 81 + 81
-MOTIONS = {"disparity_t0": 1, "disparity_t1": 1, "flow": 2}  # the network's order, with channels
+MOTIONS = {"disparity_t0": 1, "disparity_t1": 1, "flow": 2}  # name -> channels, in the network's order
 
 
 @dataclass
 class SceneMotion:
-    """Scene flow on the grid of left_t0, in full-resolution pixels whatever its own resolution.
+    """Scene flow on the grid of left_t0, in full-resolution pixels at any resolution.
 
-    Disparities are positive where the network predicts what it was trained for, and not clipped.
+    Disparities are positive for meaningful predictions, and not clipped.
 
     Example:
         >>> import torch
@@ -67,7 +68,7 @@ class SceneMotion:
     disparity_t1: Tensor  # (B, 1, h, w) px, at t1, of the point seen at left_t0
 
     def resize(self, size: Size) -> SceneMotion:
-        """Legacy bilinear resize of the grid; values stay."""
+        """Resize the grid (legacy bilinear) without scaling the values."""
         return SceneMotion(
             resize_legacy_bilinear(self.flow, size),
             resize_legacy_bilinear(self.disparity_t0, size),
@@ -77,7 +78,7 @@ class SceneMotion:
 
 @dataclass
 class DwarfOutput:
-    """What DWARF predicts: `levels[l]` at 1/2^l of the input's size (6..2 in training, 2 in eval mode).
+    """Prediction of DWARF: `levels[l]` at 1/2^l of the input's size (6..2 in training, 2 in eval mode).
 
     Example:
         >>> import torch
@@ -121,12 +122,12 @@ class Branch(nn.Module):
         dense = _run_dense(self.dense, trunk)
         if dense.dtype == inputs.dtype:
             return self.predict(dense), dense
-        # Under autocast: the coarser level's motion, which the dense links pass on, reaches the output unrounded.
+        # Under autocast: the coarser level's motion, passed on by the dense links, reaches the output unrounded.
         return self.predict(torch.cat([inputs, raised(dense[:, inputs.shape[1] :])], dim=1)), dense
 
 
 class Estimator(nn.Module):
-    """One pyramid level: volume and context in, motion out, then up-sampling or (level 2) refinement."""
+    """One pyramid level, from volume and context to motion, followed by up-sampling or (level 2) refinement."""
 
     def __init__(self, inputs: int, width: float, refine: bool) -> None:
         super().__init__()
@@ -146,10 +147,10 @@ class Estimator(nn.Module):
         self.refine = refine
 
     def forward(self, inputs: Tensor, recompute: bool = False) -> tuple[dict[str, Tensor], Upsampled | None]:
-        """Each motion (B, 1|2, h, w) of this level in network units, and what the next level gets of it.
+        """Return each motion (B, 1|2, h, w) of this level in network units, and the next level's input from it.
 
-        With `recompute` nothing between the trunk's result and the motions is kept for backward, and nothing
-        inside the trunk.
+        With `recompute`, activations inside the trunk and between its result and the motions are not kept for
+        backward.
         """
         trunk = called(self._run_trunk, inputs, recompute=recompute)
         if self.refine:
@@ -157,7 +158,7 @@ class Estimator(nn.Module):
                 name: called(self._refined, name, trunk, inputs, recompute=recompute) for name in MOTIONS
             }
             return refined, None
-        # One part for each motion: backward holds the activations of one at a time.
+        # One checkpointed part per motion, so that backward holds the activations of one at a time.
         found = [called(self._upsampled, name, trunk, inputs, recompute=recompute) for name in MOTIONS]
         motions, up, features = zip(*found, strict=True)
         upsampled = Upsampled(torch.cat(up, dim=1), torch.cat(features, dim=1))
@@ -167,24 +168,24 @@ class Estimator(nn.Module):
         return _run_dense(self.trunk, lowered(inputs))
 
     def _refined(self, name: str, trunk: Tensor, inputs: Tensor) -> Tensor:
-        """A motion with its context network's correction."""
+        """Return a motion with its context network's correction."""
         motion, dense = self.branches[name](trunk, inputs)
         refined: Tensor = motion + self.context[name](dense)
         return refined
 
     def _upsampled(self, name: str, trunk: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A motion, and at twice its size the motion and its features."""
+        """Return a motion, and the motion and its features at twice the size."""
         motion, dense = self.branches[name](trunk, inputs)
         return motion, self.upsample_motion[name](motion), self.upsample_features[name](dense)
 
 
 class Dwarf(nn.Module):
-    """DWARF's network: four images in, scene flow at five levels out.
+    """The DWARF network: estimates scene flow at five levels from four images.
 
     Args:
         width: factor on every layer's channels; 1.0 is the published network.
 
-    `checkpoint_activations` (false) makes backward compute each level again instead of keeping what it computed.
+    `checkpoint_activations` (false) recomputes each level in backward instead of keeping its activations.
 
     Shapes:
         left_t0, right_t0, left_t1, right_t1: (B, 3, H, W) RGB in [0, 1]. Output: `DwarfOutput`, values in
@@ -233,10 +234,10 @@ class Dwarf(nn.Module):
 
 
 def scene_flow_volume(left_t0: Tensor, right_t0: Tensor, left_t1: Tensor, right_t1: Tensor) -> Tensor:
-    """The complete matching volume of four feature maps (B, C, h, w), warped beforehand: (B, 180, h, w).
+    """Compute the complete matching volume of four warped feature maps (B, C, h, w): (B, 180, h, w).
 
     Channels: stereo at t0 (9), stereo at t1 (9), 3-D correlation of these two (81), temporal (81); each
-    followed by a leaky ReLU of 0.1.
+    followed by a leaky ReLU of slope 0.1.
 
     Source: DWARF (AAAI 2020), section "Scene flow estimation".
     """
@@ -294,7 +295,7 @@ def _check_images(images: tuple[Tensor, ...]) -> None:
     shape = images[0].shape
     if any(image.shape != shape for image in images) or len(shape) != 4 or shape[1] != 3:
         raise ValueError(
-            f"DWARF needs four images (B, 3, H, W) of one shape, got {[tuple(i.shape) for i in images]}"
+            f"DWARF needs four images (B, 3, H, W) of the same shape, got {[tuple(i.shape) for i in images]}"
         )
     if shape[2] % 64 or shape[3] % 64 or not (shape[2] and shape[3]):
         raise ValueError(
@@ -304,11 +305,11 @@ def _check_images(images: tuple[Tensor, ...]) -> None:
 
 
 def _estimator_input(level: int, *tensors: Tensor) -> Tensor:
-    """What enters a level's estimator: volume (180), and from level 5 on left_t0's features and the coarser level's.
+    """Build a level's input: volume (180), and from level 5 on left_t0's features and the coarser level's.
 
     Tensors: features of the four images (B, C, h, w), then the coarser level's `Upsampled`, if there is one.
     """
-    # What is warped and correlated is float32. Raised here, so that no float32 copy waits for backward.
+    # Warping and correlation run in float32. Converted here, so that no float32 copy is kept for backward.
     features = tuple(raised(tensor) for tensor in tensors[:4])
     if len(tensors) == 4:
         return scene_flow_volume(*features)
@@ -318,9 +319,9 @@ def _estimator_input(level: int, *tensors: Tensor) -> Tensor:
 
 
 def _warp_towards_left_t0(features: tuple[Tensor, ...], motion: Tensor, level: int) -> tuple[Tensor, ...]:
-    """right_t0, left_t1 and right_t1 looked up where the up-sampled motion (B, 4, h, w) says."""
+    """Warp right_t0, left_t1 and right_t1 by the up-sampled motion (B, 4, h, w)."""
     left_t0, right_t0, left_t1, right_t1 = features
-    # All four at once: one kernel forward and one backward, where slices take several.
+    # All four at once: one kernel forward and one backward, whereas slices need several.
     disparity_t0, disparity_t1, x, y = (motion * (SCALE / 2**level)).split(1, dim=1)
     return (
         left_t0,
@@ -347,7 +348,7 @@ def _dense(inputs: int, channels: tuple[int, ...], width: float) -> nn.ModuleLis
 
 
 def _run_dense(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    """Every layer's output is [its input, its convolution]."""
+    """Run dense layers: each outputs the concatenation of its input and its convolution."""
     for layer in layers:
         x = torch.cat([x, layer(x)], dim=1)
     return x

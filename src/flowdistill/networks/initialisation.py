@@ -1,10 +1,10 @@
-"""Starting weights. The networks are published; where they start from is ours to choose.
+"""Weight initialisation. The networks are published; their initialisation is our choice.
 
-Xavier-uniform kernels and zero biases, the originals' start, are what `Dwarf()` and `DDFlowNet()` come with. A leaky
-ReLU halves the variance that Xavier keeps, so DWARF's level-6 features, 18 layers deep, start about 500 times smaller
-than the image and its correlations, products of two, 250,000 times: coarse motion is learned very late. Nor do random
-kernels keep what correlations need: after six layers a shifted image no longer gives shifted features, and one
-constant per channel, the same in all images, outweighs everything that moves.
+`Dwarf()` and `DDFlowNet()` use the originals' initialisation: Xavier-uniform kernels and zero biases. A leaky ReLU
+halves the variance that Xavier preserves, so DWARF's level-6 features, 18 layers deep, start about 500 times smaller
+than the image, and its correlations, products of two, 250,000 times: coarse motion is learned very late. Random
+kernels do not preserve what correlations need, either: after six layers a shifted image no longer gives shifted
+features, and one constant per channel, the same in all images, outweighs everything that moves.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ CONTRAST = 3.0  # size of the differences beside the value itself, on white nois
 
 @torch.no_grad()
 def start_encoder_linear(encoder: FeaturePyramid) -> None:
-    """Start a feature pyramid as a linear image pyramid: no contrast lost, nothing added, all levels of one size.
+    """Initialise a feature pyramid as a linear image pyramid: contrast is preserved, all levels have the same scale.
 
-    * Channels come in pairs of opposite sign, z and -z. leaky(z) - leaky(-z) = (1 + slope) z, so the next layer reads
-      its linear input back: the whole encoder is linear in (image - 0.5) at the start. An odd last channel starts at 0.
+    * Channels come in pairs of opposite sign, z and -z. leaky(z) - leaky(-z) = (1 + slope) z, so the next layer
+      recovers its linear input: the whole encoder is initially linear in (image - 0.5). An odd last channel is 0.
     * The first layer splits colours into brightness and two differences; the others mix channels by random orthogonal
       matrices. A level's first convolution halves the size by the binomial kernel [1 2 1] / 4 in both axes, the others
-      keep the place; the last one adds random differences of neighbours (kernels of sum zero): local contrast.
-    * Each convolution's output has a mean square of 1 on smooth noise with as much variance in every octave, as photos
-      have.
+      keep positions; the last one adds random differences of neighbours (kernels of sum zero): local contrast.
+    * Each convolution's output has a mean square of 1 on smooth noise with equal variance in every octave, as in
+      photographs.
 
     In place; draws from torch's global generator. Source of the paired channels: Balduzzi et al., "The Shattered
-    Gradients Problem" (ICML 2017), the looks-linear start.
+    Gradients Problem" (ICML 2017), looks-linear initialisation.
     """
     x = octave_noise(8, 64, 128)
     source = 3
@@ -57,20 +57,20 @@ def start_encoder_linear(encoder: FeaturePyramid) -> None:
 
 
 def _spatial(halves: bool) -> Tensor:
-    """(3, 3): the binomial kernel, or the one that keeps a pixel."""
+    """Return the binomial kernel or the identity kernel, (3, 3)."""
     line = torch.tensor([0.25, 0.5, 0.25] if halves else [0.0, 1.0, 0.0])
     return line[:, None] * line[None, :]
 
 
 def _colours(channels: int) -> Tensor:
-    """(channels, 3), orthonormal rows over and over: brightness first, since narrow networks have few channels."""
+    """Return (channels, 3), repeated orthonormal rows: brightness first, since narrow networks have few channels."""
     brightness, red_green, blue_yellow = [1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [1.0, 1.0, -2.0]
     rows = F.normalize(torch.tensor([brightness, red_green, blue_yellow]))
     return rows[torch.arange(channels) % 3]
 
 
 def _set_paired(convolution: SameConv, kernel: Tensor, from_image: bool) -> None:
-    """Let a layer compute z and -z, z = kernel (pairs, source, 3, 3) applied to its linear input."""
+    """Make a layer compute z and -z, with z = kernel (pairs, source, 3, 3) applied to its linear input."""
     pairs, source = kernel.shape[:2]
     weight, bias = convolution.weight, cast(Tensor, convolution.bias)
     assert convolution.slope is not None
@@ -85,7 +85,7 @@ def _set_paired(convolution: SameConv, kernel: Tensor, from_image: bool) -> None
 
 
 def octave_noise(count: int, height: int, width: int) -> Tensor:
-    """(count, 3, height, width) images of mean 0.5 and deviation 0.2: equal noise in every octave, always the same."""
+    """Return fixed noise images (count, 3, height, width): mean 0.5, deviation 0.2, equal variance in every octave."""
     generator = torch.Generator().manual_seed(0)
     image = torch.zeros(count, 3, height, width)
     rows = 2
@@ -98,15 +98,15 @@ def octave_noise(count: int, height: int, width: int) -> Tensor:
 
 @torch.no_grad()
 def start_as_residual(network: Dwarf) -> None:
-    """Start DWARF with a linear encoder and levels that pass the coarser level's motion on.
+    """Initialise DWARF with a linear encoder and levels that pass on the coarser level's motion.
 
     * Encoder: `start_encoder_linear`.
-    * Kernels of the estimators before a leaky ReLU: He's normal start, which keeps the variance.
+    * Kernels of the estimators before a leaky ReLU: He's normal initialisation, which preserves the variance.
     * Up-sampling of motions: bilinear.
     * Outputs of a level: the up-sampled coarser motion, which the dense links bring to the output convolution, plus
-      small weights for everything else. At the start a level's motion is the coarser one's plus a small correction;
-      nothing keeps it that way.
-    * Last context convolution: zero, so that the refinement starts as none.
+      small weights for everything else. Initially a level's motion is the coarser one's plus a small correction;
+      training is free to change this.
+    * Last context convolution: zero, so that there is initially no refinement.
 
     In place; draws from torch's global generator.
     """
@@ -129,7 +129,7 @@ def start_as_residual(network: Dwarf) -> None:
 
 
 def _motion_channels(name: str, estimator: Estimator) -> tuple[int, int]:
-    """First channel and number of a motion's up-sampled channels among an estimator's inputs."""
+    """Return the first channel and the number of a motion's up-sampled channels among an estimator's inputs."""
     inputs = cast(SameConv, estimator.trunk[0]).in_channels
     # [volume, left_t0 features, up-sampled motion (4), up-sampled features (4)]
     first = inputs - 2 * sum(MOTIONS.values())
@@ -142,7 +142,7 @@ def _motion_channels(name: str, estimator: Estimator) -> tuple[int, int]:
 
 
 def _pass_on(weight: Tensor, first: int, channels: int) -> None:
-    """Make a 3x3 kernel (out, in, 3, 3) hand its inputs first, first + 1, ... through unchanged.
+    """Make a 3x3 kernel (out, in, 3, 3) pass its inputs first, first + 1, ... through unchanged.
 
     Dense links put an estimator's inputs first among a branch's features, so their indices are the same there.
     """
@@ -152,7 +152,7 @@ def _pass_on(weight: Tensor, first: int, channels: int) -> None:
 
 
 def _bilinear(weight: Tensor) -> Tensor:
-    """Kernel (C, C, 4, 4) of a stride-2 transposed convolution that doubles each channel bilinearly."""
+    """Return the kernel (C, C, 4, 4) of a stride-2 transposed convolution that doubles each channel bilinearly."""
     line = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=weight.dtype)
     kernel = torch.zeros_like(weight)
     for k in range(weight.shape[0]):

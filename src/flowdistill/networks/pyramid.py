@@ -1,4 +1,4 @@
-"""Parts that both networks share: TensorFlow's SAME convolution, the feature pyramid, what gives motions.
+"""Parts shared by both networks: TensorFlow's SAME convolution, the feature pyramid, motion layers.
 
 images     # (B, 3, H, W) RGB in [0, 1]
 features   # (B, C, ceil(H / 2^level), ceil(W / 2^level))
@@ -19,7 +19,7 @@ CONTEXT_CHANNELS = (128, 128, 128, 96, 64, 32)
 
 
 def scaled(channels: int, width: float) -> int:
-    """A layer's channels at a width factor (1.0 is the published network), at least 4.
+    """Return a layer's channels at a width factor (1.0 is the published network), at least 4.
 
     Raises:
         ValueError: the width is not positive.
@@ -48,12 +48,12 @@ class SameConv(nn.Conv2d):
             height, width = x.shape[-2:]
             x = F.pad(x, (width % 2, 1, height % 2, 1))
         x = super().forward(x)
-        # In place: backward needs the result alone, and the convolution's output is kept for nothing else.
+        # In place: backward needs only the result, and the convolution's output is not used elsewhere.
         return x if self.slope is None else F.leaky_relu(x, self.slope, inplace=True)
 
 
 class MotionHead(SameConv):
-    """The linear 3x3 convolution that gives a motion: float32 under autocast too.
+    """Linear 3x3 convolution that predicts a motion, in float32 also under autocast.
 
     A half-precision result would round 100 px to steps of 0.06 px (float16) or 0.5 px (bfloat16).
     """
@@ -71,8 +71,8 @@ class MotionHead(SameConv):
 class MotionUpsample(nn.ConvTranspose2d):
     """Learned doubling of a motion (B, C, h, w) -> (B, C, 2h, 2w): TensorFlow's SAME removes one pixel on each side.
 
-    A motion that goes to the next level is a coordinate there. Computed in float64, because a GPU cuts the inputs of
-    float32 convolutions to TF32's 11 bits; with one or two channels that costs nothing. Apple's MPS has no float64.
+    A motion passed to the next level is a coordinate there. Computed in float64, because GPUs round the inputs of
+    float32 convolutions to TF32's 11 bits; for one or two channels the cost is negligible. Apple's MPS has no float64.
     """
 
     def __init__(self, channels: int) -> None:
@@ -92,7 +92,7 @@ class FeaturePyramid(nn.Module):
 
     Args:
         channels: channels of the levels.
-        convolutions: convolutions a level, the first with stride 2.
+        convolutions: convolutions per level, the first with stride 2.
         slope: of the leaky ReLU after each.
     """
 
@@ -117,7 +117,7 @@ class FeaturePyramid(nn.Module):
 
 
 class ContextNetwork(nn.Sequential):
-    """Seven dilated convolutions that give a correction of a motion; the last one is linear and float32.
+    """Seven dilated convolutions that predict a correction of a motion; the last one is linear and float32.
 
     Source: PWC-Net's context network, used by DWARF (slope 0.1) and DDFlow (slope 0.2).
     """
@@ -132,7 +132,7 @@ class ContextNetwork(nn.Sequential):
 
 
 def xavier(module: nn.Module) -> None:
-    """Start a layer as both originals do: Xavier-uniform kernels, zero biases. For `nn.Module.apply`."""
+    """Initialise a layer as in both originals: Xavier-uniform kernels, zero biases. For `nn.Module.apply`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""Activation checkpointing: parts of a network that are computed again in backward instead of kept.
+"""Activation checkpointing: parts of a network are recomputed in backward instead of kept.
 
 Source: Chen, Xu, Zhang, Guestrin, "Training Deep Nets with Sublinear Memory Cost" (2016).
 """
@@ -15,15 +15,15 @@ Result = TypeVar("Result")
 
 
 def called(function: Callable[..., Result], *inputs: Any, recompute: bool) -> Result:
-    """`function(*inputs)`; with `recompute` and where gradients are wanted, backward calls it once more.
+    """Return `function(*inputs)`; with `recompute` and gradients enabled, backward calls it once more.
 
-    Only the inputs and the result are kept then. Results and gradients have the same bits either way, since the
-    networks draw no random numbers (there is no state of a generator to restore, either).
+    Only the inputs and the result are kept then. Results and gradients are bit-identical either way, since the
+    networks draw no random numbers (so there is no generator state to restore, either).
 
     Args:
         function: a module or a pure function of tensors, without random numbers.
         inputs: tensors of any shapes, or containers of them.
-        recompute: whether to trade the function's time for its activations.
+        recompute: whether to recompute the function in backward instead of keeping its activations.
     """
     if not (recompute and torch.is_grad_enabled()):
         return function(*inputs)

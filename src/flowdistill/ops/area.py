@@ -3,8 +3,8 @@
     labels    # (B, C, H, W), NaN or infinite where unknown
     average   # (B, C, H >> level, W >> level)
 
-Sums of float32 (or float64) in a fixed order, level after level from the one before: no matrix product, whose inputs
-TF32 or bfloat16 may cut to a few digits, and few kernels. Labels need no gradient, so none passes.
+Sums in float32 (or float64) in a fixed order, each level from the previous one: few kernels, and no matrix products,
+whose inputs TF32 or bfloat16 would round to a few digits. Labels need no gradient, so none is computed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ NonFinite = Literal["spread", "leave_out"]
 def area_averages(
     labels: Tensor, levels: Iterable[int], non_finite: NonFinite = "spread"
 ) -> dict[int, Tensor]:
-    """Area averaging to 1/2^level of the size, truncated: (B, C, H, W) -> level -> (B, C, H >> level, W >> level).
+    """Average over areas to 1/2^level of the size, truncated: (B, C, H, W) -> level -> (B, C, H >> level, W >> level).
 
-    Every output cell is the mean over its rectangle of the input; for sizes that do not divide, pixels cut by
-    a cell's edge count by their share. Channels are independent.
+    Every output cell is the mean over its rectangle of the input; for sizes that are not divisible, pixels cut by
+    a cell's edge count in proportion. Channels are independent.
 
     Args:
-        labels: values; non-finite ones are allowed. Half precision is raised to float32.
+        labels: values; non-finite ones are allowed. Half precision is converted to float32.
         levels: exponents of the reduction, 0 or more.
         non_finite: "spread" makes every cell that touches a non-finite value NaN (as the original does);
-            "leave_out" averages the finite values only and gives NaN where there are none.
+            "leave_out" averages only the finite values and gives NaN where there are none.
 
     Raises:
         ValueError: a level is negative or leaves no pixel.
@@ -60,7 +60,7 @@ def area_averages(
     if non_finite == "spread":
         total = labels.masked_fill(~finite, torch.nan)
     else:
-        # Beside the mean of the finite values, the others as 0: the share of these in the cell.
+        # Two maps: the mean with non-finite values as 0, and the share of finite values in the cell.
         total = torch.cat([labels.masked_fill(~finite, 0), finite.to(labels.dtype)], dim=1)
     averages = {}
     for level in range(max(wanted, default=-1) + 1):
@@ -77,12 +77,12 @@ def area_averages(
 
 
 def area_average(labels: Tensor, level: int, non_finite: NonFinite = "spread") -> Tensor:
-    """`area_averages` of one level: (B, C, H, W) -> (B, C, H >> level, W >> level)."""
+    """Compute `area_averages` of one level: (B, C, H, W) -> (B, C, H >> level, W >> level)."""
     return area_averages(labels, [level], non_finite)[level]
 
 
 def _uneven(maps: Tensor, height: int, width: int, level: int) -> Tensor:
-    """Averages of a map whose size does not divide, from the last level at which it did."""
+    """Average a map whose size is not divisible, from the last level at which it was."""
     cells = (height >> level, width >> level)
     for axis, count in zip((-2, -1), cells, strict=True):
         maps = sum_of_taps(maps, _cells(maps, maps.shape[axis], count), axis)
@@ -91,12 +91,12 @@ def _uneven(maps: Tensor, height: int, width: int, level: int) -> Tensor:
 
 @kept_per_device
 def _cells(size: int, cells: int, dtype: torch.dtype, device: torch.device) -> Taps:
-    """For each cell of an axis: the pixels, of `size`, that it touches, and their share of it; shares sum to 1."""
+    """Return the pixels, out of `size`, in each cell of an axis, and their shares of it, which sum to 1."""
     cell = torch.arange(cells, device=device).view(-1, 1)
     first = (cell * size).div(cells, rounding_mode="floor")
     pixel = first + torch.arange(size // cells + 2, device=device)
-    # In units of 1 / cells pixels edges and overlaps are whole numbers.
+    # In units of 1 / cells pixels, edges and overlaps are integers.
     right = torch.minimum((cell + 1) * size, (pixel + 1) * cells)
     overlap = (right - torch.maximum(cell * size, pixel * cells)).clamp_min(0)
-    # What a cell does not touch must not even be multiplied by 0: it may be NaN.
+    # Pixels outside a cell must not even be multiplied by 0: they may be NaN.
     return Taps(torch.where(overlap > 0, pixel, first), overlap.to(dtype) / size)

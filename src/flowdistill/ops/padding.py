@@ -1,8 +1,8 @@
-"""Centred reflect padding and the crop that undoes it.
+"""Centred reflect padding, and the crop that undoes it.
 
-DWARF's networks take heights and widths that are multiples of 64. Its released test code pads by reflection,
-the smaller half before, and crops rows from (Hp-h)//2 and columns from (Wp-w)//2 of the result; these two
-functions are that pair.
+DWARF's network needs heights and widths that are multiples of 64. Its released test code pads by reflection,
+the smaller half before, and crops rows from (Hp-h)//2 and columns from (Wp-w)//2 of the result, as these two
+functions do.
 """
 
 import torch
@@ -11,15 +11,15 @@ from torch import Tensor
 
 
 def reflect_indices(length: int, before: int, after: int, device: torch.device | None = None) -> Tensor:
-    """Source index of each position of an axis that is padded by reflection without repeating the border.
+    """Return the source index of each position of an axis padded by reflection without repeating the border.
 
-    Convention: `numpy.pad(mode="reflect")`; any amount of padding is allowed, the reflection then repeats.
+    Convention: `numpy.pad(mode="reflect")`; any amount of padding is allowed, by repeated reflection.
 
     Returns:
         int64 ``(before + length + after,)``.
 
     Raises:
-        ValueError: if `length` is not positive or a padding is negative.
+        ValueError: `length` is not positive, or a padding is negative.
 
     Example:
         >>> from flowdistill.ops.padding import reflect_indices
@@ -48,7 +48,7 @@ def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int])
     """
     height, width = images.shape[-2:]
     if images.dim() in (3, 4) and max(rows) < height and max(columns) < width:
-        # What one reflection can do, torch does thirty times as fast.
+        # For a single reflection, torch is thirty times as fast.
         return F.pad(images, (*columns, *rows), mode="reflect")
     if any(rows):
         images = images.index_select(-2, reflect_indices(height, *rows, device=images.device))
@@ -60,7 +60,7 @@ def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int])
 def centred_padding(
     size: tuple[int, int], target: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((top, bottom), (left, right)) that bring `size` (H, W) to at least `target`, smaller half before.
+    """Return the ((top, bottom), (left, right)) that bring `size` (H, W) to at least `target`, smaller half before.
 
     Example:
         >>> from flowdistill.ops.padding import centred_padding
@@ -85,7 +85,7 @@ def pad_to_multiple(images: Tensor, multiple: int = 64) -> tuple[Tensor, tuple[i
         them: ``top = (Hp - H) // 2``, ``left = (Wp - W) // 2``.
 
     Raises:
-        ValueError: if `multiple` is not positive.
+        ValueError: `multiple` is not positive.
 
     Example:
         >>> import torch
@@ -95,7 +95,7 @@ def pad_to_multiple(images: Tensor, multiple: int = 64) -> tuple[Tensor, tuple[i
         (torch.Size([1, 3, 384, 1280]), (4, 19))
     """
     if multiple < 1:
-        raise ValueError(f"multiple must be positive, not {multiple}")
+        raise ValueError(f"multiple must be positive, got {multiple}")
     height, width = images.shape[-2:]
     target = (-(-height // multiple) * multiple, -(-width // multiple) * multiple)
     rows, columns = centred_padding((height, width), target)
@@ -103,12 +103,12 @@ def pad_to_multiple(images: Tensor, multiple: int = 64) -> tuple[Tensor, tuple[i
 
 
 def crop_to(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """The centred ``(..., h, w)`` part of ``(..., Hp, Wp)``: the inverse of `pad_to_multiple`.
+    """Return the centred ``(..., h, w)`` part of ``(..., Hp, Wp)``: the inverse of `pad_to_multiple`.
 
     Rows start at ``(Hp - h) // 2``, columns at ``(Wp - w) // 2``.
 
     Raises:
-        ValueError: if `size` is larger than the maps.
+        ValueError: `size` is larger than the maps.
 
     Example:
         >>> import torch

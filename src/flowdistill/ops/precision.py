@@ -1,8 +1,8 @@
-"""Float32 islands: what half precision would spoil runs in float32 under every precision of a Trainer.
+"""Float32 islands: operations that need full precision run in float32 under every precision of a Trainer.
 
-Half has 8 (bfloat16) or 11 (float16) significant bits, so that neighbouring columns cannot be told apart from 256 or
-2,048 on. Labels, losses, coordinates, motions and sums of correlations are therefore float32; the other convolutions
-may run in half. float32 and float64 tensors pass unchanged.
+Half precision has 8 (bfloat16) or 11 (float16) significant bits, so that neighbouring columns become indistinguishable
+from 256 or 2,048 on. Labels, losses, coordinates, motions and sums of correlations are therefore float32; the other
+convolutions may run in half precision. float32 and float64 tensors are not changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def raised(tensor: Tensor) -> Tensor:
-    """A float16 or bfloat16 tensor in float32; any other one as it is.
+    """Convert a float16 or bfloat16 tensor to float32; return any other one unchanged.
 
     Example:
         >>> import torch
@@ -34,9 +34,9 @@ def raised(tensor: Tensor) -> Tensor:
 
 
 def lowered(tensor: Tensor) -> Tensor:
-    """A float32 tensor in autocast's dtype where autocast is on; any other one as it is.
+    """Convert a float32 tensor to autocast's dtype if autocast is enabled; return any other one unchanged.
 
-    Convolutions do this by themselves; asking for it once keeps a map that many layers read from being cast by each.
+    Convolutions do this themselves; converting once avoids that a map read by many layers is cast by each of them.
 
     Example:
         >>> import torch
@@ -54,10 +54,10 @@ def lowered(tensor: Tensor) -> Tensor:
 
 
 def float32_island(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Run a function without autocast, its float16 and bfloat16 arguments raised to float32.
+    """Decorate a function to run without autocast, with float16 and bfloat16 arguments converted to float32.
 
-    Only arguments that are tensors themselves are raised; a function that takes tensors inside of other things calls
-    `raised` on them.
+    Only arguments that are tensors themselves are converted; a function must call `raised` on tensors inside other
+    containers.
 
     Example:
         >>> import torch
@@ -86,7 +86,7 @@ def float32_island(function: Callable[_Arguments, _Result]) -> Callable[_Argumen
 
 
 def _autocast_is_on(device: str) -> bool:
-    # The meta device knows no autocast, and asking for its state is an error.
+    # The meta device does not support autocast, and querying its state is an error.
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 

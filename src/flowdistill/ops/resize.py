@@ -3,9 +3,9 @@
     image   # (B, C, H, W)
     flow    # (B, 2, H, W) px, x then y
 
-Forward is PyTorch's `interpolate`; backward is ours, since PyTorch's adds with atomics on a GPU, in any order. Half
-precision is raised to float32, autocast or not: most of what is resized here is a motion. Area averages, which labels
-need, are in `area.py`.
+Forward is PyTorch's `interpolate`; backward is our own, since PyTorch's uses atomics on a GPU, which add in any order.
+Half precision is converted to float32, with or without autocast: most resized maps are motions. Area averages, which
+labels need, are in `area.py`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Size = tuple[int, int]  # rows, columns
 
 @float32_island
 def resize_legacy_bilinear(image: Tensor, size: Size) -> Tensor:
-    """Bilinear resize in TensorFlow-1's legacy convention: (B, C, H, W) -> (B, C, *size).
+    """Resize bilinearly in TensorFlow-1's legacy convention: (B, C, H, W) -> (B, C, *size).
 
     Source position = output index * (in / out): no half-pixel offset, corners not aligned, the right and
     bottom neighbours are clipped. Values are not scaled.
 
-    Source: DWARF (AAAI 2020), which brings every motion to image size this way.
+    Source: DWARF (AAAI 2020), which resizes every motion to image size this way.
 
     Example:
         >>> import torch
@@ -65,7 +65,7 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
 
 @float32_island
 def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
-    """A flow (B, 2, H, W) with its x and y multiplied.
+    """Multiply the x and y of a flow (B, 2, H, W).
 
     Example:
         >>> import torch
@@ -73,7 +73,7 @@ def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
         >>> scale_flow(torch.ones(1, 2, 1, 1), 2.0, 3.0).flatten()
         tensor([2., 3.])
     """
-    # Python numbers, not a tensor of factors, which each call would copy to the device.
+    # Python numbers, not a tensor of factors, which would be copied to the device in each call.
     return flow * x if x == y else torch.cat([flow[:, :1] * x, flow[:, 1:] * y], dim=1)
 
 
@@ -85,7 +85,7 @@ def _resize(image: Tensor, size: Size, corners: bool) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """Bilinear resize whose gradient is gathered: each input pixel adds up, in order, the outputs that read it."""
+    """Bilinear resize with a gathered gradient: each input pixel sums, in a fixed order, the outputs that read it."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, size: Size, corners: bool) -> Tensor:
@@ -101,15 +101,15 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        for axis in (-2, -1):  # rows first: picking whole rows is four times as fast on a CPU
+        for axis in (-2, -1):  # rows first: selecting whole rows is four times as fast on a CPU
             grad = sum_of_taps(grad, _readers(grad, ctx.source[axis], grad.shape[axis], ctx.corners), axis)
         return grad, None, None
 
 
 @kept_per_device
 def _readers(length: int, target: int, corners: bool, dtype: torch.dtype, device: torch.device) -> Taps:
-    """For each of `length` inputs of an axis: the outputs, of `target`, that read it, and with which weight."""
-    step, steps = (length - 1, target - 1) if corners else (length, target)  # inputs for so many outputs
+    """Return the outputs, out of `target`, that read each of `length` inputs of an axis, and their weights."""
+    step, steps = (length - 1, target - 1) if corners else (length, target)  # inputs per this many outputs
     if steps == 0:
         step = 0  # a single output reads the first input
     inputs = torch.arange(length, device=device).view(-1, 1)
@@ -120,7 +120,7 @@ def _readers(length: int, target: int, corners: bool, dtype: torch.dtype, device
         first = ((inputs - 1) * steps).div(step, rounding_mode="floor").clamp_min(0)
         count = -(-2 * steps // step) + 1
     outputs = first + torch.arange(count, device=device)
-    # As `interpolate` computes it, in the map's own precision. Beyond the last input, that one is read alone.
+    # As `interpolate` computes it, in the map's own precision. Beyond the last input, only that one is read.
     position = (outputs.to(dtype) * (step / steps if step else 0.0)).clamp_max(length - 1)
     weight = (1 - (position - inputs).abs()).clamp_min(0).masked_fill(outputs >= target, 0)
     return Taps(outputs.clamp_max(target - 1), weight)

@@ -1,11 +1,11 @@
 """Sums over a few weighted neighbours along one axis, from tables that stay on the device.
 
     maps                # (..., N, ...)
-    positions, weight   # (cells, taps): which of the N values a cell reads, and with which weight
+    positions, weight   # (cells, taps): indices of the values that a cell reads, and their weights
 
-A gather with a fixed number of terms, so it gives the same bits every time, and without matrix products, so no reduced
-precision of these (TF32, bfloat16) reaches its result. Not differentiable in a deterministic way: use it for labels and
-inside of backward passes.
+A gather with a fixed number of terms, so repeated runs are bit-identical, and without matrix products, so their reduced
+precision (TF32, bfloat16) does not affect the result. Its gradient is not deterministic: use it for labels and inside
+backward passes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Tables of this many sizes are kept: an axis's table is a few kilobytes.
+# Number of cached tables; the table of an axis takes a few kilobytes.
 KEPT = 64
 
 
 class Taps(NamedTuple):
-    """A table for one axis."""
+    """Table of weighted neighbours for one axis."""
 
     positions: Tensor  # int64 (cells, taps)
     weight: Tensor  # (cells, taps)
 
 
 def sum_of_taps(maps: Tensor, taps: Taps, axis: int) -> Tensor:
-    """The weighted sums along an axis (negative number), which becomes `cells` long.
+    """Compute the weighted sums along an axis (negative number), which gets the length `cells`.
 
     Example:
         >>> import torch
@@ -45,10 +45,10 @@ def sum_of_taps(maps: Tensor, taps: Taps, axis: int) -> Tensor:
 
 
 def kept_per_device(make: Callable[..., Taps]) -> Callable[..., Taps]:
-    """Make a table once for its arguments, dtype and device: `make(*key, dtype, device)` -> `table(like, *key)`.
+    """Cache tables by arguments, dtype and device: `make(*key, dtype, device)` -> `table(like, *key)`.
 
-    `like` is a tensor that the table will meet. Tables of fake tensors (shape propagation, `torch.compile`) are made
-    anew and never kept: they would be poison for real tensors, and real ones for them.
+    `like` is a tensor that the table will be applied to. Tables of fake tensors (shape propagation, `torch.compile`)
+    are never cached: fake and real tensors must not be mixed.
     """
     kept = functools.lru_cache(maxsize=KEPT)(make)
 

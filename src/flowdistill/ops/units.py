@@ -1,4 +1,4 @@
-"""The unit in which DWARF works inside: its motions and its losses are in units of 20 pixels."""
+"""DWARF's internal unit: its motions and losses are in units of 20 pixels."""
 
 SCALE = 20.0
 """Pixels of the full resolution per unit of the network. Source: DWARF (AAAI 2020), released code."""

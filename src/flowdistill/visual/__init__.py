@@ -1,4 +1,4 @@
-"""Pictures of motion: numpy arrays in, uint8 RGB (H, W, 3) out."""
+"""Visualisation of motion: from numpy arrays to uint8 RGB (H, W, 3)."""
 
 from flowdistill.visual.disparity_colours import disparity_to_colours
 from flowdistill.visual.error_colours import error_to_colours

@@ -1,6 +1,6 @@
-"""Disparity as colours: Google's Turbo map, from violet (far) over green to red (near).
+"""Disparity as colours: Google's Turbo colour map, from violet (far) over green to red (near).
 
-Its darkest colour is not black, so that black is free for what is not known.
+Its darkest colour is not black, so that black can mark unknown values.
 """
 
 import cv2
@@ -15,7 +15,7 @@ def disparity_to_colours(
     maximum: float | None = None,
     valid: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Colours (H, W, 3), uint8 RGB, of disparity (H, W, 1) or (H, W) in pixels, positive.
+    """Map disparity (H, W, 1) or (H, W) in pixels, positive, to colours (H, W, 3), uint8 RGB.
 
     0 px and less has the first colour, `maximum` px (by default the largest valid disparity) and more the last; pixels
     outside `valid` (H, W) or not finite are black.
@@ -30,11 +30,11 @@ def disparity_to_colours(
     """
     values = disparity[..., 0] if disparity.ndim == 3 and disparity.shape[2] == 1 else disparity
     if values.ndim != 2:
-        raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), not {disparity.shape}")
+        raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), got {disparity.shape}")
     known = np.isfinite(values)
     if valid is not None:
         if valid.shape != known.shape:
-            raise ValueError(f"valid must have the shape {known.shape}, not {valid.shape}")
+            raise ValueError(f"valid must have the shape {known.shape}, got {valid.shape}")
         known &= valid
     values = np.where(known, values, 0)
     share = np.clip(values / full_scale(values, maximum), 0, 1)
@@ -44,6 +44,6 @@ def disparity_to_colours(
 
 
 def _turbo() -> npt.NDArray[np.uint8]:
-    """The map's 256 colours (256, 3), RGB."""
+    """Return the 256 colours of the map (256, 3), RGB."""
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
     return np.asarray(ramp[:, 0, ::-1], dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""Errors as colours in steps of two around KITTI's outlier threshold: blue is an inlier, yellow to red an outlier.
+"""Errors as colours in factors of two around KITTI's outlier threshold: inliers are blue, outliers yellow to red.
 
-After the error maps of KITTI 2015's benchmark, which step in the same way; the ten colours are ColorBrewer's RdYlBu.
+After the error maps of the KITTI 2015 benchmark, which use the same steps; the ten colours are ColorBrewer's RdYlBu.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from flowdistill.metrics.rules import OUTLIER_PIXELS, OUTLIER_RATIO
 
-# Upper ends of the steps, in thresholds: up to 1/16 of what is tolerated, ..., up to 1 (inliers), ..., up to 16.
+# Upper ends of the steps, in multiples of the threshold: 1/16, ..., 1 (inliers), ..., 16.
 STEPS = np.exp2(np.arange(-4, 5))
 COLOURS = np.array(
     [
@@ -30,11 +30,11 @@ COLOURS = np.array(
 def error_to_colours(
     error: npt.NDArray[np.floating], magnitude: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint8]:
-    """Colours (H, W, 3), uint8 RGB, of an end-point error (H, W) px; the truth has the length `magnitude` (H, W) px.
+    """Map an end-point error (H, W) px, with the truth's length `magnitude` (H, W) px, to colours (H, W, 3), uint8 RGB.
 
     The error is measured in thresholds, max(3 px, 5 % of the magnitude), and its colour changes at every power of two
-    from 1/16 to 16; over 1 it is an outlier. Not a number counts as the largest error; pixels outside `valid` (H, W)
-    are black. Raises ValueError for shapes that differ.
+    from 1/16 to 16; above 1 it is an outlier. NaN counts as the largest error; pixels outside `valid` (H, W)
+    are black. Raises ValueError for different shapes.
 
     Example:
         >>> import numpy as np
@@ -46,11 +46,11 @@ def error_to_colours(
     """
     if error.ndim != 2 or not error.shape == magnitude.shape == valid.shape:
         shapes = f"{error.shape}, {magnitude.shape} and {valid.shape}"
-        raise ValueError(f"error, magnitude and valid must have one shape (H, W), not {shapes}")
-    # What an invalid truth holds is left out before it can warn; fmax also steps over a NaN.
+        raise ValueError(f"error, magnitude and valid must have the same shape (H, W), got {shapes}")
+    # Values of an invalid truth are replaced before they can cause a warning; fmax also ignores NaN.
     tolerated = np.fmax(OUTLIER_PIXELS, OUTLIER_RATIO * np.where(valid, magnitude, 0).astype(np.float64))
     relative = np.where(valid, error, 0) / tolerated
-    # On a step's upper end the error still belongs to it, because KITTI's rule is strict. NaN sorts last.
+    # The upper end of a step belongs to the step, because KITTI's rule is strict. NaN sorts last.
     colours = COLOURS[np.searchsorted(STEPS, relative, side="left")]
     colours[~valid] = 0
     return colours

@@ -1,7 +1,7 @@
-"""Flow as colours: the hue is the direction, the saturation the length.
+"""Flow as colours: the hue encodes the direction, the saturation the length.
 
 The colour wheel of the Middlebury flow benchmark: 55 hues in six segments between red, yellow, green, cyan, blue and
-magenta, whose lengths follow how finely the eye tells hues apart. Red points right (+x), and with y downwards the hues
+magenta, with lengths chosen by how well the eye distinguishes hues. Red is right (+x), and with y downwards the hues
 run clockwise: yellow down, cyan left, violet up. Source: Baker et al., "A Database and Evaluation Methodology for
 Optical Flow", IJCV 2011, and its flow-code.
 """
@@ -9,7 +9,7 @@ Optical Flow", IJCV 2011, and its flow-code.
 import numpy as np
 import numpy.typing as npt
 
-# From a corner of the RGB cube to the next: how many hues that takes, and the corner it starts at.
+# Segments between corners of the RGB cube: number of hues, and the corner at the start.
 _SEGMENTS = (
     (15, (1, 0, 0)),
     (6, (1, 1, 0)),
@@ -18,16 +18,16 @@ _SEGMENTS = (
     (13, (0, 0, 1)),
     (6, (1, 0, 1)),
 )
-# Vectors longer than the maximum keep their hue at full saturation, but darker.
+# Vectors longer than the maximum have their hue at full saturation, but darker.
 _OVERLONG_BRIGHTNESS = 0.75
 
 
 def flow_to_colours(
     flow: npt.NDArray[np.floating], maximum: float | None = None, valid: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Colours (H, W, 3), uint8 RGB, of flow (H, W, 2) in pixels, x then y (downwards).
+    """Map flow (H, W, 2) in pixels, x then y (downwards), to colours (H, W, 3), uint8 RGB.
 
-    `maximum` (px) is the length with full saturation, by default the longest valid vector's; no motion is white.
+    `maximum` (px) is the length with full saturation, by default that of the longest valid vector; no motion is white.
     Longer vectors are darker; pixels outside `valid` (H, W) or not finite are black.
     Raises ValueError for other shapes or a maximum that is not positive.
 
@@ -39,11 +39,11 @@ def flow_to_colours(
         [[255, 255, 255], [255, 0, 0], [0, 0, 0]]
     """
     if flow.ndim != 3 or flow.shape[2] != 2:
-        raise ValueError(f"flow must have the shape (H, W, 2), not {flow.shape}")
+        raise ValueError(f"flow must have the shape (H, W, 2), got {flow.shape}")
     known = np.isfinite(flow).all(axis=2)
     if valid is not None:
         if valid.shape != known.shape:
-            raise ValueError(f"valid must have the shape {known.shape}, not {valid.shape}")
+            raise ValueError(f"valid must have the shape {known.shape}, got {valid.shape}")
         known &= valid
     x, y = np.where(known, flow[..., 0], 0), np.where(known, flow[..., 1], 0)
     length = np.hypot(x, y)
@@ -56,20 +56,20 @@ def flow_to_colours(
 
 
 def full_scale(values: npt.NDArray[np.floating], maximum: float | None) -> float:
-    """`maximum`, or without one the largest value (1 if that is 0). Raises ValueError for one that is not positive."""
+    """Return `maximum`, by default the largest value (1 if that is 0). Raises ValueError if it is not positive."""
     if maximum is None:
         return float(values.max(initial=0)) or 1.0
     if not 0 < maximum < np.inf:
-        raise ValueError(f"the maximum must be a positive number of pixels, not {maximum}")
+        raise ValueError(f"the maximum must be a positive number of pixels, got {maximum}")
     return maximum
 
 
 def _wheel() -> npt.NDArray[np.float32]:
-    """The hues (55, 3) in [0, 1], from red round to just before red."""
+    """Return the hues (55, 3) in [0, 1], from red around the wheel to just before red."""
     hues = []
     for index, (steps, start) in enumerate(_SEGMENTS):
         end = _SEGMENTS[(index + 1) % len(_SEGMENTS)][1]
-        # In 255ths, rounded down on the way between the corners, as published.
+        # In 255ths, rounded down between the corners, as published.
         share = np.floor(255 * np.arange(steps) / steps)[:, None] / 255
         rising = np.array(end) > np.array(start)
         falling = np.array(end) < np.array(start)
@@ -81,7 +81,7 @@ _WHEEL = _wheel()
 
 
 def _hue(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Fully saturated colours (H, W, 3) in [0, 1] of the directions, between the two nearest hues of the wheel."""
+    """Interpolate the colours (H, W, 3) in [0, 1] of directions, fully saturated, between the two nearest hues."""
     turn = np.arctan2(-y, -x) / (2 * np.pi) + 0.5  # 0 and 1 both point right
     position = turn.astype(np.float32) * (len(_WHEEL) - 1)
     below = position.astype(np.intp)

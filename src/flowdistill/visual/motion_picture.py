@@ -1,4 +1,4 @@
-"""A file's motion as a picture, and in words what its colours stand for."""
+"""The motion of a file as a picture, with a description of its colour scale."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,12 @@ from flowdistill.visual.flow_colours import flow_to_colours
 def motion_picture(
     motion: Motion, max_flow: float | None = None, max_disparity: float | None = None
 ) -> tuple[npt.NDArray[np.uint8], str]:
-    """Colours (H, W, 3), uint8 RGB, and a line that says their scale. What is invalid is black.
+    """Return colours (H, W, 3), uint8 RGB, and a line that describes their scale. Invalid pixels are black.
 
     Args:
-        motion: to show. Disparities of which most are negative are shown with the other sign.
-        max_flow: length of the vectors with full colour, px; by default the longest one's.
-        max_disparity: px that the last colour stands for; by default the largest disparity.
+        motion: to show. Disparities that are mostly negative are shown with the opposite sign.
+        max_flow: length of the vectors with full colour, px; by default that of the longest one.
+        max_disparity: disparity of the last colour, px; by default the largest disparity.
     """
     values, valid = motion.values, motion.valid
     if motion.quantity == "flow":

@@ -1,4 +1,4 @@
-"""Curves of several runs side by side: a panel a metric, a colour a run."""
+"""Curves of several runs: one panel per metric, one colour per run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Points = tuple[Sequence[int], Sequence[float]]
 """Steps, and values, which may be NaN."""
 
-# Okabe and Ito's colours, which the colour-blind tell apart; then with other lines.
+# Okabe and Ito's colours, distinguishable for the colour-blind; repeated with other line styles.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 _COLUMNS = 3
@@ -22,14 +22,14 @@ _COLUMNS = 3
 def draw_run_curves(
     curves: Mapping[str, Mapping[str, Points]], runs: Sequence[str], smooth: int = 1
 ) -> bytes:
-    """A PNG with a panel for each metric.
+    """Draw a PNG with one panel per metric.
 
     Values that span more than two decades get a logarithmic axis. NaN is a gap.
 
     Args:
         curves: metric -> run -> points.
         runs: all names, in the order of their colours.
-        smooth: a value is the mean of so many up to it.
+        smooth: length of the trailing moving average.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D

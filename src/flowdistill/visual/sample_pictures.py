@@ -1,4 +1,4 @@
-"""Every picture of one sample: its frames, and of each motion what was predicted, the truth and the error.
+"""All pictures of one sample: its frames, and the prediction, the ground truth and the error of each motion.
 
 flow         # (H, W, 2) px        disparity_t0, disparity_t1   # (H, W, 1) px, positive
 valid_*      # (H, W, 1) bool      occluded                     # (H, W, 1) bool or uint8
@@ -25,11 +25,11 @@ MASKS = ("occluded",)
 
 
 def sample_pictures(prediction: Mapping[str, Array], sample: Mapping[str, Array]) -> dict[str, Picture]:
-    """Pictures (H, W, 3), uint8 RGB, by name: `left_t0`, `flow_predicted`, `flow_true`, `flow_error`, and so on.
+    """Draw pictures (H, W, 3), uint8 RGB, by name: `left_t0`, `flow_predicted`, `flow_true`, `flow_error`, and so on.
 
-    Prediction and truth have one scale, that of the truth's largest valid value, or without truth the prediction's.
-    What the truth does not know is black in its picture and in the error's. Masks are white where pixels are occluded;
-    their truth is the sample's `occluded`, else what `valid_flow` has beyond `valid_flow_noc`.
+    Prediction and truth share one scale, given by the truth's largest valid value, or without truth the prediction's.
+    Unknown pixels of the truth are black in its picture and in that of the error. Masks are white where pixels are
+    occluded; their truth is the sample's `occluded`, else the pixels in `valid_flow` but not in `valid_flow_noc`.
 
     Args:
         prediction: keys of the batch contract.

@@ -1,4 +1,4 @@
-"""A picture of what changes over a run: one panel a weight, over one axis of steps."""
+"""Plots of schedules over a run: one panel per weight, with a shared axis of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINE, _KNOTS = "#1b5e86", "#d1495b"
-_POINTS = 600  # of a curve; a picture has no more columns
+_POINTS = 600  # per curve; the picture has no more columns
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Curve:
 
 
 def plot_curves(curves: Sequence[Curve], steps: int, title: str) -> bytes:
-    """A PNG with one panel a curve, steps 0 to `steps`; dotted lines mark every curve's knots in all panels."""
-    # Takes a second to import.
+    """Draw a PNG with one panel per curve, steps 0 to `steps`; dotted lines mark the knots of all curves."""
+    # Imported here because it takes a second.
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
@@ -51,7 +51,7 @@ def plot_curves(curves: Sequence[Curve], steps: int, title: str) -> bytes:
 
 def _draw(panel: Axes, curve: Curve, steps: int) -> None:
     knots = [step for step in curve.knots if 0 <= step <= steps]
-    # Both sides of a knot, so that a jump is upright.
+    # Both sides of a knot, so that a jump is vertical.
     sides = {side for step in knots for side in (step - 1, step) if side >= 0}
     places = sorted({*sides, *(round(steps * point / _POINTS) for point in range(_POINTS + 1))})
     values = [curve.at(step) for step in places]

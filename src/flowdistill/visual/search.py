@@ -1,4 +1,4 @@
-"""A picture of a search: every trial a line through its parameters to its result, and what each parameter mattered."""
+"""Plots of a search: each trial as a line through its parameters to its result, and the parameters' importance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MAP = "viridis_r"  # dark is good, and so it is in print
-_PALEST = 0.2  # of the map: what is seen on white
+_MAP = "viridis_r"  # dark is good, also in print
+_PALEST = 0.2  # position in the map of the palest colour that is visible on white
 _EARLY = "0.75"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A parameter: the ends of its range, or with `named` the values that it can take."""
+    """A parameter: the ends of its range, or with `named` its possible values."""
 
     name: str
     ends: Sequence[Any]
@@ -26,14 +26,14 @@ class Axis:
     named: bool = False
 
     def place(self, value: Any) -> float:
-        """From 0 (bottom) to 1."""
+        """Return the position of a value, from 0 (bottom) to 1."""
         if self.named:
             return (list(self.ends).index(value) + 0.5) / len(self.ends)
         low, high = (math.log(end) if self.log else end for end in self.ends)
         return ((math.log(value) if self.log else value) - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts."""
+        """Return the positions and texts of the ticks."""
         if self.named:
             return [(self.place(value), str(value)) for value in self.ends]
         low, high = self.ends
@@ -43,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """A trial: the values of the axes, its result, and whether it came to its end."""
+    """A trial: its values on the axes, its result, and whether it was completed."""
 
     values: Sequence[Any]
     result: float
@@ -58,13 +58,13 @@ def draw_search(
     importance: Mapping[str, float],
     failed: int = 0,
 ) -> bytes:
-    """A PNG: parallel coordinates, the last of which is the result, and bars of importance if there are any.
+    """Draw a PNG: parallel coordinates with the result as the last one, and bars of importance if there are any.
 
     Args:
         axes: parameters, from left to right.
-        lines: trials with a result; those that were stopped early are grey.
+        lines: trials with a result; trials that were stopped early are grey.
         metric: name of the result; the best is on top.
-        maximize: whether large results are good.
+        maximize: whether larger results are better.
         importance: name of an axis -> share; may be empty.
         failed: trials without a result, for the title.
     """
@@ -83,7 +83,7 @@ def draw_search(
     whole = [line.result for line in lines if line.whole]
     best_of_all = (max if maximize else min)(whole, default=None)
     panel = panels[0]
-    # The best last, on top of the others.
+    # The best one last, so that it is drawn on top.
     for line in sorted(lines, key=lambda line: (line.whole, line.result if maximize else -line.result)):
         top = scale.place(line.result)
         heights = [axis.place(value) for axis, value in zip(axes, line.values, strict=True)] + [top]
