@@ -54,7 +54,7 @@ def test_an_experiment_is_its_composition(path: Path, parser: Any, monkeypatch: 
     # It says how it is started, and of what: a stage that needs weights names the option.
     text = path.read_text()
     assert f"lightning fit --config {name} --data.init_args.root DIR" in text
-    assert ("It starts from nothing" in text) != ("--model.init_args.init_from" in text)
+    assert ("It starts from random weights" in text) != ("--model.init_args.init_from" in text)
 
 
 def test_every_stage_has_one() -> None:
