@@ -152,7 +152,7 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
     assert "going on with other data than before: seed (was 0, is 5)" in said
     rate = ("--model.init_args.learning_rate", "0.5")
     said = run("fit", *more, *rate, code=2)
-    assert "to go on all the same, --resume.changed accept" in said
+    assert "to resume anyway, --resume.changed accept" in said
     said = run("fit", *more, *rate, "--resume.changed", "accept")
     assert "going on with other settings than before: learning_rate (was" in said
 
