@@ -154,7 +154,7 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
     said = run("fit", *more, *rate, code=2)
     assert "to resume anyway, --resume.changed accept" in said
     said = run("fit", *more, *rate, "--resume.changed", "accept")
-    assert "going on with other settings than before: learning_rate (was" in said
+    assert "resuming with changed settings: learning_rate (was" in said
 
 
 def test_a_checkpoint_of_version_0_1_is_resumed(run: Run, tmp_path: Path) -> None:

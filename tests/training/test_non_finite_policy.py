@@ -52,7 +52,7 @@ def test_one_more_ends_the_run_also_after_a_resume(rendered: Path, tmp_path: Pat
     text = str(error.value)
     assert text.startswith(f"the loss is not finite at step {third}")
     assert "\nSamples that occurred more than once in these 3 steps: 000001_01 (3 times).\n" in text
-    assert f"Passed over before it: step {first}: loss = nan, " in text
+    assert f"Skipped before it: step {first}: loss = nan, " in text
     assert f"; step {second}: loss = nan" in text
     saved = tmp_path / "run" / "version_1" / "checkpoints" / "last.ckpt"
     step = torch.load(saved, weights_only=True)["global_step"]
