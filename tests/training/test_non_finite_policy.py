@@ -151,7 +151,7 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     other = tmp_path / "last.ckpt"
     torch.save({"state_dict": {"a": torch.zeros(1)}}, other)
     assert flowdistill(["debug", "batch", str(other)]) == 2
-    assert f"error: {other} is no batch of a training" in capsys.readouterr().err
+    assert f"error: {other} is not a batch of a training run" in capsys.readouterr().err
 
 
 def test_a_foreign_loader_s_batch_is_not_made_up(tmp_path: Path) -> None:
