@@ -152,9 +152,9 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
     assert "going on with other data than before: seed (was 0, is 5)" in said
     rate = ("--model.init_args.learning_rate", "0.5")
     said = run("fit", *more, *rate, code=2)
-    assert "to go on all the same, --resume.changed accept" in said
+    assert "to resume anyway, --resume.changed accept" in said
     said = run("fit", *more, *rate, "--resume.changed", "accept")
-    assert "going on with other settings than before: learning_rate (was" in said
+    assert "resuming with changed settings: learning_rate (was" in said
 
 
 def test_a_checkpoint_of_version_0_1_is_resumed(run: Run, tmp_path: Path) -> None:

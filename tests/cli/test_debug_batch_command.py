@@ -148,13 +148,13 @@ def test_mistakes_are_one_line(dump: Path, tmp_path: Path, capsys: Captured) -> 
     dwarf = checkpoint(tmp_path / "dwarf.ckpt", DwarfModule("kitti", {2: 0.001}, width=0.125))
     bare = checkpoint(tmp_path / "bare.ckpt", small_ddflow(), hyper_parameters=None)
     cases: dict[str, list[object]] = {
-        "nothing.pt does not exist or is no file; give a non_finite_step_*.pt": [tmp_path / "nothing.pt"],
-        f"{tmp_path} does not exist or is no file; give a non_finite_step_*.pt": [tmp_path],
-        "text.pt is no batch of a training; give a non_finite_step_*.pt": [text],
-        "dwarf.ckpt is no batch of a training, but perhaps a checkpoint; give": [dwarf],
-        "changed.pt is not whole: it lacks batch": [half],
-        "dwarf.ckpt is a DwarfModule's, and the batch a DDFlowModule's": [dump, "--checkpoint", dwarf],
-        "bare.ckpt holds weights without settings": [dump, "--checkpoint", bare],
+        "nothing.pt does not exist or is not a file; give a non_finite_step_*.pt": [tmp_path / "nothing.pt"],
+        f"{tmp_path} does not exist or is not a file; give a non_finite_step_*.pt": [tmp_path],
+        "text.pt is not a batch of a training run; give a non_finite_step_*.pt": [text],
+        "dwarf.ckpt is not a batch of a training run, but perhaps a checkpoint; give": [dwarf],
+        "changed.pt is incomplete: it lacks batch": [half],
+        "dwarf.ckpt is of a DwarfModule, but the batch is of a DDFlowModule": [dump, "--checkpoint", dwarf],
+        "bare.ckpt has weights without settings": [dump, "--checkpoint", bare],
         "text.pt (File exists)": [dump, "--output", text],
     }
     for words, arguments in cases.items():

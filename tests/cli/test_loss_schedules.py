@@ -170,7 +170,7 @@ def test_plot_composes_configs_and_has_a_default_output(
      ("model: {class_path: DwarfModule, init_args: {alphas: {two: 1}}}", "levels are 2 (finest) to 6, got 'two'"),
      ("model: {class_path: other.Module}", "found other.Module"),
      ("trainer: {max_steps: 3}", "found no model.class_path"),
-     ("model: [", "is no YAML config"), ("- 3", "is no YAML config"),
+     ("model: [", "is not a YAML config"), ("- 3", "is not a YAML config"),
      ("model: {class_path: DDFlowModule, init_args: {losses: {census_occlusion: {knots: [[0, 1], [5, 0]]}}}}",
       "is 0 at step 5")],
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_a_weight_of_no_place_is_named(trained: Path, run: Run, tmp_path: Path) 
     torch.save(stored, path)
     said = run("--ckpt_path", str(path), "--trainer.max_steps", "4")
     assert (
-        "error: --ckpt_path: the checkpoint has weights that DDFlowModule has no place for: foo.bar. To take"
+        "error: --ckpt_path: the checkpoint has weights that DDFlowModule does not have: foo.bar. To load"
         in said
     )
 

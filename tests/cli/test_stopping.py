@@ -77,7 +77,7 @@ def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(
     last = run / "checkpoints" / "last.ckpt"
     step = int(torch.load(last, weights_only=True)["global_step"])
     name = signal.Signals(signum).name
-    assert f"{name}: stopped at step {step}, saved {last}. Go on with\n  lightning fit --config" in said
+    assert f"{name}: stopped at step {step}, saved {last}. Resume with\n  lightning fit --config" in said
     assert said.rstrip().endswith(f"--ckpt_path {last}")
     assert "Traceback" not in said
     card = json.loads((run / "run_card.json").read_text())

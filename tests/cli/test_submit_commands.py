@@ -87,7 +87,7 @@ def test_kitti_2012_of_the_grey_cameras(
 ) -> None:
     command = arguments("kitti2012", checkpoint, kitti, tmp_path / "out.zip", "--task", "flow")
     assert main(command) == 2
-    assert f"--root: {kitti} holds no folder testing/colored_0" in capsys.readouterr().err
+    assert f"--root: {kitti} has no folder testing/colored_0" in capsys.readouterr().err
     assert main([*command, "--cameras", "grey"]) == 0
     assert "KITTI 2012 flow: 195 files" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
@@ -129,7 +129,7 @@ def test_sintel_runs_the_bundler(
 
 
 @pytest.mark.parametrize(
-    ("script", "words"), [("exit 3", "ended with code 3"), ("true", "left no file"), (None, "cannot be run")]
+    ("script", "words"), [("exit 3", "ended with code 3"), ("true", "wrote no file"), (None, "cannot be run")]
 )
 def test_a_bundler_that_fails(
     film: Path,
@@ -170,9 +170,9 @@ def test_mistakes(kitti: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.
     output = tmp_path / "out.zip"
     mistakes = {
         "call it": arguments("kitti2015", checkpoint, kitti, tmp_path / "out", "--task", "flow"),
-        "take a DWARF checkpoint": arguments("kitti2015", checkpoint, kitti, output, "--task", "stereo"),
+        "use a DWARF checkpoint": arguments("kitti2015", checkpoint, kitti, output, "--task", "stereo"),
         "does not exist": arguments("kitti2015", tmp_path / "no.ckpt", kitti, output, "--task", "flow"),
-        "holds no folder test/clean": arguments("sintel", checkpoint, kitti, tmp_path / "film"),
+        "has no folder test/clean": arguments("sintel", checkpoint, kitti, tmp_path / "film"),
         "cannot make the folder": arguments(
             "kitti2015", checkpoint, kitti, checkpoint / "out.zip", "--task", "flow"
         ),

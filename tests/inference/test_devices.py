@@ -57,7 +57,7 @@ def test_a_rank_that_is_no_number_is_an_error(four_gpus: None, monkeypatch: pyte
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(UserError, match="no GPU that torch can use is here; take --device cpu"):
+    with pytest.raises(UserError, match="torch finds no usable GPU; use --device cpu"):
         choose_device("cuda")
 
 

@@ -305,7 +305,7 @@ def test_what_exists_is_never_replaced(kitti: Path, checkpoints: dict[str, Path]
     [
         ("ddflow", kitti2015("stereo"), "KITTI 2015 stereo needs disparity"),
         ("ddflow", kitti2015("sceneflow"), "KITTI 2015 sceneflow needs disparity"),
-        ("ddflow", kitti2012("stereo"), "take a DWARF checkpoint"),
+        ("ddflow", kitti2012("stereo"), "use a DWARF checkpoint"),
         ("dwarf", sintel(), "DWARF needs both cameras of a stereo pair"),
     ],
 )
@@ -329,7 +329,7 @@ def test_kitti_2012_forbids_stereo_for_flow(checkpoints: dict[str, Path]) -> Non
 
 def test_wrong_roots(kitti: Path, checkpoints: dict[str, Path]) -> None:
     model = load_model(checkpoints["ddflow"], "--checkpoint", "cpu")
-    with pytest.raises(UserError, match=r"--root: .* holds no folder testing/image_2"):
+    with pytest.raises(UserError, match=r"--root: .* has no folder testing/image_2"):
         open_test_set(kitti2015("flow", SCENES), kitti / "testing", model)
     with pytest.raises(UserError, match="2 of 6 images that the flow view needs are missing"):
         open_test_set(kitti2015("flow", SCENES + 1), kitti, model)
@@ -344,7 +344,7 @@ def test_wrong_checkpoints(checkpoints: dict[str, Path], tmp_path: Path) -> None
     for name, words in {
         "width.ckpt": "does not fit DDFlowNet",
         "word.ckpt": "its hyper-parameter width is 'wide'",
-        "other.ckpt": "holds neither DDFlow nor DWARF",
+        "other.ckpt": "is neither a DDFlow nor a DWARF checkpoint",
         "text.ckpt": "is not a checkpoint",
         "none.ckpt": "does not exist",
     }.items():
@@ -355,7 +355,7 @@ def test_wrong_checkpoints(checkpoints: dict[str, Path], tmp_path: Path) -> None
 
 def test_no_gpu(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="--device cuda: no GPU"):
+    with pytest.raises(UserError, match="--device cuda: torch finds no usable GPU"):
         load_model(checkpoints["ddflow"], "--checkpoint", "cuda")
     assert load_model(checkpoints["ddflow"], "--checkpoint").device.type == "cpu"
 
@@ -367,5 +367,5 @@ def test_grey_cameras_alone_are_pointed_out(tmp_path: Path) -> None:
         UserError, match=r"no folder testing/colored_0 \(for testing/image_0, .* --cameras grey\)"
     ):
         open_test_set(kitti2012("flow"), tmp_path, model)
-    with pytest.raises(UserError, match=r"no folder testing/image_2; name the folder"):
+    with pytest.raises(UserError, match=r"no folder testing/image_2; give the folder"):
         open_test_set(kitti2015("flow"), tmp_path, model)

@@ -179,7 +179,7 @@ def test_a_check_without_its_counterpart_is_an_error() -> None:
     with pytest.raises(UserError, match=r"teachers.one gives disparity_t0, but no disparity_right_t0 .*null"):
         labels({"one": Says(**said)}, disparity=THERE_AND_BACK)
     del said["flow_backward"]
-    with pytest.raises(UserError, match="it gives no flow_backward"):
+    with pytest.raises(UserError, match="but gives no flow_backward"):
         labels({"one": Says(**said)})
     made = labels({"one": Says(**said)}, backward=False)
     assert set(made.motions) == {"flow", "disparity_t0", "disparity_t1"}

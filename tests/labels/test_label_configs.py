@@ -41,7 +41,7 @@ def test_committed_configs_are_read(path: Path, monkeypatch: pytest.MonkeyPatch)
         ("flow: [matcher], disparity: [matcher]", "", "so there is nothing to make"),
         ("absolute: 1.0", "absolute: -1.0", r"consistency.absolute is -1.0; use a positive number"),
         ("absolute: 1.0", "absolute: .nan", r"consistency.absolute is nan"),
-        ("keep: 0.5", "keep: 1.5", "keep is 1.5; a confidence is 0 to 1"),
+        ("keep: 0.5", "keep: 1.5", "keep is 1.5; use 0 to 1"),
         ("confidence:", "view: flow\nconfidence:", r"motions.disparity needs both cameras"),
         ("confidence:", "trust:", "trust"),
     ],
@@ -60,7 +60,7 @@ def test_wrong_settings_are_named(tmp_path: Path, old: str, new: str, said: str)
 def test_a_teacher_that_nobody_asks_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "idle.yaml"
     path.write_text(GOOD.replace("motions:", "  idle: {opencv: {}}\nmotions:"))
-    with pytest.raises(UserError, match=r"teachers\.idle is asked for nothing"):
+    with pytest.raises(UserError, match=r"teachers\.idle is not used"):
         read_config([path])
 
 

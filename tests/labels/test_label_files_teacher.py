@@ -58,7 +58,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"000002_00\.flo.*no such file"):
         teacher(sample())
     write_flo(tmp_path / "000002_00.flo", np.full((*SIZE, 2), 5000, np.float32))
-    with pytest.raises(UserError, match=r"000002_00\.flo: most of its values are beyond 4 image widths"):
+    with pytest.raises(UserError, match=r"000002_00\.flo: most of its values exceed 4 image widths"):
         teacher(sample())
     write_pfm(tmp_path / "000002_00.pfm", -frames()[0].disparity_t0)
     stereo = FilesTeacher(FilesPart(str(tmp_path), disparity_t0="{id}.pfm"))

@@ -171,7 +171,7 @@ def test_other_settings_are_refused_by_name(data: Path, capsys: pytest.CaptureFi
 
 def test_a_folder_of_somebody_else_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(data, "training") == 2
-    assert "holds files but no labels.yaml" in capsys.readouterr().err
+    assert "has files but no labels.yaml" in capsys.readouterr().err
     for name in ("../out", "/out", "a b"):
         assert make(data, name) == 2
         assert "--output is" in capsys.readouterr().err

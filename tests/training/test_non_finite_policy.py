@@ -32,7 +32,7 @@ def test_so_many_steps_are_passed_over_and_each_is_said(
     said = capsys.readouterr().err
     for number, step in enumerate(bad, start=1):
         assert f"warning: the loss is not finite at step {step}" in said
-        assert f"{number} of 3 such steps that are passed over (skip_non_finite). Its batch is in " in said
+        assert f"{number} of at most 3 skipped steps (skip_non_finite). Its batch is in " in said
     folder = tmp_path / "run" / "version_0"
     with (folder / "non_finite.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -51,8 +51,8 @@ def test_one_more_ends_the_run_also_after_a_resume(rendered: Path, tmp_path: Pat
         fit(tmp_path, spoiled(rendered), 99, resume=last, skip_non_finite=2)
     text = str(error.value)
     assert text.startswith(f"the loss is not finite at step {third}")
-    assert "\nSamples met more than once in these 3 steps: 000001_01 (3 times).\n" in text
-    assert f"Passed over before it: step {first}: loss = nan, " in text
+    assert "\nSamples that occurred more than once in these 3 steps: 000001_01 (3 times).\n" in text
+    assert f"Skipped before it: step {first}: loss = nan, " in text
     assert f"; step {second}: loss = nan" in text
     saved = tmp_path / "run" / "version_1" / "checkpoints" / "last.ckpt"
     step = torch.load(saved, weights_only=True)["global_step"]
@@ -151,7 +151,7 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     other = tmp_path / "last.ckpt"
     torch.save({"state_dict": {"a": torch.zeros(1)}}, other)
     assert flowdistill(["debug", "batch", str(other)]) == 2
-    assert f"error: {other} is no batch of a training" in capsys.readouterr().err
+    assert f"error: {other} is not a batch of a training run" in capsys.readouterr().err
 
 
 def test_a_foreign_loader_s_batch_is_not_made_up(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_scaler_s_own_steps_are_not_counted(rendered: Path, tmp_path: Path) 
 
 def test_samples_that_differ_are_said_to_differ(rendered: Path, tmp_path: Path) -> None:
     model = small_ddflow(learning_rate=1e-3, skip_non_finite=2)
-    with pytest.raises(NonFiniteLossError, match=r"\nNo sample was met twice in these 3 steps\.\n"):
+    with pytest.raises(NonFiniteLossError, match=r"\nNo sample occurred twice in these 3 steps\.\n"):
         run(tmp_path, spoiled(rendered), 9, model, callbacks=[Spoil(9)])
 
 

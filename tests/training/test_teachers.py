@@ -221,7 +221,7 @@ def test_wrong_teachers_say_what_to_do(rendered: Path, tmp_path: Path) -> None:
             trainer(tmp_path, 3, limit_val_batches=0).fit(student(teacher), flow_data(rendered))
     with pytest.raises(UserError, match=r"teacher.decay must be from 0 to just under 1, got 1.0"):
         AverageTeacher(1.0)
-    with pytest.raises(UserError, match=r"'builtins.dict' is no teacher; known: AverageTeacher"):
+    with pytest.raises(UserError, match=r"'builtins.dict' is not a teacher class; known: AverageTeacher"):
         as_teacher({"class_path": "builtins.dict"})
 
 

@@ -1,6 +1,6 @@
-"""Sintel's own `bundler`, which the user has from the benchmark's page: two passes of flow -> the file to upload.
+"""Run Sintel's own `bundler`, downloaded from the benchmark's page: two passes of flow -> the file to upload.
 
-Usage, from the README that comes with it: `bundler DIR_CLEAN DIR_FINAL OUTFILE`.
+Usage, from its README: `bundler DIR_CLEAN DIR_FINAL OUTFILE`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flowdistill.errors import UserError
 
 
 def bundle_path(folder: Path) -> Path:
-    """The file that is made of a folder: beside it, so that the folder holds nothing but flow.
+    """Return the output file for a folder: beside it, so that the folder contains only flow.
 
     Example:
         >>> from pathlib import Path
@@ -25,7 +25,7 @@ def bundle_path(folder: Path) -> Path:
 
 
 def bundle_command(bundler: str, folder: Path) -> list[str]:
-    """The command for a folder that holds clean and final. (The README ends folders with a slash, so we do, too.)
+    """Return the command for a folder with clean and final. (Folders end with a slash, as in the README.)
 
     Example:
         >>> from pathlib import Path
@@ -37,7 +37,7 @@ def bundle_command(bundler: str, folder: Path) -> list[str]:
 
 
 def check_bundler(bundler: Path, folder: Path) -> None:
-    """Raises UserError if the program cannot be run or its output is there already; better known before the work."""
+    """Raise UserError if the program cannot be run or its output exists; call it before predicting."""
     if not bundler.is_file():
         raise UserError(
             f"--bundler: there is no file {bundler}; name the program of Sintel's bundler archive"
@@ -51,9 +51,9 @@ def check_bundler(bundler: Path, folder: Path) -> None:
 
 
 def run_bundler(bundler: Path, folder: Path) -> Path:
-    """Runs it and returns the file to upload; what it prints appears on the screen.
+    """Run the bundler and return the file to upload; its output goes to the terminal.
 
-    Raises UserError where it cannot be run, fails, or leaves no file.
+    Raises UserError if it cannot be run, fails, or writes no file.
     """
     command = bundle_command(str(bundler.absolute()), folder)
     try:
@@ -62,6 +62,6 @@ def run_bundler(bundler: Path, folder: Path) -> Path:
         raise UserError(f"--bundler: {bundler} cannot be run ({error.strerror or error})") from error
     output = bundle_path(folder)
     if code != 0 or not output.is_file():
-        reason = f"ended with code {code}" if code != 0 else f"left no file {output}"
+        reason = f"ended with code {code}" if code != 0 else f"wrote no file {output}"
         raise UserError(f"--bundler: {bundler} {reason}; the flow is in {folder}")
     return output

@@ -1,4 +1,4 @@
-"""A training step once more, from the file of its batch: where does what is not finite come from?"""
+"""Repeat a training step from its dumped batch, to find the source of non-finite values."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _NOT_FINITE = (255, 0, 255)  # RGB
 
 @dataclass
 class Step:
-    """What a training step computed.
+    """Results of a training step.
 
     Attributes:
         values: the loss and its terms.
-        modules: parts of the network, and of a teacher's, whose output is not finite, in the order in which they ran.
-        gradients: weights whose gradient is not finite.
+        modules: modules of the network, and of a teacher's, with non-finite output, in the order in which they ran.
+        gradients: weights with a non-finite gradient.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -42,43 +42,43 @@ class Step:
 
 
 def read_dump(path: Path) -> dict[str, Any]:
-    """A file that a training wrote of a batch; tensors and plain values only, no code is run.
+    """Read a batch dumped by a training run; tensors and plain values only, no code is run.
 
     Raises:
         UserError: it is something else.
     """
-    advice = "give a non_finite_step_*.pt of a run's folder"
+    advice = "give a non_finite_step_*.pt from a run's folder"
     if not path.is_file():
-        raise UserError(f"{path} does not exist or is no file; {advice}")
+        raise UserError(f"{path} does not exist or is not a file; {advice}")
     try:
         stored = read_checkpoint(path, "")
-    except UserError as error:  # speaks of checkpoints
-        raise UserError(f"{path} is no batch of a training; {advice}") from error
+    except UserError as error:  # its message is about checkpoints
+        raise UserError(f"{path} is not a batch of a training run; {advice}") from error
     if stored.get("kind") != KIND:
-        raise UserError(f"{path} is no batch of a training, but perhaps a checkpoint; {advice}")
+        raise UserError(f"{path} is not a batch of a training run, but perhaps a checkpoint; {advice}")
     if missing := [key for key in KEYS if key not in stored]:
-        raise UserError(f"{path} is not whole: it lacks {', '.join(missing)}; {advice}")
+        raise UserError(f"{path} is incomplete: it lacks {', '.join(missing)}; {advice}")
     return stored
 
 
 def rebuild_model(dump: Mapping[str, Any], checkpoint: Path | None) -> MotionModule:
-    """The module as it trained, with the weights of the dump or of a checkpoint, at the dump's step.
+    """Rebuild the module as in training, with the weights of the dump or of a checkpoint, at the dump's step.
 
     Raises:
-        UserError: the checkpoint is of another model, or of none.
+        UserError: the checkpoint is of another model, or has no settings.
     """
     stored = dump if checkpoint is None else read_checkpoint(checkpoint, "--checkpoint")
     if "hyper_parameters" not in stored:
         raise UserError(
-            f"--checkpoint: {checkpoint} holds weights without settings; give one of `lightning fit`"
+            f"--checkpoint: {checkpoint} has weights without settings; give one of `lightning fit`"
         )
     kind, trained = (_kind(each["hyper_parameters"]) for each in (stored, dump))
     if kind is not trained:
         raise UserError(
-            f"--checkpoint: {checkpoint} is a {kind.__name__}'s, and the batch a {trained.__name__}'s; give a "
-            "checkpoint of its run, or of one like it"
+            f"--checkpoint: {checkpoint} is of a {kind.__name__}, but the batch is of a {trained.__name__}; give a "
+            "checkpoint of its run, or of a similar one"
         )
-    # LightningCLI adds names of its own, with an underscore.
+    # LightningCLI adds its own keys, starting with an underscore.
     left_out = ("init_from", "_class_path", "_instantiator")
     settings = {name: value for name, value in stored["hyper_parameters"].items() if name not in left_out}
     model = kind(**{**settings, "compile": False})
@@ -94,7 +94,7 @@ def _kind(settings: Mapping[str, Any]) -> type[DDFlowModule] | type[DwarfModule]
 
 
 def run_step(model: MotionModule, batch: Batch) -> Step:
-    """Loss and gradient of a batch, as in training; nothing is updated."""
+    """Compute loss and gradient of a batch, as in training; nothing is updated."""
     found = Step()
 
     def watch(name: str) -> Any:
@@ -122,9 +122,9 @@ def run_step(model: MotionModule, batch: Batch) -> Step:
 
 
 def describe(batch: Batch) -> list[str]:
-    """A line for each tensor: shape, type, range, and how many of its values are not finite; then the samples.
+    """List shape, type, range and the number of non-finite values of each tensor, one per line; then the samples.
 
-    The mean of a mask is its share. What is not finite is placed, by indices into its sample.
+    The mean of a mask is its share. Non-finite values are located by indices into their sample.
     """
     lines = [
         f"{'':28}{'shape':>20}{'type':>10}{'smallest':>13}{'largest':>13}{'mean':>13}{'NaN':>9}{'inf':>9}"
@@ -148,7 +148,7 @@ def describe(batch: Batch) -> list[str]:
 
 
 def _where(batch: Batch) -> list[str]:
-    """A line for each sample of a tensor that holds values that are not finite: how many, and where the first is."""
+    """List each tensor's samples with non-finite values, one per line: their number and the first position."""
     lines = []
     for name, value in sorted(batch.items()):
         if not isinstance(value, Tensor) or not value.is_floating_point():
@@ -161,12 +161,12 @@ def _where(batch: Batch) -> list[str]:
 
 
 def report(found: Step) -> list[str]:
-    """What a step computed, in lines."""
+    """Describe the results of a step, as lines of text."""
     lines = ["", "loss and terms:", *(f"  {name:40}{value:14.6g}" for name, value in found.values.items())]
     if found.modules:
         lines += [
             "",
-            f"first module whose output is not finite: {found.modules[0]} ({len(found.modules)} in all)",
+            f"first module whose output is not finite: {found.modules[0]} ({len(found.modules)} in total)",
         ]
     else:
         lines += ["", "every module's output is finite"]
@@ -179,9 +179,9 @@ def report(found: Step) -> list[str]:
 
 
 def write_pictures(batch: Batch, folder: Path) -> list[Path]:
-    """One sheet for each sample: its frames, and its labels as colours, black where they are not valid.
+    """Write one sheet per sample: its frames, and its labels as colours, black where they are not valid.
 
-    What is not finite, though it should be, is magenta.
+    Non-finite values at valid pixels are magenta.
 
     Raises:
         UserError: the folder cannot be made.
@@ -217,12 +217,12 @@ def write_pictures(batch: Batch, folder: Path) -> list[Path]:
 
 
 def on_device(batch: Mapping[str, Any]) -> Batch:
-    """The batch as the network saw it: with the changes that were left to the device."""
+    """Return the batch as the network gets it: with the on-device changes applied."""
     return apply_on_device(cast(Batch, dict(batch)))
 
 
 def _uint8(image: Tensor) -> np.ndarray:
-    """(3, H, W) in [0, 1]; what is not finite is magenta."""
+    """Convert (3, H, W) in [0, 1] to uint8 RGB; non-finite pixels are magenta."""
     values = image.float().permute(1, 2, 0).numpy()
     bad = ~np.isfinite(values).all(axis=-1)
     picture = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
@@ -231,12 +231,12 @@ def _uint8(image: Tensor) -> np.ndarray:
 
 
 def _tensors(output: Any) -> Sequence[Tensor]:
-    """Every floating tensor in what a module returned."""
+    """Return all floating-point tensors in a module's output."""
     if isinstance(output, Tensor):
         return [output] if output.is_floating_point() else []
     if isinstance(output, Mapping):
         return [tensor for value in output.values() for tensor in _tensors(value)]
     if isinstance(output, list | tuple):
         return [tensor for value in output for tensor in _tensors(value)]
-    inner = getattr(output, "__dict__", None)  # a dataclass of ours
+    inner = getattr(output, "__dict__", None)  # flowdistill's dataclasses
     return [tensor for value in inner.values() for tensor in _tensors(value)] if inner else []

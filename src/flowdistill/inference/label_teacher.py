@@ -1,4 +1,4 @@
-"""A checkpoint of ours as a teacher of the label factory."""
+"""A flowdistill checkpoint as a teacher for `labels make`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowdistill.training.base import MotionModule
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-# New key -> key of the pair as it is, for images seen in another order.
+# New key -> key of the original pair, for images in another order.
 _BACK_IN_TIME = {
     "left_t0": "left_t1", "right_t0": "right_t1", "left_t1": "left_t0", "right_t1": "right_t0",
 }  # fmt: skip
@@ -31,25 +31,25 @@ _ALWAYS = ("name", "size")
 
 
 def open_checkpoint(part: CheckpointPart, flow: bool, disparity: bool) -> Teacher:
-    """The teacher of a checkpoint, for flow, disparity or both.
+    """Open a checkpoint as a teacher for flow, disparity or both.
 
     Raises:
-        UserError: it is no checkpoint of ours, the device is not there, or it does not predict what is wanted.
+        UserError: it is not a flowdistill checkpoint, the device is missing, or it does not predict disparity.
     """
     model = load_model(Path(part.path), "teachers.*.checkpoint.path", part.device)
     if disparity and model.view == "flow":
         raise UserError(
-            f"{part.path} is a DDFlow checkpoint, which gives no disparity. Ask another teacher for it under motions."
+            f"{part.path} is a DDFlow checkpoint, which gives no disparity. List another teacher for it under motions."
         )
     return NetworkTeacher(model, part.flips, disparity)
 
 
 class NetworkTeacher:
-    """Predicts a sample as it is, back in time and, for disparity of the right images, mirrored.
+    """Predicts a sample unchanged, time-reversed and, for disparity of the right images, mirrored.
 
-    Back in time a network gives the backward flow and stereo of the second pair. A mirrored pair with its cameras
-    exchanged is a stereo pair again; its disparity belongs to the right image. With `flips` each prediction is the mean
-    of two, the second of them made upside down, and `spread` is half their distance.
+    Time-reversed input gives the backward flow and stereo of the second pair. A mirrored pair with its cameras swapped
+    is a stereo pair again; its disparity belongs to the right image. With `flips` each prediction is the mean of two,
+    the second from upside-down images, and `spread` is half their distance.
 
     Example:
         >>> import torch
@@ -104,7 +104,7 @@ def _motions(prediction: Mapping[str, npt.NDArray[Any]]) -> Arrays:
 
 
 def _changed(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
-    """The images of a sample, changed; nothing else that lives on the pixel grid."""
+    """Apply a change to the images of a sample; drops everything else on the pixel grid."""
     images = cast(dict[str, Any], sample)
     kept = {key: images[key] for key in _ALWAYS}
     return cast(Sample, kept | {key: change(images[key]) for key in IMAGES if key in images})
@@ -125,6 +125,6 @@ def _upside_down(sample: Sample) -> Sample:
 
 
 def _unmirrored(found: Estimate) -> Estimate:
-    """Disparity of a mirrored image, on the grid of the image."""
+    """Mirror the disparity of a mirrored image back to the original grid."""
     spread = None if found.spread is None else found.spread[:, ::-1].copy()
     return Estimate(found.values[:, ::-1].copy(), found.known[:, ::-1].copy(), spread)

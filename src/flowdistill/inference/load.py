@@ -1,4 +1,4 @@
-"""A checkpoint of ours -> the model that it holds, ready to predict."""
+"""Load the model of a flowdistill checkpoint, ready to predict."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _ENCODER_OF_DDFLOW, _ENCODER_OF_DWARF = "network.extractor.", "network.encoder."
 
 
 def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
-    """The model of a checkpoint that `lightning fit` wrote, in evaluation mode.
+    """Load the model of a checkpoint of `lightning fit`, in evaluation mode.
 
-    Which of ours it is, the names of its weights say; its width stands among its hyper-parameters.
+    The model is determined from the names of its weights, its width from the hyper-parameters.
 
     Args:
         path: the checkpoint.
         option: the command's option that named it, for errors.
-        device: one of `DEVICES`; auto takes a GPU if there is one.
+        device: one of `DEVICES`; auto uses a GPU if there is one.
 
     Raises:
-        UserError: it is no checkpoint of ours, or the device is not there.
+        UserError: it is not a flowdistill checkpoint, or the device is missing.
 
     Example:
         >>> import tempfile
@@ -48,23 +48,25 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     stored = read_checkpoint(path, option)
     width = _width(stored, f"{option}: {path}")
     names = list(stored["state_dict"])
-    # Losses take no part in prediction, so that any will do.
+    # Losses are not used in prediction, so any value works.
     model: MotionModule
     if any(name.startswith(_ENCODER_OF_DDFLOW) for name in names):
         model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
     elif any(name.startswith(_ENCODER_OF_DWARF) for name in names):
         model = DwarfModule(loss="kitti", alphas={2: 1.0}, width=width)
     else:
-        raise UserError(f"{option}: {path} holds neither DDFlow nor DWARF; give a .ckpt file of one of them")
+        raise UserError(
+            f"{option}: {path} is neither a DDFlow nor a DWARF checkpoint; give a .ckpt file of one of them"
+        )
     model.network.load_state_dict(network_weights(stored, model.network, f"{option}: {path}"))
     return model.eval().to(place)
 
 
 def choose_device(device: str) -> torch.device:
-    """Under torchrun the GPU of this rank, which worker processes inherit; else the first one, or the CPU.
+    """Return the GPU of this rank under torchrun (inherited by worker processes); else the first GPU, or the CPU.
 
     Raises:
-        UserError: a GPU that is not there.
+        UserError: cuda is requested and there is no GPU.
 
     Example:
         >>> from flowdistill.inference.load import choose_device
@@ -73,7 +75,7 @@ def choose_device(device: str) -> torch.device:
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise UserError("--device cuda: no GPU that torch can use is here; take --device cpu")
+        raise UserError("--device cuda: torch finds no usable GPU; use --device cpu")
     if device == "cpu" or not available:
         return torch.device("cpu")
     return torch.device("cuda", local_rank() % torch.cuda.device_count())

@@ -1,7 +1,7 @@
-"""Measures a training step, by part: parameters, operations, time, memory; and the largest batch that fits.
+"""Measure a training step, by part: parameters, operations, time, memory; and the largest batch that fits.
 
-Synthetic samples of the config's crop, so that no data are needed. Times are medians; on a GPU the device is waited for
-at each part, which makes the sum larger than a step is.
+Uses synthetic samples of the config's crop, so no data are needed. Times are medians; on a GPU the device is
+synchronised after each part, so their sum exceeds the time of a step.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _LABELS = {"flow": 2, "disparity_t0": 1, "disparity_t1": 1}
 
 @register_flop_formula(torch.ops.flowkernels.correlation)
 def _correlation_flops(x: Any, *others: Any, out_shape: Any = None, **_: Any) -> int:
-    """One multiplication and one addition for each channel of each entry of the volume."""
+    """Count one multiplication and one addition per channel and entry of the volume."""
     batch, shifts, height, width = out_shape
     return int(2 * batch * shifts * height * width * x[1])
 
 
 def synthetic_batch(model: MotionModule, samples: int, size: tuple[int, int], device: torch.device) -> Batch:
-    """A batch of noise in [0, 1] and labels of up to 20 px, (B, C, H, W), on a device."""
+    """Make a batch of noise in [0, 1] and labels of up to 20 px, (B, C, H, W), on a device."""
     generator = torch.Generator().manual_seed(0)
     made: dict[str, Any] = {}
     for key in IMAGES if model.view == "scene_flow" else ("left_t0", "left_t1"):
@@ -61,9 +61,9 @@ def measure(
 
     Args:
         model: the module, with any weights.
-        samples: of the batch, of one process.
+        samples: batch size of one process.
         size: (height, width) of the crop.
-        step: optimizer step, which decides what terms the loss has.
+        step: optimizer step, which determines the terms of the loss.
         precision, accelerator: of the trainer.
 
     Raises:
@@ -94,7 +94,7 @@ def measure(
         _times(found, model, batch, optimizer, trainer)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"a batch of {samples} samples of {size[0]}x{size[1]} does not fit into the memory of {device}: give "
+            f"a batch of {samples} samples of {size[0]}x{size[1]} does not fit into the memory of {device}: use "
             "--batch-size 1 or a smaller --size"
         ) from error
     found.kept = _kept_bytes(model, batch, trainer)
@@ -102,20 +102,20 @@ def measure(
         found.largest_batch = largest(
             lambda count: _fits(lambda: run(synthetic_batch(model, count, size, device)))
         )
-        found.how = "tried, until the memory was full"
+        found.how = "measured, by trying until out of memory"
     else:
         free = _available_memory()
         each = max(found.kept / samples, 1)
-        # Gradients of the activations live beside them for a while.
+        # Gradients of the activations temporarily need memory as well.
         found.largest_batch = int(max(free - found.fixed, 0) / (1.5 * each)) or None
         found.how = (
-            f"estimated: {free / 1e9:.1f} GB are available, 1.5 times what waits for the backward pass"
+            f"estimated: {free / 1e9:.1f} GB are available, 1.5 times what is stored for the backward pass"
         )
     return found
 
 
 def largest(fits: Callable[[int], bool]) -> int | None:
-    """The largest number for which `fits` is true, where it is true up to some number; None if not even for 1.
+    """Return the largest number for which a monotonic `fits` is true; None if it is false for 1.
 
     >>> largest(lambda count: count <= 37)
     37
@@ -133,7 +133,7 @@ def largest(fits: Callable[[int], bool]) -> int | None:
 
 
 def parts_of(network: nn.Module) -> dict[str, nn.Module]:
-    """The network's parts by name: its children, the levels of a ModuleDict each on its own.
+    """Return the network's parts by name: its children, with the levels of a ModuleDict as separate parts.
 
     Example:
         >>> from flowdistill.inference.measure_step import parts_of
@@ -151,7 +151,7 @@ def parts_of(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, trainer: Any) -> None:
-    """Fill in the parts: parameters, operations of the forward pass, medians of the times."""
+    """Fill in the parts: parameters, operations of the forward pass, median times."""
     device = trainer.strategy.root_device
     parts = parts_of(model.network)
     seconds: dict[str, list[float]] = {
@@ -185,7 +185,7 @@ def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, tr
         with trainer.precision_plugin.forward_context():
             loss = cast(Tensor, model.training_step(batch, 0))
         forward = now()
-        within = dict(spent)  # a checkpointed part runs once more in the backward pass
+        within = dict(spent)  # a checkpointed part runs again in the backward pass
         loss.backward()
         backward = now()
         model.recent_steps.read()
@@ -225,7 +225,7 @@ def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, tr
 
 
 def _kept_bytes(model: MotionModule, batch: Batch, trainer: Any) -> int:
-    """Distinct storages that the backward pass will find, weights left out."""
+    """Return the bytes of distinct storages saved for the backward pass, without weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     storages: dict[int, int] = {}
 
@@ -239,7 +239,7 @@ def _kept_bytes(model: MotionModule, batch: Batch, trainer: Any) -> int:
         torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value),
         trainer.precision_plugin.forward_context(),
     ):
-        loss = model.training_step(batch, 0)  # kept alive: no storage is used twice meanwhile
+        loss = model.training_step(batch, 0)  # kept alive, so that no storage is reused meanwhile
     model.recent_steps.read()
     assert loss is not None
     return sum(storages.values())
@@ -263,7 +263,7 @@ def _peak(device: torch.device, run: Callable[[], None]) -> int:
 
 
 def _resident() -> int:
-    """Bytes of this process now."""
+    """Return the current resident bytes of this process."""
     status = Path("/proc/self/statm")
     return int(status.read_text().split()[1]) * resource.getpagesize() if status.is_file() else 0
 

@@ -1,4 +1,4 @@
-"""A module at some step of a training, to run that step by hand: nothing is logged, saved or updated."""
+"""Put a module at a given training step, to run that step by hand: nothing is logged, saved or updated."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from flowdistill.training.base import MotionModule
 def at_step(
     model: MotionModule, step: int, precision: Any = "32-true", seed: int = 0, accelerator: str = "cpu"
 ) -> pl.Trainer:
-    """Attach a trainer that stands before an optimizer step; `model.training_step` works as in a run then.
+    """Attach a trainer positioned before an optimizer step, so that `model.training_step` works as in a run.
 
     Args:
         model: the module.
-        step: optimizer step, from 0: of the schedules.
+        step: optimizer step, from 0, for the schedules.
         precision: of the trainer.
-        seed: of the data: of the student's crop.
+        seed: data seed, for the student's crop.
         accelerator: of the trainer, one device.
 
     Example:

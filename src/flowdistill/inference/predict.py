@@ -1,4 +1,4 @@
-"""One sample -> the motions that a model predicts for it."""
+"""Predict the motions of one sample."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowdistill.training.base import MotionModule
 
 
 def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray[Any]]:
-    """What `lightning predict` would write for a sample.
+    """Predict a sample, with the same result as `lightning predict`.
 
     Args:
         model: in evaluation mode, on any device.
@@ -44,7 +44,7 @@ def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray
 
 
 def to_array(value: Tensor) -> npt.NDArray[Any]:
-    """(C, H, W) -> (H, W, C) on the CPU; floats of any kind become float32.
+    """Convert (C, H, W) to (H, W, C) on the CPU; any floating-point type becomes float32.
 
     Example:
         >>> import torch

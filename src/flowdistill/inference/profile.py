@@ -1,4 +1,4 @@
-"""What a training step costs, as a table: parameters, operations, time, memory; and the largest batch that fits."""
+"""Cost of a training step as a table: parameters, operations, time, memory; and the largest batch that fits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Part:
     """A part of the network, or of the step.
 
     Attributes:
-        parameters: its weights.
+        parameters: number of weights.
         flops: floating-point operations of one forward pass of the batch, convolutions and correlations; None if not
             counted.
-        seconds: median of its forward pass, or of what the part is.
+        seconds: median time of its forward pass, or of that part of the step.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Profile:
     Attributes:
         batch: samples; size: (height, width).
         parts: the network's, in order, then the step's.
-        kept: bytes that wait for the backward pass, weights left out.
+        kept: bytes stored for the backward pass, without weights.
         fixed: bytes of weights, gradients and Adam's moments, and of a teacher's weights.
-        peak: bytes at most: of the device's memory, or what this process's grew by on a CPU.
-        largest_batch: that fits, None if not even one sample does; how it was found.
+        peak: peak bytes of device memory, or the growth of this process on a CPU.
+        largest_batch: the largest that fits, None if not even one sample does; how: how it was determined.
     """
 
     model: str
@@ -53,7 +53,7 @@ class Profile:
 
 
 def table(found: Profile) -> str:
-    """The profile for the screen."""
+    """Format the profile for the terminal."""
     height, width = found.size
     lines = [
         f"{found.model}, a training step of {found.batch} sample{'s' if found.batch > 1 else ''} of {height}x{width}, "
@@ -77,7 +77,7 @@ def table(found: Profile) -> str:
         f"{'step':36}{'':>25}{step:>11.4f}",
         "",
         f"weights, gradients, moments          {found.fixed / 1e9:10.3f} GB",
-        f"waits for the backward pass          {found.kept / 1e9:10.3f} GB",
+        f"stored for the backward pass         {found.kept / 1e9:10.3f} GB",
         f"peak of a step                       {found.peak / 1e9:10.3f} GB"
         + ("" if found.device.startswith("cuda") else " (growth of the process)"),
         f"largest batch of one process         {largest_batch:>10} ({found.how})",

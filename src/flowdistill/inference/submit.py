@@ -1,4 +1,4 @@
-"""`flowdistill submit BENCHMARK`: a model and test images -> a submission in the server's own layout, checked."""
+"""`flowdistill submit BENCHMARK`: a model and test images -> a checked submission in the server's layout."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from flowdistill.submission.check import SubmissionReport, check_path
 from flowdistill.submission.kinds import Size, SubmissionFile, SubmissionKind
 from flowdistill.training.base import MotionModule
 
-# What the test part of each data set is called.
+# Name of the test part of each data set.
 _PART = {"kitti2015": "testing", "kitti2012": "testing", "sintel": "test"}
 
 
 def check_model(model: MotionModule, kind: SubmissionKind) -> None:
-    """Raises UserError where a model cannot predict what a submission holds, or the benchmark lacks its images."""
+    """Raise UserError if the model cannot predict what a submission needs, or the benchmark lacks its input images."""
     if model.view not in DATASETS[kind.benchmark].views:
         raise UserError(
-            f"--checkpoint: {_title(model)} needs both cameras of a stereo pair, and {kind.title} shows the images of "
-            "one; take a DDFlow checkpoint"
+            f"--checkpoint: {_title(model)} needs both cameras of a stereo pair, but {kind.title} has the images of "
+            "only one; use a DDFlow checkpoint"
         )
     motions = {file.motion for file in kind.files.values()}
     if model.view == "flow" and motions != {"flow"}:
         raise UserError(
             f"--checkpoint: {_title(model)} predicts flow from the images of one camera; {kind.title} needs disparity, "
-            "too: take a DWARF checkpoint, or --task flow"
+            "too: use a DWARF checkpoint, or --task flow"
         )
 
 
 def rule_notes(model: MotionModule, kind: SubmissionKind) -> list[str]:
-    """What the benchmark's rules say about such a model, for the user."""
+    """Return notes for the user on the benchmark's rules that concern this model."""
     motions = {file.motion for file in kind.files.values()}
     if kind.benchmark == "kitti2012" and motions == {"flow"} and model.view == "scene_flow":
-        return [f"{kind.title} forbids the use of stereo by its rules, and {_title(model)} uses both cameras"]
+        return [f"the rules of {kind.title} forbid the use of stereo, but {_title(model)} uses both cameras"]
     return []
 
 
 def open_test_set(
     kind: SubmissionKind, root: Path, model: MotionModule, options: Mapping[str, str] | None = None
 ) -> MotionDataset:
-    """The benchmark's test samples in the view that the model takes, each once.
+    """Open the benchmark's test samples in the model's view, each once.
 
     Args:
-        kind: which samples there must be.
-        root: the data folder, which holds `testing` (KITTI) or `test` (Sintel).
-        model: whose view to serve.
-        options: further ones of the dataset.
+        kind: determines the samples.
+        root: the data folder, which contains `testing` (KITTI) or `test` (Sintel).
+        model: determines the view.
+        options: additional options of the dataset.
 
     Raises:
         UserError: the root is another folder, or images are missing.
@@ -69,18 +69,18 @@ def open_test_set(
     markers = dataset.markers(chosen)
     if not any(is_folder(root / marker) for marker in markers):
         grey = dataset.markers({**chosen, "images": "image"})[0]
-        hint = f" (for {grey}, which is there, --cameras grey)" if is_folder(root / grey) else ""
+        hint = f" (for {grey}, which exists, use --cameras grey)" if is_folder(root / grey) else ""
         raise UserError(
-            f"--root: {root} holds no folder {markers[0]}{hint}; name the folder that {kind.title}'s test images are in"
+            f"--root: {root} has no folder {markers[0]}{hint}; give the folder that contains {kind.title}'s test images"
         )
     entries = [SplitEntry(name) for name in dict.fromkeys(file.sample for file in kind.files.values())]
     return dataset(str(root), entries, model.view, labels=False, options=chosen)
 
 
 def check_output(path: Path) -> None:
-    """Makes the folder that `path` will lie in. Raises UserError if `path` exists: nothing is ever replaced."""
+    """Make the parent folder of `path`. Raises UserError if `path` exists: nothing is ever overwritten."""
     if path.exists() or path.is_symlink():
-        raise UserError(f"--output: {path} exists and is not replaced; name another, or move it away")
+        raise UserError(f"--output: {path} exists and is not replaced; give another, or move it away")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -92,22 +92,22 @@ def check_output(path: Path) -> None:
 def write_submission(
     kind: SubmissionKind, model: MotionModule, samples: Iterable[Sample], output: Path
 ) -> SubmissionReport:
-    """Predicts every sample, writes the submission, and checks it against the images' own sizes.
+    """Predict every sample, write the submission, and check it against the sizes of the images.
 
-    Work goes on in a hidden folder beside `output`, which takes its name when it is complete: an interrupted run
-    leaves no half submission. (A run killed by force leaves the hidden folder `.flowdistill-*`.)
+    Files are written to a hidden folder beside `output`, which is renamed when complete: an interrupted run leaves no
+    partial submission. (A run that is killed leaves the hidden folder `.flowdistill-*`.)
 
     Args:
-        kind: what the server wants.
+        kind: the required files.
         model: in evaluation mode.
         samples: all of the kind's samples, each once, in any order.
-        output: zip file or folder, as the kind says; see `check_output`.
+        output: zip file or folder, depending on the kind; see `check_output`.
 
     Returns:
-        the report of the check; the submission is there even if it names faults.
+        the report of the check; the submission is written even if the report lists faults.
 
     Raises:
-        UserError: `output` exists by now or cannot be written, or a file of the images is damaged.
+        UserError: `output` exists by now or cannot be written, or an image file is damaged.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".flowdistill-", dir=output.parent) as temporary:
@@ -126,7 +126,7 @@ def write_submission(
 def _predict(
     kind: SubmissionKind, model: MotionModule, samples: Iterable[Sample], folder: Path
 ) -> dict[str, Size]:
-    """Writes every file of the submission; returns each test image's size."""
+    """Write all files of the submission; returns each test image's size."""
     wanted: dict[str, dict[str, SubmissionFile]] = {}
     for path, file in kind.files.items():
         wanted.setdefault(file.sample, {})[path] = file
@@ -139,12 +139,12 @@ def _predict(
             _write(target, file, prediction[file.motion])
             sizes[file.image] = sample["left_t0"].shape[-2], sample["left_t0"].shape[-1]
     if wanted:
-        raise ValueError(f"{len(wanted)} samples were not given, first {next(iter(wanted))}")
+        raise ValueError(f"{len(wanted)} samples were not given, the first is {next(iter(wanted))}")
     return sizes
 
 
 def _write(path: Path, file: SubmissionFile, motion: npt.NDArray[np.float32]) -> None:
-    """Motion (H, W, C) px, in the file's format."""
+    """Write a motion (H, W, C) px in the file's format."""
     if file.content == "flo":
         write_flo(path, motion)
     elif file.content == "flow":

@@ -1,15 +1,15 @@
-"""Predictions on disk: KITTI's 16-bit files, and colour pictures to look at; or labels that a student reads.
+"""Write predictions: KITTI's 16-bit files and colour pictures; Sintel's flow; or labels for a student.
 
 OUTPUT/flow/000000_10.png          16-bit flow            OUTPUT/flow_colour/...       colour wheel
 OUTPUT/flow_backward/...           16-bit flow            OUTPUT/occluded/...          255 = occluded
 OUTPUT/disp_0/... OUTPUT/disp_1/...16-bit disparity       OUTPUT/disp_0_colour/... disp_1_colour/...
-OUTPUT/flow_error/... disp_0_error/... disp_1_error/...   where the batch holds truth
+OUTPUT/flow_error/... disp_0_error/... disp_1_error/...   if the batch has ground truth
 
-As Sintel's flow, which `flowdistill evaluate sintel` reads (samples of Sintel are called clean/alley_1/frame_0001):
+As Sintel's flow, which `flowdistill evaluate sintel` reads (Sintel's samples are named clean/alley_1/frame_0001):
 
 OUTPUT/clean/alley_1/frame_0001.flo
 
-As labels (data/proxies.py reads them), for the camera that the sample is of:
+As labels (read by data/proxies.py), for the sample's camera:
 
 OUTPUT/left/flow/000000_10.png     16-bit flow            OUTPUT/left/flow_backward/...
 OUTPUT/left/occlusion/...          8 bit, 255 = occluded  OUTPUT/left/occlusion_backward/...
@@ -44,11 +44,11 @@ LABELS = {key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes what `lightning predict` finds, batch by batch.
+    """Writes the predictions of `lightning predict`, batch by batch.
 
     Args:
-        output: folder for the files; created where missing, files of the same name are replaced.
-        layout: "kitti" writes what KITTI reads, and pictures; "sintel" flow alone, as .flo; "labels" writes flow and
+        output: folder for the files; created if missing, files of the same name are overwritten.
+        layout: "kitti" writes KITTI's formats and pictures; "sintel" only flow, as .flo; "labels" writes flow and
             occlusion of both directions, without pictures, for an offline teacher.
 
     Example:
@@ -57,7 +57,7 @@ class PredictionWriter(BasePredictionWriter):
         >>> import torch
         >>> from flowdistill.formats import read_flo
         >>> from flowdistill.inference.writer import PredictionWriter
-        >>> prediction = {"flow": torch.full((1, 2, 64, 96), 1.5)}  # px; what predict_step gives
+        >>> prediction = {"flow": torch.full((1, 2, 64, 96), 1.5)}  # px; as returned by predict_step
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     writer = PredictionWriter(folder, layout="sintel")
         ...     writer.write_on_batch_end(None, None, prediction, None, {"name": ["clean/alley_1/frame_0001"]}, 0, 0)
@@ -108,14 +108,14 @@ class PredictionWriter(BasePredictionWriter):
 def write_prediction(
     output: Path, name: str, prediction: Mapping[str, Tensor], batch: Batch, row: int
 ) -> None:
-    """Write one sample's predicted motions, their pictures and, with truth, their error maps.
+    """Write one sample's predicted motions, their pictures and, with ground truth, their error maps.
 
     Args:
         output: folder.
-        name: of the sample; files are called NAME.png.
+        name: of the sample; files are named NAME.png.
         prediction: keys of the batch contract -> (B, C, H, W).
-        batch: what was predicted from; its labels, where present, give the error maps.
-        row: which sample of the batch.
+        batch: the model's input; its labels, if present, are used for the error maps.
+        row: index of the sample in the batch.
 
     Example:
         >>> import tempfile
@@ -146,7 +146,7 @@ def write_prediction(
             write_image(_file(output, MASKS[key], name), picture)
             continue
         else:
-            raise KeyError(f"no file format is known for a prediction called {key!r}")
+            raise KeyError(f"no file format is known for a prediction named {key!r}")
         if key in batch and f"valid_{key}" in batch:
             labels = cast(Mapping[str, Tensor], batch)
             truth, valid = to_array(labels[key][row]), to_array(labels[f"valid_{key}"][row])[..., 0]
@@ -158,16 +158,16 @@ def write_prediction(
 def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row: int) -> None:
     """Write one sample's flow and occlusion, both directions, as labels of an offline teacher.
 
-    Flow that 16 bits cannot hold is written as invalid, which a student's data takes for occluded.
+    Flow that does not fit into 16 bits is written as invalid, which a student's data treats as occluded.
 
     Args:
         output: the labels' folder.
-        name: of the sample; `_right` at its end means the right camera.
+        name: of the sample; the suffix `_right` means the right camera.
         prediction: `flow`, `flow_backward` (B, 2, H, W) px, `occluded`, `occluded_backward` (B, 1, H, W) bool.
-        row: which sample of the batch.
+        row: index of the sample in the batch.
 
     Raises:
-        UserError: the model predicts other things.
+        UserError: the model does not predict all of these.
 
     Example:
         >>> import tempfile
@@ -184,8 +184,8 @@ def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row:
     missing = [key for key in LABELS if key not in prediction]
     if missing:
         raise UserError(
-            f"--prediction.layout labels writes flow and occlusion of both directions, and this model predicts no "
-            f"{', '.join(missing)}; take a checkpoint of DDFlowModule, or --prediction.layout kitti"
+            f"--prediction.layout labels writes flow and occlusion of both directions, but this model predicts no "
+            f"{', '.join(missing)}; use a checkpoint of DDFlowModule, or --prediction.layout kitti"
         )
     camera = "right" if name.endswith(RIGHT) else "left"
     folder, sample = output / camera, name.removesuffix(RIGHT)

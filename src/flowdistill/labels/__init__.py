@@ -1,1 +1,1 @@
-"""The proxy-label factory: teachers say what moves, checks say how far to believe them, files keep what is left."""
+"""Proxy labels: teachers predict motion, checks assign confidences, and confident pixels are written to files."""

@@ -1,4 +1,4 @@
-"""From the estimates of several teachers to the labels of one sample: the most confident wins, then the filter.
+"""Combine the estimates of several teachers into labels of one sample: pick the most confident, then filter.
 
 Names are those of the batch contract; all arrays are (H, W, C) or (H, W).
 """
@@ -27,7 +27,7 @@ class Label:
 
     Attributes:
         values: (H, W, C) px.
-        known: (H, W), where a teacher says something.
+        known: (H, W), where a teacher gives a value.
         confidence: (H, W) in [0, 1], 0 where not known.
         keep: (H, W), the pixels that passed the filter: the label's valid pixels.
 
@@ -48,20 +48,20 @@ class Label:
 
     @property
     def estimate(self) -> Estimate:
-        """Before the filter."""
+        """The estimate before filtering."""
         return Estimate(self.values, self.known)
 
 
 @dataclass(frozen=True)
 class SampleLabels:
-    """What is made of a sample: motions by key of the contract, and the occlusion (H, W) of the flows, if any."""
+    """Labels of a sample: motions by key of the batch contract, and the occlusion masks (H, W) of the flows, if any."""
 
     motions: dict[str, Label]
     occluded: dict[str, Mask]
 
 
 def make_labels(sample: Sample, teachers: Mapping[str, Teacher], config: LabelConfig) -> SampleLabels:
-    """Ask the teachers and judge what they say.
+    """Run the teachers on a sample, combine their estimates and filter by confidence.
 
     Args:
         sample: with the images of the config's view.
@@ -69,7 +69,7 @@ def make_labels(sample: Sample, teachers: Mapping[str, Teacher], config: LabelCo
         config: see `LabelConfig`.
 
     Raises:
-        UserError: a teacher does not give what the config wants of it, or its estimates do not fit the images.
+        UserError: a teacher does not give a motion that the config requires, or its estimates do not fit the images.
 
     Example:
         >>> import numpy as np
@@ -125,14 +125,14 @@ def _fused(
 def _given(key: str, name: str, said: Mapping[str, dict[str, Estimate]]) -> Estimate:
     if key not in said[name]:
         raise UserError(
-            f"motions: teachers.{name} was asked for {'flow' if 'flow' in key else 'disparity'}, but it gives no "
-            f"{key}, only {', '.join(said[name]) or 'nothing'}."
+            f"motions: teachers.{name} is listed for {'flow' if 'flow' in key else 'disparity'}, but gives no {key}, "
+            f"only {', '.join(said[name]) or 'nothing'}."
         )
     return said[name][key]
 
 
 def _most_confident(judged: Sequence[tuple[Estimate, Values]], keep: float) -> Label:
-    """Pixel by pixel the estimate with the highest confidence; of equals the first that is known."""
+    """Select per pixel the estimate with the highest confidence; on ties the first known one."""
     first, sure = judged[0]
     values, known = first.values, first.known
     for estimate, other in judged[1:]:
@@ -145,7 +145,7 @@ def _most_confident(judged: Sequence[tuple[Estimate, Values]], keep: float) -> L
 def _next_disparity(
     flow: Label, said: Mapping[str, dict[str, Estimate]], sample: Sample, config: LabelConfig
 ) -> Label:
-    """`disparity_t1` on the grid of left_t0: valid only where the flow is."""
+    """Make `disparity_t1` on the grid of left_t0: valid only where the flow is."""
     names, checks = config.motions.disparity, config.confidence.disparity
     if config.motions.disparity_t1 == "direct":
         own = [_given("disparity_t1", name, said) for name in names]
@@ -166,7 +166,7 @@ def _next_disparity(
 
 
 def _occluded(forward: Label, backward: Label) -> dict[str, Mask]:
-    """DDFlow's forward-backward check, before the filter; what leads nowhere is occluded, too."""
+    """Apply DDFlow's forward-backward check to unfiltered flows; flow to an unknown target is occluded, too."""
     found = occlusion_masks(_batch(forward.values), _batch(backward.values))
     result = {}
     for key, mask, there, back in (

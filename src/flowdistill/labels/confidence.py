@@ -1,8 +1,8 @@
-"""How far to believe a teacher: checks of its motions against each other and against the images.
+"""Confidence of a teacher's motions, from checks of the motions against each other and against the images.
 
-Each check gives an error e for every pixel and has a tolerance t; its confidence is t^2 / (t^2 + e^2), in [0, 1], 0.5
-at the tolerance. A pixel has the least confidence of its checks, and 0 where the motion is unknown or leads out of the
-image where a check must look.
+Each check gives an error e per pixel and has a tolerance t; its confidence is t^2 / (t^2 + e^2), in [0, 1], 0.5 at the
+tolerance. A pixel's confidence is the minimum over its checks, and 0 where the motion is unknown or leads out of the
+image that a check has to sample.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flowdistill.labels.estimate import Estimate, Values, image_array
 from flowdistill.labels.look_up import along_row, look_up
 from flowdistill.labels.uniqueness import Grey, flow_ratio, match_cost, stereo_ratio
 
-# Motion -> the one that leads back, the image it starts from and the one it leads into.
+# Motion -> the motion back, source image, target image.
 _PARTNERS = {
     "flow": ("flow_backward", "left_t0", "left_t1"),
     "flow_backward": ("flow", "left_t1", "left_t0"),
@@ -31,17 +31,17 @@ Tolerance = npt.NDArray[np.float32] | float
 
 
 def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks: Checks, who: str) -> Values:
-    """Confidence (H, W) of one motion of a teacher.
+    """Compute the confidence (H, W) of one motion of a teacher.
 
     Args:
         name: flow, flow_backward, disparity_t0 or disparity_next.
-        estimates: of the teacher, the motion and what it is checked against among them.
+        estimates: of the teacher, including the motion and the one it is checked against.
         sample: with the images.
-        checks: to make.
+        checks: to apply.
         who: the teacher's name, for errors.
 
     Raises:
-        UserError: a check needs what the teacher does not give.
+        UserError: a check needs a motion that the teacher does not give.
 
     Example:
         >>> import numpy as np
@@ -49,7 +49,7 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
         >>> from flowdistill.labels.config import Checks, Consistency
         >>> from flowdistill.labels.estimate import estimate
         >>> forward = np.zeros((4, 4, 2))
-        >>> backward = np.full((4, 4, 2), [1.0, 0.0])  # px; there and back leaves 1 px over, which is the tolerance
+        >>> backward = np.full((4, 4, 2), [1.0, 0.0])  # px; the forward-backward error is 1 px, the tolerance
         >>> estimates = {"flow": estimate(forward), "flow_backward": estimate(backward)}
         >>> checks = Checks(consistency=Consistency(absolute=1.0))
         >>> confidence("flow", estimates, {"name": "a"}, checks, who="matcher")[0].tolist()
@@ -59,7 +59,7 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
     least = np.ones(estimate.known.shape, np.float32)
     for error, tolerance in _errors(name, estimates, sample, checks, who):
         square = np.square(np.asarray(tolerance, np.float64))
-        # An infinite error is a confidence of 0.
+        # An infinite error gives a confidence of 0.
         least = np.minimum(
             least, (square / (square + np.square(error.astype(np.float64)))).astype(np.float32)
         )
@@ -67,17 +67,17 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
 
 
 def direct_confidence(estimate: Estimate, flow: Estimate, sample: Sample, checks: Checks, who: str) -> Values:
-    """Confidence (H, W) of a teacher's own `disparity_t1` on the grid of left_t0, from the images along a flow.
+    """Compute the confidence (H, W) of a teacher's own `disparity_t1` on the grid of left_t0, along a flow.
 
-    Only the photometric check can be made: left_t0 against right_t1. The others are of the flow.
+    Only the photometric check is possible: left_t0 against right_t1. The other checks are covered by the flow.
 
     Raises:
         UserError: `checks.photometric` is missing.
     """
     if checks.photometric is None:
         raise UserError(
-            f"motions.disparity_t1: direct needs confidence.disparity.photometric, the only check that {who}'s "
-            "disparity_t1 can be put to. Add it, or take look_up."
+            f"motions.disparity_t1: direct needs confidence.disparity.photometric, the only check that applies to "
+            f"{who}'s disparity_t1. Add it, or use look_up."
         )
     grey = _grey(sample, "left_t0"), _grey(sample, "right_t1")
     error = _difference(grey, flow.values + along_row(estimate.values, -1), checks.photometric)
@@ -95,7 +95,7 @@ def _errors(
     if checks.consistency is not None:
         if partner not in estimates:
             raise UserError(
-                f"teachers.{who} gives {name}, but no {partner} to check it with. Give it, or set the check "
+                f"teachers.{who} gives {name}, but no {partner} to check it against. Provide it, or set the check "
                 f"confidence.{'flow' if 'flow' in name else 'disparity'}.consistency to null."
             )
         yield _left_over(estimate, estimates[partner], motion, checks.consistency)
@@ -112,9 +112,9 @@ def _errors(
 def _left_over(
     there: Estimate, back: Estimate, motion: Values, tolerance: Consistency
 ) -> tuple[Values, Tolerance]:
-    """px that going there and back leaves over, and px that it may; both (H, W)."""
+    """Return the forward-backward (left-right) error and its tolerance, px; both (H, W)."""
     looked = look_up(back.values, back.known, motion)
-    # Flows undo each other; disparities of both sides are both positive.
+    # Forward and backward flow cancel; the disparities of both sides are positive.
     sign = 1 if there.values.shape[2] == 2 else -1
     gap = np.linalg.norm(there.values + sign * looked.values, axis=2)
     size = np.square(there.values).sum(axis=2) + np.square(looked.values).sum(axis=2)
@@ -123,7 +123,7 @@ def _left_over(
 
 
 def _difference(grey: tuple[Grey, Grey], motion: Values, check: Photometric) -> Values:
-    """Mean absolute difference (H, W) after warping, grey levels; infinite where the motion leaves the image."""
+    """Return the mean absolute difference (H, W) after warping, grey levels; infinite where motion leaves the image."""
     height, width = grey[0].shape
     x = np.arange(width) + motion[..., 0]
     y = np.arange(height)[:, None] + motion[..., 1]

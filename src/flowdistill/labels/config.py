@@ -1,4 +1,4 @@
-"""The settings of `flowdistill labels make`: a YAML file, one dataclass a part; every number is checked.
+"""The settings of `flowdistill labels make`: a YAML file, one dataclass per part; every number is checked.
 
 dataset: kitti2015
 view: scene_flow
@@ -29,13 +29,13 @@ class OpenCVPart:
     """Semi-global matching and DIS flow.
 
     Attributes:
-        max_disparity: px that are searched, a multiple of 16.
-        block_size: px, odd; side of the blocks that are matched.
-        mode: of StereoSGBM: sgbm (5 directions), hh (8, much memory) or 3way.
-        uniqueness_ratio: percent by which the best cost must beat the second.
-        prefilter_cap: at which horizontal derivatives are cut before matching.
-        speckle_window: px; patches of even disparity that are smaller are unknown. 0: all stay.
-        speckle_range: px between neighbours of one patch.
+        max_disparity: search range, px, a multiple of 16.
+        block_size: side of the matched blocks, px, odd.
+        mode: of StereoSGBM: sgbm (5 directions), hh (8, high memory use) or 3way.
+        uniqueness_ratio: percent by which the best cost must beat the second best.
+        prefilter_cap: value at which horizontal derivatives are clipped before matching.
+        speckle_window: px; smaller patches of uniform disparity become unknown. 0: no filtering.
+        speckle_range: maximum difference between neighbours within a patch, px.
         preset: of DIS: ultrafast, fast or medium.
     """
 
@@ -68,14 +68,14 @@ class OpenCVPart:
 
 @dataclass
 class FilesPart:
-    """Somebody's predictions, a file each: .flo, .pfm or KITTI's 16-bit .png.
+    """Precomputed predictions, one file each: .flo, .pfm or KITTI's 16-bit .png.
 
     Attributes:
-        folder: which the patterns start from.
-        sign: of the disparities in .pfm files; the contract's are positive.
+        folder: to which the patterns are relative.
+        sign: of the disparities in .pfm files; those of the batch contract are positive.
         flow, flow_backward, disparity_t0, disparity_right_t0, disparity_next, disparity_right_next, disparity_t1:
-            patterns of their files with {id} and {camera} in place, such as flow/{id}.flo; null: no such prediction.
-            `right`: on the grid of the right image; `next`: of the second pair, on the grid of left_t1.
+            patterns of their files with placeholders {id} and {camera}, such as flow/{id}.flo; null: no such
+            prediction. `right`: on the grid of the right image; `next`: of the second pair, on the grid of left_t1.
     """
 
     folder: str
@@ -102,18 +102,18 @@ class FilesPart:
             _check(fits, f"files.{name} is {pattern!r}; flow is .flo, .pfm or .png, disparity .pfm or .png")
 
     def patterns(self) -> dict[str, str]:
-        """Motion -> pattern, of those that are given."""
+        """Return motion -> pattern, for those given."""
         return {name: getattr(self, name) for name in MOTIONS if getattr(self, name) is not None}
 
 
 @dataclass
 class CheckpointPart:
-    """A network of ours.
+    """A network trained with flowdistill.
 
     Attributes:
-        path: what `lightning fit` wrote: DDFlowModule gives flow, DwarfModule flow and disparity.
-        flips: whether to predict upside down, too, and take the mean: twice the work; what the two differ by can be
-            checked (`spread`).
+        path: checkpoint of `lightning fit`: DDFlowModule gives flow, DwarfModule flow and disparity.
+        flips: whether to average with the prediction of the upside-down images: twice the work; the difference of the
+            two can be checked (`spread`).
         device: auto, cpu or cuda.
     """
 
@@ -124,7 +124,7 @@ class CheckpointPart:
 
 @dataclass
 class TeacherPart:
-    """One teacher: exactly one of these."""
+    """One teacher: exactly one of these fields is set."""
 
     opencv: OpenCVPart | None = None
     files: FilesPart | None = None
@@ -140,7 +140,7 @@ class TeacherPart:
 
 @dataclass
 class Consistency:
-    """There and back: px that may be left over, sqrt(absolute^2 + relative^2 * (|there|^2 + |back|^2))."""
+    """Forward-backward tolerance in px: sqrt(absolute^2 + relative^2 * (|forward|^2 + |backward|^2))."""
 
     absolute: float = 1.0
     relative: float = 0.0
@@ -152,7 +152,7 @@ class Consistency:
 
 @dataclass
 class Photometric:
-    """Mean absolute difference of brightness after warping, in a window of `window` px: grey levels (0-255)."""
+    """Tolerance of the mean absolute brightness difference after warping, grey levels (0-255), in `window` px."""
 
     tolerance: float = 8.0
     window: int = 5
@@ -164,9 +164,9 @@ class Photometric:
 
 @dataclass
 class Uniqueness:
-    """Cost over the least cost of other motions, more than `apart` px away, in a window of `window` px.
+    """Limit on the cost relative to the lowest cost of other motions, more than `apart` px away, in `window` px.
 
-    For disparity the others are all of the row up to `max_disparity`; for flow eight around it, `apart` px away.
+    For disparity these are all others in the row up to `max_disparity`; for flow eight around it, `apart` px away.
     """
 
     ratio: float = 1.4
@@ -183,17 +183,17 @@ class Uniqueness:
 
 @dataclass
 class Checks:
-    """What a motion must stand; a check that is null is not made.
+    """The checks of a motion; null disables a check.
 
-    Each gives a confidence t^2 / (t^2 + e^2) for its error e and its tolerance t, so that 0.5 is at the tolerance; a
-    pixel has the least of them.
+    Each gives a confidence t^2 / (t^2 + e^2) for its error e and its tolerance t, which is 0.5 at the tolerance; a
+    pixel has the minimum over all checks.
 
     Attributes:
         consistency: left-right for disparity, forward-backward for flow.
-        photometric: difference of the images after warping.
-        uniqueness: whether other motions fit as well.
-        spread: px by which predictions of flipped images may differ; of teachers that make several.
-        keep: the confidence from which on a pixel is valid. 0.5: every error is within its tolerance.
+        photometric: image difference after warping.
+        uniqueness: whether other motions match equally well.
+        spread: tolerance in px between predictions of flipped images, for teachers that make several.
+        keep: minimum confidence of a valid pixel. 0.5: every error is within its tolerance.
     """
 
     consistency: Consistency | None = None
@@ -205,12 +205,12 @@ class Checks:
     def __post_init__(self) -> None:
         if self.spread is not None:
             _positive("spread", self.spread)
-        _check(0 <= self.keep <= 1, f"confidence: keep is {self.keep}; a confidence is 0 to 1")
+        _check(0 <= self.keep <= 1, f"confidence: keep is {self.keep}; use 0 to 1")
 
 
 @dataclass
 class Confidence:
-    """The checks of either motion; both flows have the same, and so have disparities at t0 and t1."""
+    """The checks of flow (forward and backward) and of disparity (at t0 and t1)."""
 
     disparity: Checks = field(default_factory=Checks)
     flow: Checks = field(default_factory=Checks)
@@ -218,14 +218,14 @@ class Confidence:
 
 @dataclass
 class Motions:
-    """Whom to ask for which motion; where several answer, the most confident is right, of equals the first.
+    """Which teacher provides which motion; of several teachers the most confident is used, on ties the first.
 
     Attributes:
-        flow: names of teachers; [] makes no labels of it.
-        disparity: the same.
+        flow: names of teachers; [] makes no flow labels.
+        disparity: names of teachers; [] makes no disparity labels.
         backward: whether to make backward flow and the occlusion of both directions, too; students of the flow view
             need them.
-        disparity_t1: `look_up`: stereo at t1, looked up along the flow; `direct`: the teachers' own disparity_t1.
+        disparity_t1: `look_up`: stereo at t1, sampled along the flow; `direct`: the teachers' own disparity_t1.
     """
 
     flow: list[str] = field(default_factory=list)
@@ -236,14 +236,14 @@ class Motions:
 
 @dataclass
 class LabelConfig:
-    """Everything that decides what the labels are.
+    """All settings that affect the labels.
 
     Attributes:
         dataset: of the images: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder.
         view: scene_flow (stereo pairs) or flow (one camera).
         options: of the dataset.
-        teachers: name -> teacher; the names are yours.
-        motions: whom to ask for what.
+        teachers: name -> teacher; names are free.
+        motions: which teacher provides which motion.
         confidence: which pixels to keep.
 
     Example:
@@ -270,15 +270,13 @@ class LabelConfig:
                 f"motions: there is no teacher {name!r}; teachers has {', '.join(self.teachers) or 'none'}",
             )
         for name in self.teachers:
-            _check(
-                name in asked, f"teachers.{name} is asked for nothing: name it under motions, or leave it out"
-            )
+            _check(name in asked, f"teachers.{name} is not used: list it under motions, or remove it")
         one_camera = self.view == "flow" and bool(self.motions.disparity)
         _check(not one_camera, "motions.disparity needs both cameras: set view: scene_flow, or disparity: []")
 
 
 def as_dict(config: LabelConfig) -> dict[str, Any]:
-    """The config as nested dicts, lists, numbers and strings."""
+    """Return the config as nested dicts, lists, numbers and strings."""
     return dataclasses.asdict(config)
 
 

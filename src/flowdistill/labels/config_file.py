@@ -1,4 +1,4 @@
-"""YAML files -> the settings of the label factory, with errors that name the key."""
+"""Read the settings of `labels make` from YAML files, with errors that name the key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowdistill.labels.config import LabelConfig
 
 
 def read_config(paths: Sequence[Path]) -> LabelConfig:
-    """Read one YAML file, or several of which later ones win; `${oc.env:NAME}` and the like are resolved.
+    """Read one or several YAML files, later ones take precedence; interpolations (`${oc.env:NAME}`) are resolved.
 
     Raises:
         UserError: a file is missing, a key is unknown or a value is wrong.
@@ -48,7 +48,7 @@ def read_config(paths: Sequence[Path]) -> LabelConfig:
 
 
 def _first_cause(error: BaseException) -> str:
-    """What one of the parts here said, where one did; jsonargparse wraps it in lists of types."""
+    """Return the message of the innermost UserError, if any; jsonargparse wraps it in lists of types."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, UserError):
         cause = cause.__cause__

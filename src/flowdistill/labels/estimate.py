@@ -1,7 +1,7 @@
-"""What a teacher says about one sample, before anybody judges it.
+"""A teacher's raw prediction for one sample, before confidence filtering.
 
 values   # (H, W, 2) flow, px, x then y; (H, W, 1) disparity, px, positive
-known    # (H, W) bool: the teacher says something here
+known    # (H, W) bool: the teacher gives a value here
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DISPARITIES = (
     "disparity_t1",  # the contract's: that of time t1 on the grid of left_t0
 )
 MOTIONS = (*FLOWS, *DISPARITIES)
-"""Everything that a teacher may give. The last is derived from the others where a teacher does not give it."""
+"""All motions that a teacher may give. The last is derived from the others if a teacher does not give it."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """One motion of one teacher; `values` are finite, and 0 where it is not `known`.
 
-    `spread` (H, W), px: how far several predictions of the same teacher lie apart, where it made several.
+    `spread` (H, W), px: difference between several predictions of the same teacher, if it made several.
     """
 
     values: Values
@@ -44,14 +44,14 @@ class Estimate:
 
 
 class Teacher(Protocol):
-    """Gives motions of a sample: some of `MOTIONS`, as far as the sample has the images for them."""
+    """Predicts motions of a sample: some of `MOTIONS`, as far as the sample has the images for them."""
 
     def __call__(self, sample: Sample) -> dict[str, Estimate]:
-        """The estimates by name, all of the images' size. Raises UserError where something is wrong with them."""
+        """Return estimates by name, all of the images' size. Raises UserError if something is wrong with them."""
 
 
 def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | None = None) -> Estimate:
-    """An estimate that is known where `known` says so (default: everywhere) and every channel is finite.
+    """Make an estimate that is known where `known` is true (default: everywhere) and every channel is finite.
 
     Example:
         >>> import numpy as np
@@ -68,7 +68,7 @@ def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | 
 
 
 def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:
-    """An image of a sample as (H, W, 3) uint8 RGB, as it was in its file.
+    """Return an image of a sample as (H, W, 3) uint8 RGB, as in its file.
 
     Raises:
         UserError: the sample has no such image.
@@ -82,8 +82,8 @@ def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:
     images = cast(dict[str, Tensor], sample)
     if key not in images:
         raise UserError(
-            f"{sample['name']}: a teacher needs {key}, and this view of the data does not have it. Set view: "
-            "scene_flow, or ask for flow alone (disparity: [])."
+            f"{sample['name']}: a teacher needs {key}, which this view of the data does not have. Set view: "
+            "scene_flow, or make only flow labels (disparity: [])."
         )
     image = images[key].numpy()
     return np.ascontiguousarray(np.rint(image.transpose(1, 2, 0) * 255).astype(np.uint8))

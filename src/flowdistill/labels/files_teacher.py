@@ -1,4 +1,4 @@
-"""A teacher that has spoken already: predictions in files, checked and converted."""
+"""A teacher that reads precomputed predictions from files, checked and converted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FLOWS = {".flo": FLO, ".pfm": PFM_FLOW, ".png": KITTI_FLOW}
 
 
 class FilesTeacher:
-    """Reads the files of a sample by the patterns of its part.
+    """Reads the files of a sample by the patterns in its config.
 
     Example:
         >>> import tempfile
@@ -40,7 +40,7 @@ class FilesTeacher:
         ...     write_flo(f"{folder}/000000_10.flo", np.full((4, 6, 2), [1.5, np.nan]))
         ...     teacher = FilesTeacher(FilesPart(folder, flow="{id}.flo"))
         ...     found = teacher({"name": "000000_10", "left_t0": torch.rand(3, 4, 6)})
-        >>> list(found), found["flow"].known.any().item()  # a flow with NaN says nothing
+        >>> list(found), found["flow"].known.any().item()  # NaN in one channel: unknown
         (['flow'], False)
     """
 
@@ -68,14 +68,14 @@ class FilesTeacher:
         far = valid & (np.abs(np.where(valid[..., None], values, 0)).max(axis=2) > kind.largest * width)
         if 2 * int(far.sum()) > int(valid.sum()):
             raise UserError(
-                f"{path}: most of its values are beyond {kind.largest:g} image widths. Are they pixels of this image?"
+                f"{path}: most of its values exceed {kind.largest:g} image widths. Are they in pixels of this image?"
             )
         if not is_flow:
             right, total = int((valid & (values[..., 0] >= 0)).sum()), int(valid.sum())
             if 2 * right < total:
                 raise UserError(
                     f"{path}: {total - right} of {total} disparities have the wrong sign. Set files.sign, which is "
-                    f"{self.part.sign}, to the sign that the .pfm files have."
+                    f"{self.part.sign}, to the sign used in the .pfm files."
                 )
             valid = valid & (values[..., 0] >= 0)
         return estimate(values, valid & ~far)

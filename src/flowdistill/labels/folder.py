@@ -1,4 +1,4 @@
-"""The folder of the labels: the config that made them, and which samples are complete."""
+"""The labels' folder: the config they were made with, and which samples are complete."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from flowdistill.formats import write_atomically
 from flowdistill.labels.statistics import Tally
 from flowdistill.labels.writer import label_path
 
-_COUNTS, _TEMPORARY = "counts", ".flowdistill-"  # the latter is left by a run that was killed
-_ADVICE = "Take another --output, or move the folder away"
+_COUNTS, _TEMPORARY = "counts", ".flowdistill-"  # the latter is left over from killed runs
+_ADVICE = "Use another --output, or move the folder away"
 
 
 def labels_folder(root: Path, output: str) -> Path:
-    """The labels' folder under the root.
+    """Return the labels' folder under the root.
 
     Raises:
-        UserError: `output` is no name that labels=... can have in a split.
+        UserError: `output` cannot be used as labels=... in a split.
 
     Example:
         >>> from pathlib import Path
@@ -39,45 +39,47 @@ def labels_folder(root: Path, output: str) -> Path:
     parts = PurePosixPath(output).parts
     if not parts or output.startswith("/") or ".." in parts or any(c.isspace() or c == "#" for c in output):
         raise UserError(
-            f"--output is {output!r}; name a folder under --root as labels=... in a split does, such as proxy."
+            f"--output is {output!r}; give a folder under --root as for labels=... in a split, such as proxy."
         )
     return root / output
 
 
 def check_folder(folder: Path, settings: dict[str, Any]) -> None:
-    """See that labels may be made in a folder; nothing is written yet.
+    """Check that labels may be made in a folder; writes nothing.
 
-    Another config may stand there as long as no sample is complete: its run was broken off.
+    The folder may contain another config as long as no sample is complete: that run was interrupted.
 
     Raises:
-        UserError: it holds labels of other settings, or files of somebody else.
+        UserError: it contains labels of other settings, or unrelated files.
     """
     path = folder / LABELS_CONFIG
     place = next(place for place in (folder, *folder.parents) if not is_nowhere(place))
     if not is_folder(place) or not os.access(place, os.W_OK | os.X_OK):
         raise UserError(
-            f"{folder} cannot be made: {place} is not a folder that this user may write to. {_ADVICE}."
+            f"{folder} cannot be created: {place} is not a folder that this user may write to. {_ADVICE}."
         )
-    # Looked for after the listing: labels never lie there before their config does.
+    # Check for the config after the listing: it is always written before any labels.
     if any(not name.startswith(_TEMPORARY) for name in listing(folder)) and not is_file(path):
-        raise UserError(f"{folder} holds files but no {LABELS_CONFIG}, so it is not ours to fill. {_ADVICE}.")
+        raise UserError(
+            f"{folder} has files but no {LABELS_CONFIG}, so it is not a labels folder. {_ADVICE}."
+        )
     if (differing := _differing(path, settings)) and _has_samples(folder):
         raise _other_settings(folder, differing)
 
 
 @contextmanager
 def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iterator[None]:
-    """Around the writing of a sample's labels and counts: the folder is claimed for the settings before the first one.
+    """Context for writing a sample's labels and counts: the settings are written to the folder before the first one.
 
-    So whatever is refused before a first sample is at hand leaves nothing behind.
+    An error before the first sample is ready therefore leaves no files.
 
     Raises:
-        UserError: another run has claimed the folder for other settings, or it cannot be written.
+        UserError: another run uses the folder with other settings, or it cannot be written.
     """
     _claim(folder, settings)
     yield
     try:
-        # Two runs may have claimed it at the same moment; the settings that stayed count.
+        # Two runs may have written their settings at the same time; those on disk count.
         _claim(folder, settings)
     except UserError:
         counts_path(folder, entry).unlink(missing_ok=True)
@@ -85,7 +87,7 @@ def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iter
 
 
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings into the folder, also over others with which no sample was completed."""
+    """Write the settings into the folder, replacing others if no sample was completed with them."""
     path = folder / LABELS_CONFIG
     differing = _differing(path, settings)
     if differing and _has_samples(folder):
@@ -94,7 +96,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{folder}: cannot be made ({error.strerror or error}). {_ADVICE}.") from error
+            raise UserError(f"{folder}: cannot be created ({error.strerror or error}). {_ADVICE}.") from error
         text = yaml.safe_dump(settings, sort_keys=False)
         write_atomically(
             path, f"# What made these labels. Written by `flowdistill labels make`.\n{text}".encode()
@@ -107,7 +109,7 @@ def _has_samples(folder: Path) -> bool:
 
 
 def _differing(path: Path, settings: dict[str, Any]) -> list[str]:
-    """What differs between a labels' config and the settings; nothing if there is no config."""
+    """List the differences between a labels' config and the settings; empty if there is no config."""
     try:
         stored = yaml.safe_load(path.read_text(encoding="utf-8")) if is_file(path) else settings
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -122,30 +124,30 @@ def _other_settings(folder: Path, differing: list[str]) -> UserError:
 
 
 def read_counts(folder: Path, entry: SplitEntry, keys: list[str]) -> dict[str, Tally] | None:
-    """What was counted of a sample whose labels are all there; None where any file is missing or damaged."""
+    """Read the counts of a sample with complete labels; None if any file is missing or damaged."""
     path = counts_path(folder, entry)
     if not is_file(path) or not all(is_file(label_path(folder, entry, key)) for key in keys):
         return None
     try:
         return {key: Tally(**values) for key, values in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        return None  # then the sample is made again
+        return None  # the sample is then made again
 
 
 def write_counts(folder: Path, entry: SplitEntry, counts: dict[str, Tally]) -> None:
-    """Written after the labels: it says that the sample is complete."""
+    """Write a sample's counts; done after the labels, to mark the sample as complete."""
     path = counts_path(folder, entry)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({key: value.as_dict() for key, value in counts.items()}).encode())
 
 
 def counts_path(folder: Path, entry: SplitEntry) -> Path:
-    """The file of a sample's counts."""
+    """Return the path of a sample's counts."""
     return folder / entry.camera / _COUNTS / f"{entry.id}.json"
 
 
 def _differences(stored: Any, settings: Any, key: str = "") -> list[str]:
-    """`key is now X, was Y` of everything that differs."""
+    """List every difference as `key is X, was Y`."""
     if isinstance(stored, dict) and isinstance(settings, dict):
         found = []
         for name in [*settings, *(name for name in stored if name not in settings)]:

@@ -1,4 +1,4 @@
-"""One sample from images to files, in whatever process it falls to."""
+"""Labelling one sample, from images to files, in a worker process."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from flowdistill.labels.statistics import Tally, tally
 from flowdistill.labels.writer import keys_to_write, write_labels
 
 OpenCheckpoint = Callable[[CheckpointPart, bool, bool], Teacher]
-"""(part, whether flow is wanted, whether disparity is) -> a teacher. Given by the caller, which knows networks."""
+"""(part, need flow, need disparity) -> a teacher. Passed in, so that this package does not depend on networks."""
 
 
 @dataclass(frozen=True)
 class LabelJob:
-    """Makes the labels of one sample at a call, unless they are there; picklable, and cheap to send.
+    """Makes the labels of one sample per call, unless they exist; picklable and small.
 
     Attributes:
-        config: what to do.
-        fingerprint: the settings (config and checkpoints) as JSON: jobs that share it share their teachers.
+        config: the settings.
+        fingerprint: the settings (config and checkpoints) as JSON: jobs with the same one share their teachers.
         root: the data folder.
         folder: of the labels.
         open_checkpoint: see `OpenCheckpoint`.
@@ -50,7 +50,7 @@ class LabelJob:
     open_checkpoint: OpenCheckpoint
 
     def __call__(self, entry: SplitEntry) -> dict[str, Tally]:
-        """Returns what was counted, by key of the contract.
+        """Label one sample; returns the counts by key of the batch contract.
 
         Raises:
             UserError: images are missing or damaged, a teacher fails, or files cannot be written.
@@ -69,7 +69,7 @@ class LabelJob:
 
 @lru_cache(maxsize=1)
 def _teachers(job: LabelJob) -> dict[str, Teacher]:
-    """The config's teachers, opened once a process."""
+    """Open the config's teachers, once per process."""
     return {
         name: open_teacher(part, job.config, name, job.open_checkpoint)
         for name, part in job.config.teachers.items()
@@ -79,7 +79,7 @@ def _teachers(job: LabelJob) -> dict[str, Teacher]:
 def open_teacher(
     part: TeacherPart, config: LabelConfig, name: str, open_checkpoint: OpenCheckpoint
 ) -> Teacher:
-    """The teacher of a part, set up for what the config asks of it. Raises UserError where it cannot be had."""
+    """Open the teacher of a part for the motions that the config requires. Raises UserError if it cannot be opened."""
     flow, disparity = name in config.motions.flow, name in config.motions.disparity
     if part.opencv is not None:
         return OpenCVTeacher(part.opencv, flow, disparity)
@@ -91,10 +91,10 @@ def open_teacher(
 
 
 def settings_of(config: LabelConfig) -> dict[str, Any]:
-    """What decides about the labels, for their folder: the config, and the weights of checkpoints by SHA-256.
+    """Return all settings that affect the labels: the config, and the weights of checkpoints by SHA-256.
 
     Raises:
-        UserError: a checkpoint is not there.
+        UserError: a checkpoint does not exist.
     """
     settings = as_dict(config)
     for name, part in config.teachers.items():
@@ -109,7 +109,7 @@ def settings_of(config: LabelConfig) -> dict[str, Any]:
 
 
 def open_images(config: LabelConfig, root: Path, entries: list[SplitEntry]) -> MotionDataset:
-    """The dataset of the images to label, without any labels; the entries' own `labels=` play no part.
+    """Open the dataset of the images to label, without labels; the entries' own `labels=` are ignored.
 
     Raises:
         UserError: images are missing, or the entries do not fit the config's view.
@@ -120,7 +120,7 @@ def open_images(config: LabelConfig, root: Path, entries: list[SplitEntry]) -> M
 
 
 def _read(config: LabelConfig, root: Path, entry: SplitEntry) -> Sample:
-    """The sample, with its ground truth where that is there."""
+    """Read a sample, with its ground truth if available."""
     images = open_images(config, root, [entry])
     if images.without_truth() is None and entry.camera in images.labelled_cameras:
         alone = [replace(entry, labels=None)]

@@ -1,4 +1,4 @@
-"""Read a map where a motion says that its pixels went, without mixing what is known with what is not."""
+"""Sample a map along a motion, without mixing known and unknown pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EPSILON = 1e-4  # px: a position this near to a pixel needs no neighbour
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found: `values` (H, W, C), 0 where not `found` (H, W); `confidence` (H, W) of the pixels used."""
+    """Result of a look-up: `values` (H, W, C), 0 where not `found` (H, W); `confidence` (H, W) of the pixels used."""
 
     values: Values
     found: Mask
@@ -24,22 +24,22 @@ class Looked:
 def look_up(
     values: Values, known: Mask, motion: Values, confidence: Values | None = None, edge: float = 1.0
 ) -> Looked:
-    """Bilinear look-up of a map of motions at pixel + motion.
+    """Sample a map of motions bilinearly at pixel + motion.
 
-    Every pixel that takes part must be known; otherwise nothing is found. Where those pixels differ by more than `edge`
-    (a depth edge, where a mean belongs to neither side) the nearest of them is taken alone.
+    All pixels used must be known; otherwise nothing is found. Where they differ by more than `edge` (a depth edge,
+    where a mean belongs to neither side) only the nearest one is used.
 
     Args:
         values: (H, W, C) px, the map.
-        known: (H, W), where the map says something.
+        known: (H, W), where the map is known.
         motion: (H, W, 2) px, x then y, finite.
-        confidence: (H, W) of the map; the least of the pixels that take part is returned.
+        confidence: (H, W) of the map; the minimum over the pixels used is returned.
         edge: px.
 
     Example:
         >>> import numpy as np
         >>> from flowdistill.labels.look_up import look_up
-        >>> disparity = np.float32([[[10.0], [10.5], [40.0]]])  # (1, 3, 1) px, an edge of depth before the last
+        >>> disparity = np.float32([[[10.0], [10.5], [40.0]]])  # (1, 3, 1) px, a depth edge before the last
         >>> right = np.zeros((1, 3, 2), np.float32)
         >>> right[..., 0] = 0.25  # px, the motion: the last pixel leaves the image
         >>> looked = look_up(disparity, np.ones((1, 3), bool), right)
@@ -84,7 +84,7 @@ def look_up(
 
 
 def along_row(disparity: Values, sign: int) -> npt.NDArray[np.float32]:
-    """Disparity (H, W, 1) px as a motion (H, W, 2); sign -1 leads from the left image into the right.
+    """Convert disparity (H, W, 1) px to a motion (H, W, 2); sign -1 leads from the left image to the right.
 
     Example:
         >>> import numpy as np

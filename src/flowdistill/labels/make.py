@@ -1,4 +1,4 @@
-"""`flowdistill labels make`, without the command line: a whole split, on one process or many, and its report."""
+"""`flowdistill labels make` without the command line: label a split in one process or several, and report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from flowdistill.labels.statistics import Tally
 from flowdistill.labels.writer import keys_to_write
 
 ForEach = Callable[[LabelJob, Sequence[SplitEntry]], object]
-"""Runs a job for each entry, on as many processes as it likes."""
+"""Runs a job for each entry, on any number of processes."""
 
 
 @dataclass(frozen=True)
 class LabelRun:
-    """A split that is ready to be labelled: everything is checked that can be before the work."""
+    """A split that is ready to be labelled: all checks that need no labelling have passed."""
 
     job: LabelJob
     entries: list[SplitEntry]
@@ -33,33 +33,33 @@ class LabelRun:
     keys: list[str]
 
     def share(self, rank: int, ranks: int) -> list[SplitEntry]:
-        """The entries of one process of several."""
+        """Return the entries for one of several processes."""
         return self.entries[rank::ranks]
 
     def elsewhere(self) -> list[str]:
-        """The folders, other than this one, that lines of the split read labels from."""
+        """Return the folders, other than this one, from which lines of the split read labels."""
         own = self.job.folder.relative_to(self.job.root).as_posix()
         return sorted({entry.labels for entry in self.entries if entry.labels is not None} - {own})
 
     def done(self, entries: Sequence[SplitEntry]) -> list[dict[str, Tally] | None]:
-        """What was counted of each, None where its labels are not complete."""
+        """Return the counts of each entry, None if its labels are not complete."""
         return [read_counts(self.job.folder, entry, self.keys) for entry in entries]
 
 
 def prepare(
     configs: Sequence[Path], root: Path, split: str, output: str, open_checkpoint: OpenCheckpoint
 ) -> LabelRun:
-    """Check the config, the data and the labels' folder; nothing is written before the first sample is at hand.
+    """Check the config, the data and the labels' folder; nothing is written before the first sample is ready.
 
     Args:
-        configs: YAML files; later ones win.
+        configs: YAML files; later ones take precedence.
         root: the data folder.
         split: a split file, or a word such as scan.
         output: the labels' folder under the root.
         open_checkpoint: see `OpenCheckpoint`.
 
     Raises:
-        UserError: anything that is wrong with them.
+        UserError: something is wrong with them.
     """
     config = read_config(configs)
     dataset = dataset_class(config.dataset)
@@ -76,7 +76,7 @@ def prepare(
 
 
 def write_report(run: LabelRun) -> tuple[str, list[Path]]:
-    """Write report.json and, where there is truth, report.png into the labels' folder.
+    """Write report.json and, if there is ground truth, report.png into the labels' folder.
 
     Returns:
         the table for the screen, and the files.

@@ -1,4 +1,4 @@
-"""A teacher without weights: OpenCV's semi-global matching for stereo, DIS for flow.
+"""A teacher without learned weights: OpenCV's semi-global matching for stereo, DIS for flow.
 
 Sources: H. Hirschmueller, "Stereo processing by semiglobal matching and mutual information", PAMI 2008 (OpenCV matches
 blocks by the Birchfield-Tomasi measure instead); T. Kroeger et al., "Fast optical flow using dense inverse search",
@@ -31,15 +31,15 @@ _PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
-_SMALLEST = 32  # px a side; DIS works on an eighth of it
-_STEPS = 16  # of a pixel, in StereoSGBM's integers
+_SMALLEST = 32  # px per side; DIS works at an eighth of it
+_STEPS = 16  # steps per pixel in StereoSGBM's integer disparities
 
 
 class OpenCVTeacher:
-    """Flow both ways, and the disparity of every image of a stereo pair.
+    """Flow in both directions, and the disparity of every image of a stereo pair.
 
-    `flow` and `disparity` say what to look for.
-    Disparity is found on both sides (`disparity_right_*` by mirroring the pair), so that it can be checked.
+    `flow` and `disparity` select what to compute.
+    Disparity is computed for both sides (`disparity_right_*` by mirroring the pair), so that it can be checked.
 
     Example:
         >>> import numpy as np
@@ -71,37 +71,37 @@ class OpenCVTeacher:
         return found
 
     def match_flow(self, first: Image, second: Image) -> Estimate:
-        """DIS flow (H, W, 2) from `first` to `second`; it says something everywhere.
+        """Compute DIS flow (H, W, 2) from `first` to `second`; known everywhere.
 
         Raises:
-            UserError: the images are too small for it.
+            UserError: the images are too small.
         """
         if min(first.shape[:2]) < _SMALLEST:
             raise UserError(
-                f"DIS flow needs images of at least {_SMALLEST} px a side, not {first.shape[0]}x{first.shape[1]}."
+                f"DIS flow needs images of at least {_SMALLEST} px per side, not {first.shape[0]}x{first.shape[1]}."
             )
         matcher = cv2.DISOpticalFlow.create(_PRESETS[self.part.preset])
         from_, to = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second))
         return estimate(matcher.calc(from_, to, np.zeros((*first.shape[:2], 2), np.float32)))
 
     def match_stereo(self, left: Image, right: Image) -> Estimate:
-        """Disparity (H, W, 1) of the left image, px, positive; unknown where the matcher finds none."""
+        """Compute the disparity (H, W, 1) of the left image, px, positive; unknown where the matcher finds none."""
         part = self.part
-        size = 3 * part.block_size**2  # channels times pixels, as OpenCV's own advice for P1 and P2
+        size = 3 * part.block_size**2  # channels times pixels, as OpenCV's docs recommend for P1 and P2
         matcher = cv2.StereoSGBM.create(
             minDisparity=0,
             numDisparities=part.max_disparity,
             blockSize=part.block_size,
             P1=8 * size,
             P2=32 * size,
-            disp12MaxDiff=-1,  # the left-right check is ours, and counted
+            disp12MaxDiff=-1,  # off: `confidence` has its own left-right check
             preFilterCap=part.prefilter_cap,
             uniquenessRatio=part.uniqueness_ratio,
             speckleWindowSize=part.speckle_window,
             speckleRange=part.speckle_range,
             mode=_MODES[part.mode],
         )
-        # It leaves out the first `max_disparity` columns, whatever their disparity: repeat the border there.
+        # The matcher skips the first `max_disparity` columns regardless of their disparity: repeat the border there.
         padded = [
             cv2.copyMakeBorder(image, 0, 0, part.max_disparity, 0, cv2.BORDER_REPLICATE)
             for image in (left, right)
@@ -110,7 +110,7 @@ class OpenCVTeacher:
         return estimate(codes[..., None].astype(np.float32) / _STEPS, codes > 0)
 
     def match_right(self, left: Image, right: Image) -> Estimate:
-        """Disparity (H, W, 1) of the right image, positive: the mirrored pair is a stereo pair, too."""
+        """Compute the disparity (H, W, 1) of the right image, positive, from the mirrored and swapped pair."""
         mirrored = self.match_stereo(_mirror(right), _mirror(left))
         return Estimate(
             np.ascontiguousarray(mirrored.values[:, ::-1]), np.ascontiguousarray(mirrored.known[:, ::-1])
@@ -123,7 +123,7 @@ def _mirror(image: Image) -> Image:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """DIS cuts the image into as many stripes as there are threads, and its flow depends on them."""
+    """Limit OpenCV to one thread: DIS splits the image into one stripe per thread, which changes its flow."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""The label report: density, values lost, and, where truth exists, error against density as the confidence rises."""
+"""The label report: density, lost values, and, with ground truth, error against density by confidence threshold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATES = {"disparity_t0": "bad-3", "disparity_t1": "bad-3", "flow": "Fl", "flow_b
 
 @dataclass(frozen=True)
 class Point:
-    """The pixels with a confidence of at least `threshold`, of those with a teacher's word and ground truth.
+    """The pixels with a confidence of at least `threshold`, among those with a label and ground truth.
 
     `share` is their share of all pixels with ground truth; `outliers` (0 to 1) and `end_point_error` (px) are means
     over them.
@@ -28,7 +28,7 @@ class Point:
 
 
 def pool(samples: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
-    """All samples together, by motion."""
+    """Sum the counts of all samples, by motion."""
     gathered: dict[str, list[Tally]] = {}
     for sample in samples:
         for key, value in sample.items():
@@ -37,7 +37,7 @@ def pool(samples: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
 
 
 def curve(tally: Tally) -> list[Point]:
-    """From all known pixels (threshold 0) to the most confident; empty without truth.
+    """Return points from all known pixels (threshold 0) to the most confident; empty without ground truth.
 
     Example:
         >>> import numpy as np
@@ -47,7 +47,7 @@ def curve(tally: Tally) -> list[Point]:
         >>> known = np.array([[True, True]])
         >>> label = Label(np.float32([[[8.0], [20.0]]]), known, np.float32([[0.9, 0.2]]), known)
         >>> points = curve(tally(label, truth=np.float32([[[8.0], [8.0]]]), true=known))
-        >>> [(point.share, point.outliers) for point in points]  # half of the pixels are surer, and right
+        >>> [(point.share, point.outliers) for point in points]  # the more confident half is correct
         [(1.0, 0.5), (0.5, 0.0)]
     """
     points = []
@@ -63,7 +63,7 @@ def curve(tally: Tally) -> list[Point]:
 
 
 def summary(tally: Tally) -> dict[str, float | int | None]:
-    """The numbers of one motion; None where there is no truth to say it.
+    """Return the numbers of one motion; None where ground truth is needed but missing.
 
     Example:
         >>> import numpy as np
@@ -95,7 +95,7 @@ def summary(tally: Tally) -> dict[str, float | int | None]:
 
 
 def to_json(samples: int, pooled: dict[str, Tally], settings: dict[str, Any]) -> dict[str, Any]:
-    """The report's content for a JSON file; rates are 0 to 1, errors px."""
+    """Return the report's content for a JSON file; rates are 0 to 1, errors in px."""
     return {
         "samples": samples,
         "settings": settings,
@@ -111,7 +111,7 @@ def to_json(samples: int, pooled: dict[str, Tally], settings: dict[str, Any]) ->
 
 
 def table(pooled: dict[str, Tally]) -> str:
-    """For the screen: before the filter -> after it."""
+    """Format the report as a table for the terminal: values before -> after filtering."""
     head = ("motion", "density %", "outliers %", "mean error px", "kept of compared %", "lost")
     rows = [head]
     for key, tally in pooled.items():

@@ -1,4 +1,4 @@
-"""The picture of the label report: for each motion, error against the share of the pixels that is kept."""
+"""The label report's plot: per motion, error against the share of pixels kept."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _RATE, _ERROR, _CHOSEN = "#1b5e86", "#c77d1e", "#d1495b"
 
 
 def draw_report(pooled: dict[str, Tally], title: str) -> bytes | None:
-    """A PNG with one panel a motion that has ground truth; None where none has."""
+    """Draw a PNG with one panel per motion with ground truth; None if there is none."""
     curves = {key: points for key, tally in pooled.items() if (points := curve(tally))}
     if not curves:
         return None
-    # Takes a second to import.
+    # Imported here since it takes a second.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.6 * len(curves) + 0.6, 3.6), dpi=110, layout="constrained")
@@ -48,7 +48,7 @@ def _draw(panel: Axes, key: str, points: list[Point], tally: Tally) -> None:
     other.set_ylabel("mean error, px", fontsize=8, color=_ERROR)
     other.set_ylim(0, max(errors) * 1.1 or 1)
     if tally.compared_kept:
-        # The labels as written; disparity at t1 obeys two filters, so that it may lie beside the curve.
+        # The labels as written; disparity at t1 passes two filters, so it may lie off the curve.
         panel.plot(
             100 * tally.compared_kept / tally.true,
             100 * tally.wrong_kept / tally.compared_kept,

@@ -1,7 +1,7 @@
-"""What is counted of one sample's labels, so that a report over many adds up without the labels themselves.
+"""Counts over one sample's labels, which can be summed to a report without reading the labels again.
 
-All numbers are counts, or sums of px, by bins of confidence: bin b of `BINS` holds b/BINS <= confidence < (b+1)/BINS,
-the last one 1, too.
+All numbers are counts, or sums of px, by confidence bin: bin b of `BINS` holds b/BINS <= confidence < (b+1)/BINS, the
+last bin also confidence 1.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Tally:
 
     Attributes:
         pixels: of the images.
-        known: where a teacher says something.
-        kept: passed the filter and fit into 16 bits: the label's valid pixels.
-        lost: passed the filter, but do not fit into 16 bits.
-        compared_kept, wrong_kept, error_kept: of the kept pixels with ground truth: how many, how many of these are
-            outliers (disparity: over 3 px; flow: KITTI's rule), and the sum of their end-point errors, px.
-        compared, wrong, error: the same of all known pixels, by bins of confidence.
+        known: pixels where a teacher gives a value.
+        kept: pixels that passed the filter and fit into 16 bits: the label's valid pixels.
+        lost: pixels that passed the filter, but do not fit into 16 bits.
+        compared_kept, wrong_kept, error_kept: over the kept pixels with ground truth: their number, the number of
+            outliers (disparity: over 3 px; flow: KITTI's rule), and the sum of end-point errors, px.
+        compared, wrong, error: the same over all known pixels, by confidence bin.
         true: pixels with ground truth.
     """
 
@@ -49,19 +49,19 @@ class Tally:
     error: list[float]
 
     def as_dict(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """Return plain values for a JSON file."""
         return asdict(self)
 
 
 def tally(
     label: Label, truth: npt.NDArray[np.float32] | None = None, true: npt.NDArray[np.bool_] | None = None
 ) -> Tally:
-    """Count a label.
+    """Compute the counts of a label.
 
     Args:
         label: see `Label`.
-        truth: (H, W, C) px, or None where there is none.
-        true: (H, W), where the truth is valid.
+        truth: (H, W, C) px, or None.
+        true: (H, W), where the ground truth is valid.
 
     Example:
         >>> import numpy as np
@@ -70,7 +70,7 @@ def tally(
         >>> known, keep = np.array([[True, True]]), np.array([[True, False]])
         >>> label = Label(np.float32([[[8.0], [20.0]]]), known, np.float32([[0.9, 0.2]]), keep)
         >>> counts = tally(label, truth=np.float32([[[9.0], [9.0]]]), true=known)
-        >>> counts.known, counts.kept, sum(counts.wrong), counts.wrong_kept  # the filter threw the outlier out
+        >>> counts.known, counts.kept, sum(counts.wrong), counts.wrong_kept  # the filter removed the outlier
         (2, 1, 1, 0)
         >>> counts.error_kept  # px
         1.0
@@ -99,7 +99,7 @@ def tally(
 
 
 def add(one: Tally, other: Tally) -> Tally:
-    """Both together.
+    """Add two tallies.
 
     Example:
         >>> import numpy as np

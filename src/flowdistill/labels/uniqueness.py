@@ -1,7 +1,7 @@
-"""Uniqueness: does anything else fit as well as the motion that was found?
+"""Uniqueness: whether other motions match as well as the estimated one.
 
 The cost of a motion is the mean absolute difference of brightness in a window around the pixel, in grey levels; the
-ratio is that cost over the least cost of other motions. Near 0: nothing else fits. 1 or more: another one fits better.
+ratio is that cost over the lowest cost of other motions. Near 0: the match is unique. 1 or more: another one is better.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from flowdistill.labels.estimate import Values
 
 Grey = npt.NDArray[np.float32]  # (H, W), grey levels 0 to 255
 
-_NOISE = 1.0  # grey levels, added to both costs: without it two perfect fits would be told apart by noise
-_TRUNCATE = 60.0  # grey levels: beyond this a pixel is occluded or wrong, and how much does not matter
+_NOISE = 1.0  # grey levels, added to both costs: otherwise the ratio of two perfect matches would be noise
+_TRUNCATE = 60.0  # grey levels: above this a pixel is occluded or wrong, and the amount does not matter
 _DIRECTIONS = 8
 
 
 def stereo_ratio(
     left: Grey, right: Grey, disparity: Values, largest: int, window: int, apart: float
 ) -> Values:
-    """Ratio (H, W) of a disparity map against all disparities 0 to `largest` that lie more than `apart` px away.
+    """Compute the ratio (H, W) of a disparity map against all disparities 0 to `largest` over `apart` px away.
 
     Args:
         left, right: (H, W).
@@ -40,7 +40,7 @@ def stereo_ratio(
         ...     stereo_ratio(left, right, np.full((16, 32, 1), px, np.float32), largest=8, window=5, apart=1.5)[8, 16]
         ...     for px in (4.0, 7.0)
         ... ]
-        >>> bool(ratio[0] < 0.1), bool(ratio[1] > 10)  # 4 px: nothing else fits; 7 px: 4 px fit far better
+        >>> bool(ratio[0] < 0.1), bool(ratio[1] > 10)  # 4 px: unique; 7 px: 4 px match far better
         (True, True)
     """
     map_ = disparity[..., 0]
@@ -57,7 +57,7 @@ def stereo_ratio(
 
 
 def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: float) -> Values:
-    """Ratio (H, W) of a flow against the eight flows that differ by `apart` px: near 1 along an edge or untextured.
+    """Compute the ratio (H, W) of a flow against the eight flows `apart` px away: near 1 on edges or without texture.
 
     Args:
         first, second: (H, W).
@@ -70,10 +70,10 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
         >>> from flowdistill.labels.uniqueness import flow_ratio
         >>> image = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)
         >>> still = np.zeros((16, 16, 2), np.float32)
-        >>> bool(flow_ratio(image, image, still, window=5, apart=1.5)[8, 8] < 0.1)  # texture: nothing else fits
+        >>> bool(flow_ratio(image, image, still, window=5, apart=1.5)[8, 8] < 0.1)  # texture: unique
         True
         >>> grey = np.full_like(image, 128)
-        >>> flow_ratio(grey, grey, still, window=5, apart=1.5)[8, 8].item()  # everything fits alike
+        >>> flow_ratio(grey, grey, still, window=5, apart=1.5)[8, 8].item()  # everything matches equally
         1.0
     """
     x, y = flow[..., 0], flow[..., 1]
@@ -87,7 +87,7 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
 
 
 def match_cost(first: Grey, second: Grey, motion: Values, window: int) -> Values:
-    """Mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion, in a window.
+    """Compute the windowed mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion.
 
     Example:
         >>> import numpy as np
@@ -112,7 +112,7 @@ def _cost(image: Grey, moved: Grey, window: int) -> Values:
 
 
 def _shifted(image: Grey, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Grey:
-    """The image at pixel + (x, y), bilinear, the border repeated."""
+    """Sample the image at pixel + (x, y), bilinearly, with the border repeated."""
     height, width = image.shape
     column = np.arange(width, dtype=np.float32) + x
     row = np.arange(height, dtype=np.float32)[:, None] + y

@@ -1,4 +1,4 @@
-"""The labels of a sample as files that `labels=FOLDER` in a split reads (data/proxies.py)."""
+"""Write the labels of a sample to files that `labels=FOLDER` in a split reads (data/proxies.py)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flowdistill.labels.combine import Label, SampleLabels
 from flowdistill.labels.config import LabelConfig
 from flowdistill.labels.estimate import Mask
 
-# Key of the contract -> folder; the keys of the flow view are the teacher's.
+# Key of the batch contract -> folder; the flow view's keys are teacher_*.
 FOLDERS = {key: folder for key, (folder, _) in SCENE_FLOW_VIEW.items()} | {
     key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()
 }
 
 
 def keys_to_write(config: LabelConfig) -> list[str]:
-    """Keys of the contract that the config makes, in the order of writing.
+    """Return the keys of the batch contract that the config makes, in the order of writing.
 
     Example:
         >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
@@ -44,7 +44,7 @@ def keys_to_write(config: LabelConfig) -> list[str]:
 
 
 def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
-    """The file of one label of a sample under the labels' folder.
+    """Return the file of one label of a sample under the labels' folder.
 
     Example:
         >>> from pathlib import Path
@@ -57,7 +57,7 @@ def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
 
 
 def storable(label: Label) -> Mask:
-    """Where (H, W) a label's values fit into 16 bits.
+    """Return a mask (H, W) of where a label's values fit into 16 bits.
 
     Example:
         >>> import numpy as np
@@ -73,10 +73,10 @@ def storable(label: Label) -> Mask:
 
 
 def write_labels(folder: Path, entry: SplitEntry, labels: SampleLabels) -> None:
-    """Write every file of a sample, each of them whole or not at all; what the filter rejected is invalid.
+    """Write all files of a sample, each atomically; filtered pixels are invalid.
 
     Raises:
-        UserError: a folder cannot be made. FormatError: a file cannot be written.
+        UserError: a folder cannot be created. FormatError: a file cannot be written.
 
     Example:
         >>> import tempfile

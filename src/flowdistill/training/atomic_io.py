@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, also on a disk that is full or cannot be written to."""
+"""Atomic checkpoint writing that tolerates a full or read-only disk."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from flowdistill.disk import refusal
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames; notes that the disk does not take a file, in place of ending the run.
+    """Writes beside the target, then renames; records a failed write instead of raising.
 
-    Lightning's own writes into the temporary folder and moves the file, which is a copy where that is another file
-    system: a run that is killed meanwhile would leave half a `last.ckpt`, and a full /tmp would end it. Only one
-    process writes, so that an exception there would leave the others waiting.
+    Lightning's own plugin writes to the temporary folder and moves the file, which is a copy if that folder is on
+    another file system: a run killed meanwhile would leave a truncated `last.ckpt`, and a full /tmp would end the run.
+    Only one process writes, so an exception there would leave the others waiting.
 
     Attributes:
-        failure: why the newest save failed; None if it did not.
+        failure: why the latest save failed; None if it succeeded.
     """
 
     failure: str | None = None
@@ -41,9 +41,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def save(trainer: pl.Trainer, path: Path) -> str | None:
-    """Save a checkpoint; all processes call it, and all learn why it failed, or None.
+    """Save a checkpoint; must be called on all processes. Returns why it failed, or None, on each of them.
 
-    Only the disk may fail: then one line says so, what was there before is as it was, and the run can go on.
+    Only disk errors are tolerated: one line reports them, existing files stay unchanged, and the run can continue.
     """
     trainer.save_checkpoint(path)
     failure = getattr(trainer.strategy.checkpoint_io, "failure", None)
@@ -51,8 +51,8 @@ def save(trainer: pl.Trainer, path: Path) -> str | None:
         failure = trainer.strategy.broadcast(failure)
     if failure is not None:
         note(
-            f"no checkpoint was written at step {trainer.global_step}: {failure}. Those before are as they were; the "
-            "run goes on and tries again."
+            f"no checkpoint was written at step {trainer.global_step}: {failure}. Earlier checkpoints are unchanged; "
+            "the run continues and tries again."
         )
     return None if failure is None else str(failure)
 
@@ -65,7 +65,7 @@ def _write(checkpoint: dict[str, Any], target: Path) -> None:
             watched = _Watched(file)
             try:
                 torch.save(checkpoint, cast(Any, watched))
-            except RuntimeError as error:  # what torch makes of it
+            except RuntimeError as error:  # torch hides the OSError
                 if watched.error is not None:
                     raise watched.error from error
                 raise
@@ -77,7 +77,7 @@ def _write(checkpoint: dict[str, Any], target: Path) -> None:
 
 
 class _Watched:
-    """A file that remembers why a write failed."""
+    """A file wrapper that keeps the error of a failed write."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

@@ -1,6 +1,6 @@
-"""What both LightningModules share: the optimiser, weights of an earlier stage, checks, the log of a step.
+"""Base class of both LightningModules: optimiser, initial weights from an earlier stage, checks, logging.
 
-Between two steps that are logged the host never waits for the device: a step's values stay there, and are read, checked
+Between two logged steps the host never waits for the device: a step's values stay on the device, and are read, checked
 and logged together (`trainer.log_every_n_steps`), before each validation and each checkpoint, and at the end.
 """
 
@@ -47,23 +47,23 @@ from flowdistill.training.ranks import expect_idle_parameters
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep, RecentSteps, nan_unless_finite
 from flowdistill.training.validation import MotionValidation
 
-# Hyper-parameters that a resumed run may have otherwise than the run before: they do not change what is learned.
+# Hyper-parameters that may change when a run is resumed: they do not affect what is learned.
 MAY_CHANGE = ("init_from", "compile", "checkpoint_activations", "skip_non_finite")
 DEVICES = ("cpu", "cuda", "meta")
-NON_FINITE = "non_finite"  # of a checkpoint: the steps that were passed over
+NON_FINITE = "non_finite"  # checkpoint key: the skipped steps
 
 
 class MotionModule(pl.LightningModule, ABC):
-    """A network, Adam with a schedule of its learning rate, and an optional start from an earlier stage.
+    """A network, Adam with a learning-rate schedule, and optional initial weights from an earlier stage.
 
-    With `compiled`, `torch.compile` compiles the network (alone) for training steps. With `recomputing`, backward
-    computes its decoders again instead of keeping what they computed.
-    `view` and `needs_labels` tell the datamodule what to serve; `advice` says what to try when the loss is not finite.
+    With `compiled`, `torch.compile` compiles the network (only) for training steps. With `recomputing`, backward
+    recomputes the decoders instead of storing their activations.
+    `view` and `needs_labels` define what the datamodule provides; `advice` is what to try when the loss is not finite.
     """
 
     view: ClassVar[Literal["flow", "scene_flow"]]
     needs_labels: ClassVar[bool]
-    extra_weights: ClassVar[tuple[str, ...]] = ()  # beginnings of names in checkpoints, beside network.
+    extra_weights: ClassVar[tuple[str, ...]] = ()  # prefixes of names in checkpoints, besides network.
     advice: ClassVar[str] = "Look at these samples, or lower the learning rate."
 
     def __init__(
@@ -90,18 +90,18 @@ class MotionModule(pl.LightningModule, ABC):
 
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
-        """Every weight of the loss, by the name that its logs have."""
+        """Every loss weight, by its logged name."""
 
     @abstractmethod
     def term_names(self) -> list[str]:
-        """Every term that some step of a run computes, by the name that its logs have."""
+        """Logged names of all terms that any step of a run computes."""
 
     def taught_by(self) -> dict[str, Schedule]:
-        """The weights of which one must be positive at every step, or there is nothing to learn from."""
+        """The weights of which at least one must be positive at every step, to give a training signal."""
         return self.schedules()
 
     def has_idle_parameters(self, steps: int | None) -> bool:
-        """Whether some step, of the first `steps` or of all, gives some weights of the network no gradient."""
+        """Whether any of the first `steps` steps (None: of all) leaves some network weights without a gradient."""
         return False
 
     def setup(self, stage: str) -> None:
@@ -109,12 +109,12 @@ class MotionModule(pl.LightningModule, ABC):
         if device not in DEVICES:
             raise UserError(
                 f"this run would use the device {device!r}, on which training is not supported (its gradients need "
-                "float64): take --trainer.accelerator cpu, or a CUDA GPU"
+                "float64): use --trainer.accelerator cpu, or a CUDA GPU"
             )
         if self.trainer.precision in ("16-true", "bf16-true"):
             raise UserError(
-                f"trainer.precision {self.trainer.precision} would round labels and motions to half precision: take "
-                "bf16-mixed or 16-mixed (configs/trainer/precision/), which leave these in float32"
+                f"trainer.precision {self.trainer.precision} would round labels and motions to half precision: use "
+                "bf16-mixed or 16-mixed (configs/trainer/precision/), which keep these in float32"
             )
         if stage == "fit":
             limit = self.trainer.max_steps
@@ -125,12 +125,12 @@ class MotionModule(pl.LightningModule, ABC):
             if self.has_idle_parameters(limit if limit >= 0 else None):
                 expect_idle_parameters(self.trainer.strategy)
 
-    # Not in __init__ nor in setup: these come before a checkpoint is loaded, and where one is, the earlier stage's file
-    # may be gone.
+    # Not in __init__ or setup: these run before a checkpoint is loaded, and if one is loaded, the earlier stage's file
+    # may no longer exist.
     def on_fit_start(self) -> None:
         self._start_from()
         if self._compiled:
-            # In place, so that the names of weights in checkpoints stay. The work is done by the first step.
+            # In place, to keep the names of weights in checkpoints. The first step does the compilation.
             self.network.compile()
 
     def on_validation_start(self) -> None:
@@ -146,12 +146,12 @@ class MotionModule(pl.LightningModule, ABC):
     def _start_from(self) -> None:
         if self._start is not None and not self._restored:
             rank_zero_info(init_from(self.network, self._start))
-        self._start = None  # once: a later pass of the same process keeps what was learned
+        self._start = None  # once: a later pass in the same process keeps the trained weights
 
     def run_network(self, *images: Tensor) -> Any:
-        """The network's output, of the compiled network in training steps if `compile` asks for it.
+        """Run the network; with `compile`, training steps use the compiled network.
 
-        Evaluation sees images of many sizes, each of which would be compiled anew, for minutes.
+        Evaluation has images of many sizes, each of which would trigger a recompilation that takes minutes.
         """
         return self.network(*images) if self.training else self.network.forward(*images)
 
@@ -160,18 +160,18 @@ class MotionModule(pl.LightningModule, ABC):
         self.save_hyperparameters({name: plain_weights(value) for name, value in settings.items()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another network; when resuming, one that was trained by other settings, too."""
+        """Reject a checkpoint of another network and, when resuming, one trained with other settings."""
         network_weights(checkpoint, self.network, "--ckpt_path: the checkpoint")
         known = ("network.", *self.extra_weights)
         others = [name for name in checkpoint["state_dict"] if not name.startswith(known)]
         if others:
             raise UserError(
-                f"--ckpt_path: the checkpoint has weights that {type(self).__name__} has no place for: "
-                f"{', '.join(others[:3])}{' ...' if len(others) > 3 else ''}. To take its network alone, use "
+                f"--ckpt_path: the checkpoint has weights that {type(self).__name__} does not have: "
+                f"{', '.join(others[:3])}{' ...' if len(others) > 3 else ''}. To load only its network, use "
                 "--model.init_args.init_from."
             )
         self._restored = True
-        # Version 0.1 kept its checkpoints by another class, whose state nobody asks for.
+        # Version 0.1 used another checkpoint callback, whose state is no longer needed.
         callbacks = checkpoint.get("callbacks", {})
         for key in [key for key in callbacks if key.startswith("Checkpoints{")]:
             del callbacks[key]
@@ -180,22 +180,22 @@ class MotionModule(pl.LightningModule, ABC):
         changed = ", ".join(self.changed_settings(checkpoint))
         if changed and not self.accepts_changes:
             raise UserError(
-                f"--ckpt_path resumes a run with the settings it had, but these differ: {changed}. To start a new "
-                "stage from its weights, use --model.init_args.init_from instead; to go on all the same, "
+                f"--ckpt_path resumes a run with its original settings, but these differ: {changed}. To start a new "
+                "stage from its weights, use --model.init_args.init_from instead; to resume anyway, "
                 "--resume.changed accept."
             )
         self.non_finite_steps.restore(checkpoint.get(NON_FINITE, {}))
         if changed:
-            note(f"going on with other settings than before: {changed}")
+            note(f"resuming with changed settings: {changed}")
 
     @property
     def accepts_changes(self) -> bool:
-        """Whether the run's user said so (`--resume.changed accept`)."""
+        """Whether changed settings are accepted (`--resume.changed accept`)."""
         callbacks = getattr(self._trainer, "callbacks", [])
         return any(getattr(callback, "accepts_changes", False) for callback in callbacks)
 
     def changed_settings(self, checkpoint: Mapping[str, Any]) -> list[str]:
-        """What a checkpoint's run had otherwise than this model, in words; the class first, where that is another."""
+        """Describe the settings in which a checkpoint's run differs from this model."""
         stored = checkpoint.get("hyper_parameters", {})
         own = {name: value for name, value in self.hparams.items() if name not in MAY_CHANGE}
         return [
@@ -206,35 +206,35 @@ class MotionModule(pl.LightningModule, ABC):
 
     @property
     def fits(self) -> bool:
-        """Whether this is for `lightning fit`; a checkpoint that is loaded is then one to go on from."""
+        """Whether this runs in `lightning fit`, where loading a checkpoint means resuming from it."""
         return self._trainer is not None and self._trainer.state.fn == "fit"
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return adam_with_schedule(self.network.parameters(), self.learning_rate)
 
     def guarded(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch, batch_idx: int) -> Tensor:
-        """What `training_step` returns: the loss, or NaN where the loss or one of its terms is not finite.
+        """Return the loss for `training_step`, or NaN if the loss or one of its terms is not finite.
 
-        Keeps the values, all scalars, for the next read. Whether they are finite is found on the device: a NaN that
-        reaches the gradient, of this process or another, makes the optimizer pass over the step.
+        Keeps the values, all scalars, for the next read. They are checked on the device: a NaN that reaches the
+        gradient, in this process or another, makes the optimizer skip the step.
         """
         origin = BatchOrigin(tuple(batch["name"]), *self.batch_identity(batch_idx))
         values = self.recent_steps.add(self.global_step, origin, {"loss": loss, **terms})
         return loss * nan_unless_finite(values)
 
     def batch_identity(self, batch_idx: int) -> tuple[int, int, int]:
-        """Number of the batch in this process from the start of the run, rank, seed of the data (0 without one)."""
+        """(batch number in this process since the start of the run, rank, data seed or 0)."""
         accumulated = self.trainer.accumulate_grad_batches
         return self.global_step * accumulated + batch_idx % accumulated, self.global_rank, self.data_seed
 
     @property
     def data_seed(self) -> int:
-        """The seed of the data; 0 where the data have none."""
+        """The datamodule's seed; 0 if it has none."""
         return int(getattr(getattr(self.trainer, "datamodule", None), "seed", 0))
 
-    # After the backward pass: by then the device has the whole step to work on while the host reads.
+    # After the backward pass: by then the whole step is queued on the device while the host reads.
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        # float16's scaler looks for itself, before it scales gradients back: it tries factors that overflow.
+        # float16's scaler checks by itself before it unscales the gradients: it tries factors that overflow.
         if self.trainer.scaler is None:
             largest = largest_gradient(self.network.parameters())
             self.recent_steps.add_to_newest(GRADIENT, largest)
@@ -244,14 +244,14 @@ class MotionModule(pl.LightningModule, ABC):
             self._log_newest(self.read_steps())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.trainer.should_stop:  # a callback said so just now: Lightning logs this step, too
+        if self.trainer.should_stop:  # just set by a callback: Lightning logs this step, too
             self._log_newest(self.read_steps())
 
     def on_train_end(self) -> None:
         self.read_steps()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Nothing is written that resuming or evaluating could not use."""
+        """Check the weights before they are written, and add what resuming needs."""
         self.read_steps()
         check_weights(dict(self.named_parameters()), self.global_step)
         if self.fits and "loops" in checkpoint:
@@ -261,12 +261,12 @@ class MotionModule(pl.LightningModule, ABC):
             checkpoint[NON_FINITE] = self.non_finite_steps.state()
 
     def read_steps(self) -> list[RecentStep]:
-        """Wait for the steps since the last read and check them. All processes call it at the same steps.
+        """Wait for the steps since the last read and check them. Must be called on all processes at the same steps.
 
         Raises:
             NonFiniteLossError: a loss or a term was not finite, in any process; all of them raise.
         """
-        if not len(self.recent_steps):  # as in every other process
+        if not len(self.recent_steps):  # the same on every process
             return []
         together = self.trainer.world_size > 1
         steps = self.recent_steps.read(self._mean_over_processes if together else None)
@@ -274,7 +274,7 @@ class MotionModule(pl.LightningModule, ABC):
         return steps
 
     def check_steps(self, steps: Sequence[RecentStep]) -> None:
-        """Raise if something is wrong with the steps that were read."""
+        """Check the steps that were read; raise if one is not finite."""
         found = non_finite(steps, self._from_all_processes)
         if found:
             self.non_finite_steps.handle(found, self.trainer, self._from_all_processes)
@@ -291,15 +291,15 @@ class MotionModule(pl.LightningModule, ABC):
         return texts
 
     def _log_newest(self, steps: Sequence[RecentStep]) -> None:
-        """Log values under `train/`, means over all processes, and every weight of the loss under `weight/`.
+        """Log values under `train/`, averaged over all processes, and every loss weight under `weight/`.
 
-        A term that this step did not compute is logged as NaN: Lightning would keep logging its last value.
+        A term that this step did not compute is logged as NaN: otherwise Lightning would keep logging its last value.
         """
         if not steps:
             return
         newest = steps[-1]
-        parts = [step.means for step in steps if step.step == newest.step]  # the batches that it accumulated
-        once = (GRADIENT, GRADIENT_NORM)  # for them all
+        parts = [step.means for step in steps if step.step == newest.step]  # its accumulated batches
+        once = (GRADIENT, GRADIENT_NORM)  # once for all of them
         means = {
             name: sum(part[name] for part in parts) / len(parts) for name in newest.means if name not in once
         }
@@ -307,8 +307,8 @@ class MotionModule(pl.LightningModule, ABC):
         values[GRADIENT_NORM] = newest.means.get(GRADIENT_NORM, math.nan)
         logged = {f"train/{name}": value for name, value in values.items() if name != "loss"}
         logged |= {f"weight/{name}": weight.at(newest.step) for name, weight in self.schedules().items()}
-        # As tensors on the host: Lightning copies a float to the device, and the progress bar fetches it from there at
-        # every step.
+        # As tensors on the host: Lightning copies a float to the device, and the progress bar reads it back at every
+        # step.
         self.log("train/loss", torch.tensor(values["loss"]), prog_bar=True)
         self.log_dict({name: torch.tensor(value) for name, value in logged.items()})
 
@@ -324,7 +324,7 @@ class MotionModule(pl.LightningModule, ABC):
 
 
 def _same(stored: Any, own: Any) -> bool:
-    """Equal, whether a sequence came from YAML (list) or from Python (tuple)."""
+    """Compare values; sequences from YAML (list) and from Python (tuple) may be equal."""
     if isinstance(stored, list | tuple) and isinstance(own, list | tuple):
         return list(stored) == list(own)
     return bool(stored == own)

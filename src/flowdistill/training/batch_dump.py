@@ -1,4 +1,4 @@
-"""A training batch in a file, with all that its step needs: for `flowdistill debug batch`."""
+"""Dump a training batch with everything its step needs, for `flowdistill debug batch`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from flowdistill.training.guards import NonFinite
 from flowdistill.training.recent_steps import BatchOrigin
 
 KIND = "flowdistill batch"
-#: What such a file holds, beside its kind.
+#: Keys of such a file, besides its kind.
 KEYS = (
     "batch", "step", "rank", "seed", "values", "precision", "weights_of_step", "state_dict", "hyper_parameters",
 )  # fmt: skip
 
 
 def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
-    """Write this process's batch of a step, and the weights as they are now; returns a sentence that says where.
+    """Write this process's batch of a step and the current weights; returns a sentence with the file's path.
 
-    The batch is loaded once more: it is a pure function of the data's seed and its number. Nothing that goes wrong here
-    is an error, since there is one to report already.
+    The batch is loaded again: it is a pure function of the data seed and the batch number. Failures here do not raise,
+    since another error is already being reported.
     """
     several = trainer.accumulate_grad_batches > 1
-    which = f"_batch{found.origin.number:06d}" if several else ""  # a step's batches, a file each
+    which = f"_batch{found.origin.number:06d}" if several else ""  # one file per batch of a step
     file = folder / f"non_finite_step_{found.step:06d}_rank{found.origin.rank}{which}.pt"
     try:
         batch = load_again(trainer, found.origin)
@@ -53,14 +53,14 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
             os.replace(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
-    except Exception as error:  # noqa: BLE001  a data set or transform of somebody's may raise anything
+    except Exception as error:  # noqa: BLE001  a user's data set or transform may raise anything
         why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         return f" Its batch could not be written to {file}: {why.splitlines()[0]}."
     return f" Its batch is in {file}: flowdistill debug batch {file}"
 
 
 def load_again(trainer: pl.Trainer, origin: BatchOrigin) -> Batch | None:
-    """The batch as its process loaded it, before changes that are left to the device; None for foreign loaders."""
+    """Load a batch as its process did, before on-device changes; None for other libraries' loaders."""
     batches = getattr(trainer.train_dataloader, "dataset", None)
-    repeats = getattr(trainer, "overfit_batches", 0) > 0  # the same few again: its number says nothing then
+    repeats = getattr(trainer, "overfit_batches", 0) > 0  # batches repeat: the number does not identify one
     return batches.batch(origin.number) if isinstance(batches, InfiniteBatches) and not repeats else None

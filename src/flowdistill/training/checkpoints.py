@@ -1,4 +1,4 @@
-"""Checkpoints of a run: `last.ckpt`, some before it, and `best.ckpt` by a metric of validation."""
+"""Checkpoints of a run: `last.ckpt`, some older ones, and `best.ckpt` by a validation metric."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OLDER = re.compile(r"step_(\d+)\.ckpt")
 
 
 class Checkpoints(Checkpoint):
-    """`last.ckpt`: the newest of every `every_n_train_steps` steps, and the very last step for certain.
+    """Saves `last.ckpt` every `every_n_train_steps` steps, and always at the final step.
 
-    The one before becomes `step_000005000.ckpt` when the next is whole; `keep` of these stay, for a last one that is
-    damaged. They lie in checkpoints/ in the run's folder.
+    The previous one becomes `step_000005000.ckpt` once the next is complete; `keep` of these are kept, in case the
+    last one is damaged. They are in checkpoints/ in the run's folder.
 
     Args:
         every_n_train_steps: interval in optimiser steps.
-        keep: how many older checkpoints stay beside last.ckpt and best.ckpt.
+        keep: number of older checkpoints to keep besides last.ckpt and best.ckpt.
     """
 
     def __init__(self, every_n_train_steps: int, keep: int = 1) -> None:
@@ -39,8 +39,8 @@ class Checkpoints(Checkpoint):
                 raise UserError(f"Checkpoints: {name} must be {least} or more, not {value}")
         self.every_n_train_steps, self.keep = every_n_train_steps, keep
         self.dirpath: str | None = None
-        self._saved: int | None = None  # step of last.ckpt, as far as this process wrote or resumed it
-        self._validated = True  # whether it knows the validation of its step
+        self._saved: int | None = None  # step of last.ckpt, if this process wrote or resumed it
+        self._validated = True  # whether it includes the validation of its step
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and not getattr(trainer, "fast_dev_run", False):
@@ -63,19 +63,23 @@ class Checkpoints(Checkpoint):
             return
         failure = self.save(trainer)
         if failure is not None:
-            before = "nothing was saved before" if self._saved is None else f"{LAST} is of step {self._saved}"
+            before = (
+                "no checkpoint was saved before"
+                if self._saved is None
+                else f"{LAST} is of step {self._saved}"
+            )
             raise UserError(
-                f"the training is done, but its last weights could not be written ({failure}); {before}. Make room "
-                "and resume from it: only the steps since then are done again."
+                f"training finished, but the final weights could not be written ({failure}); {before}. Free disk "
+                "space and resume from it: only the steps since then are repeated."
             )
 
     def save(self, trainer: pl.Trainer) -> str | None:
-        """Make the newest step the last.ckpt; all processes call it. Returns why that failed, or None."""
+        """Save the current step as last.ckpt; must be called on all processes. Returns why it failed, or None."""
         if self.dirpath is None:
             return None
         for (
             logger
-        ) in trainer.loggers:  # rows up to here, such as the learning rate's, which Lightning keeps for later
+        ) in trainer.loggers:  # flush the rows so far, such as the learning rate's, which Lightning buffers
             logger.save()
         last = Path(self.dirpath, LAST)
         before = last.with_name(f"step_{self._saved or 0:09d}.ckpt")
@@ -98,7 +102,7 @@ class Checkpoints(Checkpoint):
 
 
 def older_checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints before last.ckpt, the newest first."""
+    """Return the checkpoints older than last.ckpt, newest first."""
     found = [
         (int(match[1]), path) for path in folder.glob("*.ckpt") if (match := _OLDER.fullmatch(path.name))
     ]
@@ -106,7 +110,7 @@ def older_checkpoints(folder: Path) -> list[Path]:
 
 
 def _link(source: Path, target: Path) -> bool:
-    """Give a file a second name; where a file system has none, another file. Returns whether it is there."""
+    """Hard-link a file, or copy it if the file system has no links. Returns whether the target exists."""
     if not source.is_file():
         return False
     try:
@@ -115,20 +119,20 @@ def _link(source: Path, target: Path) -> bool:
     except OSError:
         try:
             shutil.copyfile(source, target)
-        except OSError:  # a full disk: what cannot be kept is not
+        except OSError:  # a full disk: continue without the older checkpoint
             target.unlink(missing_ok=True)
             return False
     return True
 
 
 class BestCheckpoint(pl.Callback):
-    """Keeps `best.ckpt` beside `last.ckpt`: the weights whose validation was best so far.
+    """Keeps `best.ckpt` beside `last.ckpt`: the weights with the best validation metric so far.
 
-    A resumed run goes on from the best value it had, with its file.
+    A resumed run keeps the best value so far and its file.
 
     Args:
-        metric: name of what validation logs, for example val/epe_all; without one nothing is kept.
-        mode: whether the smallest or the largest value is the best.
+        metric: logged name of a validation metric, for example val/epe_all; None keeps no best checkpoint.
+        mode: whether the smallest or the largest value is best.
     """
 
     def __init__(self, metric: str | None = None, mode: Literal["min", "max"] = "min") -> None:
@@ -143,12 +147,12 @@ class BestCheckpoint(pl.Callback):
         return {"metric": self.metric, "mode": self.mode, "value": self.value, "path": str(self.path)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # Values of another metric say nothing about this one.
+        # Values of another metric are not comparable.
         if state_dict.get("metric") == self.metric and state_dict.get("mode") == self.mode:
             self.value, self.path = state_dict["value"], Path(state_dict["path"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run has a folder of its own: bring the best file along, or start anew if it is gone."""
+        """Copy the best file to the resumed run's own folder, or reset the best value if the file is gone."""
         if self.value is None or self.path is None:
             return
         target = self._target(trainer)
@@ -167,7 +171,7 @@ class BestCheckpoint(pl.Callback):
             return
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if self.metric not in logged:
-            # Two samples of the sanity check may lack what all together have, such as occluded pixels.
+            # The sanity check's two samples may lack what the whole set has, such as occluded pixels.
             stem = self.metric.rpartition("_")[0]
             if trainer.sanity_checking and any(name.rpartition("_")[0] == stem for name in logged):
                 return
@@ -175,12 +179,12 @@ class BestCheckpoint(pl.Callback):
             raise UserError(
                 f"--best.metric: validation logs no {self.metric!r}. It logs: {', '.join(names) or 'nothing'}."
             )
-        # All processes must do the same, and metrics of training may differ between them.
+        # All processes must take the same branch, and training metrics may differ between them.
         value = float(trainer.strategy.broadcast(logged[self.metric]))
         if trainer.sanity_checking or not self._better(value):
             return
         before = self.value, self.path
-        self.value, self.path = value, self._target(trainer)  # as the file itself says
+        self.value, self.path = value, self._target(trainer)  # set first: they are saved in the file
         if save(trainer, self.path) is not None:
             self.value, self.path = before
 
@@ -195,7 +199,7 @@ class BestCheckpoint(pl.Callback):
         folder = getattr(trainer.checkpoint_callback, "dirpath", None)
         if folder is None:
             raise UserError(
-                "--best.metric keeps best.ckpt beside the run's other checkpoints, but this run keeps none: add the "
+                "--best.metric keeps best.ckpt beside the run's other checkpoints, but this run saves none: add the "
                 "callback flowdistill.training.Checkpoints, as configs/trainer/ does"
             )
         return Path(folder) / BEST

@@ -1,4 +1,4 @@
-"""The schedules that config files ask for, read without building a network or looking at data."""
+"""Read the schedules in config files without building a network or loading data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flowdistill.training.optimisers import LearningRate
 
 @dataclass(frozen=True)
 class ConfigSchedules:
-    """What changes over a run: every weight of the loss by its name, the learning rate, and the run's length."""
+    """Schedules of a run: every loss weight by name, the learning rate, and the run's length."""
 
     weights: dict[str, Schedule]
     learning_rate: LearningRate
@@ -30,12 +30,13 @@ class ConfigSchedules:
 
 
 def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
-    """The schedules of configs that are given together, as `lightning fit --config` composes them.
+    """Return the schedules of several configs, composed as `lightning fit --config` does.
 
-    Without `trainer.max_steps` the run's length is that of the schedules and a tenth more.
+    Without `trainer.max_steps` the run's length is that of the schedules plus 10 %.
 
     Raises:
-        UserError: a file cannot be read, the model is none of ours, or a weight is wrong; file or key are named.
+        UserError: a file cannot be read, the model is not one of flowdistill's, or a weight is wrong; the message
+            names the file or key.
     """
     model: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
@@ -69,14 +70,14 @@ def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise UserError(
-            f"{path} does not exist or is no file; give a YAML config such as configs/ddflow/single_run.yaml"
+            f"{path} does not exist or is not a file; give a YAML config such as configs/ddflow/single_run.yaml"
         )
     try:
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML config: {error}") from error
+        raise UserError(f"{path} is not a YAML config: {error}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no YAML config: it holds no keys")
+        raise UserError(f"{path} is not a YAML config: it has no keys")
     return {str(key): value for key, value in content.items()}
 
 
@@ -89,7 +90,7 @@ def _part(content: Mapping[Any, Any], key: str, where: Path | str) -> dict[Any, 
 
 def _level(level: Any) -> int:
     try:
-        return int(level)  # a run's own config.yaml has them as texts
+        return int(level)  # in a run's own config.yaml they are strings
     except ValueError as error:
         raise UserError(f"alphas: levels are 2 (finest) to 6, got {level!r}") from error
 

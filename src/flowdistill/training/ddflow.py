@@ -1,6 +1,6 @@
-"""DDFlow as a LightningModule: flow from unlabeled image pairs, its three stages as weights of one loss.
+"""DDFlow as a LightningModule: flow from unlabeled image pairs, with its three stages as weights of one loss.
 
-batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; truth (flow, valid_flow, ...) only for validation
+batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; ground truth (flow, valid_flow, ...) only for validation
        teacher_*          # labels of an offline teacher, see training/teachers.py
 """
 
@@ -49,26 +49,26 @@ class DDFlowModule(MotionModule):
 
     Args:
         losses: term -> weight, a number or a schedule over steps. Terms are the photometric ones of
-            `flowdistill.losses.PHOTOMETRIC_TERMS`, `distillation`, and `l2`, the released code's regulariser, which it
-            leaves out. The paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second {census_occlusion: 1},
-            its third {census_occlusion: 1, distillation: 1}.
-        teacher: whose flow the distillation term teaches (`flowdistill.training.teachers`).
-        student_crop: [height, width] that the student sees of the view while the distillation weight is positive; at
-            other steps it sees all of it.
+            `flowdistill.losses.PHOTOMETRIC_TERMS`, `distillation`, and `l2`, the released code's regulariser, which
+            that code does not use. The paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second
+            {census_occlusion: 1}, its third {census_occlusion: 1, distillation: 1}.
+        teacher: source of the distillation term's flow (`flowdistill.training.teachers`).
+        student_crop: [height, width] of the student's crop of the view while the distillation weight is positive; at
+            other steps the student gets the whole view.
         width: factor on the network's channels; 1.0 is the published network.
-        start: "xavier", the original's starting weights, or "linear": the extractor starts as a linear image pyramid
+        start: "xavier", the original initialisation, or "linear": the extractor starts as a linear image pyramid
             (`flowdistill.networks.initialisation`).
         learning_rate: of Adam, a number or a schedule over steps.
         halve_at: optimiser steps at which the learning rate is halved.
-        init_from: checkpoint of an earlier stage whose weights to start from.
-        blind_steps: the run stops after so many steps in a row in which the occlusion check masks everything.
-        compile: train with `torch.compile`: the first step takes minutes, the later ones less time than before, and
-            results agree up to rounding. Prediction and validation are not compiled.
-        checkpoint_activations: backward computes the decoders again instead of keeping what they computed: what waits
-            for it shrinks from 0.29 to 0.06 GB a sample of 320x896, a step takes 1.3 times as long (measured on a CPU),
-            and every gradient keeps its bits.
-        skip_non_finite: steps of a run whose loss or gradient may be NaN or infinite; they change no weight, and their
-            batches are written to files. One more ends the run.
+        init_from: checkpoint of an earlier stage that provides the initial weights.
+        blind_steps: the run stops after this many consecutive steps in which the occlusion check masks everything.
+        compile: train with `torch.compile`: the first step takes minutes, later steps are faster, and results agree up
+            to rounding. Prediction and validation are not compiled.
+        checkpoint_activations: backward recomputes the decoders instead of storing their activations: stored
+            activations shrink from 0.29 to 0.06 GB per sample of 320x896, a step takes 1.3 times as long (measured on
+            a CPU), and gradients are bitwise identical.
+        skip_non_finite: number of steps per run whose loss or gradient may be NaN or infinite; they change no weight,
+            and their batches are written to files. One more ends the run.
     """
 
     view = "flow"
@@ -153,7 +153,7 @@ class DDFlowModule(MotionModule):
             self.teacher.prepare(cast(DDFlowNet, self.network))
             self.teacher.to(self.device)
         if self.teacher is not None:
-            # Lightning's doubt about a model that is partly in evaluation mode; here it is meant.
+            # Lightning warns about modules in evaluation mode; here this is intended.
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class DDFlowModule(MotionModule):
             }
             self.teacher.restore(stored, cast(DDFlowNet, self.network))
             return
-        # Evaluation has no use for a teacher: its tensors in the checkpoint, if any, are passed over.
+        # Evaluation does not need a teacher: its tensors in the checkpoint, if any, are ignored.
         kept = {name: value for name, value in state.items() if not name.startswith(_TEACHER)}
         own = {} if self.teacher is None else self.teacher.state_dict(prefix=_TEACHER)
         checkpoint["state_dict"] = {**kept, **own}
@@ -205,7 +205,7 @@ class DDFlowModule(MotionModule):
         for step in steps:
             weights = positive_weights(self.losses, step.step)
             if any(term in weights for term in MASKING):
-                # The same number in all processes, so that they stop together.
+                # The same value on all processes, so that they stop together.
                 self.blind.look(1 - step.means["occluded_share"], step.step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -213,7 +213,7 @@ class DDFlowModule(MotionModule):
         forward, backward = self._flows(image1, image2, batch["name"])
         occluded, _ = occlusion_masks(forward, backward)
         self.validation.update({"flow": forward, "occluded": occluded}, batch)
-        # Truth or not, the images judge: the census distance over all pixels, beside that of no motion at all.
+        # Needs no ground truth: the census distance over all pixels, and that of zero motion for comparison.
         nowhere, still = torch.zeros_like(forward[:, :1]), torch.zeros_like(forward)
         for name, (to, back) in {"census": (forward, backward), "census_zero_motion": (still, still)}.items():
             losses = photometric_losses(
@@ -225,7 +225,7 @@ class DDFlowModule(MotionModule):
         self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Both flows and their occlusion, keys as in the batch contract."""
+        """Return both flows and their occlusion masks, with keys as in the batch contract."""
         forward, backward = self._flows(batch["left_t0"], batch["left_t1"], batch["name"])
         occluded = occlusion_masks(forward, backward)
         return {
@@ -236,7 +236,7 @@ class DDFlowModule(MotionModule):
         }
 
     def _student_view(self, batch: Batch, distilling: bool) -> tuple[Tensor, Tensor, TeacherLabels | None]:
-        """Images and labels as the student sees them: cropped alike, or the whole images where nobody teaches."""
+        """The student's images and labels: the same crop of each, or the whole images without distillation."""
         images = (batch["left_t0"], batch["left_t1"])
         if not distilling or self.teacher is None or self.student_crop is None:
             return *images, None
@@ -246,7 +246,7 @@ class DDFlowModule(MotionModule):
         if crop[0] > size[0] or crop[1] > size[1]:
             raise UserError(
                 f"student_crop {list(crop)} is larger than the view, {size[0]}x{size[1]} ({batch['name'][0]}): make it "
-                "smaller (configs/ddflow/patch/ holds one for each data set), or data.init_args.flow.crop larger"
+                "smaller (configs/ddflow/patch/ has one for each data set), or data.init_args.flow.crop larger"
             )
         offset = crop_offset(self.data_seed, self.global_step, size, crop)
         image1, image2 = (crop_at(image, offset, crop) for image in images)
@@ -258,7 +258,7 @@ class DDFlowModule(MotionModule):
         if min(height, width) < SMALLEST_SIZE:
             raise UserError(
                 f"DDFlow needs images of at least {SMALLEST_SIZE}x{SMALLEST_SIZE}, got {height}x{width} "
-                f"({names[0]}): take larger frames or a larger data.init_args.flow.crop"
+                f"({names[0]}): use larger frames or a larger data.init_args.flow.crop"
             )
         forward, backward = self.run_network(image1, image2)
         return forward.full, backward.full
@@ -274,16 +274,17 @@ class DDFlowModule(MotionModule):
         if self.student_crop is None or min(self.student_crop) < SMALLEST_SIZE:
             raise UserError(
                 f"losses.distillation needs student_crop, [height, width] of {SMALLEST_SIZE} or more and smaller than "
-                f"the view, got {self.student_crop}: the student learns where its crop hides what its teacher sees. "
+                f"the view, got {self.student_crop}: the student learns where pixels move out of its crop but not out "
+                "of its teacher's view. "
                 "Add a config of configs/ddflow/patch/, or --model.init_args.student_crop '[224, 640]'"
             )
 
 
 def checked_losses(losses: dict[str, Weight], own_terms: Sequence[str] = ()) -> dict[str, Schedule]:
-    """The schedules of the weights that are positive at some step; a term of weight 0 is not computed.
+    """Return the schedules of the weights that are positive at some step; a term of weight 0 is not computed.
 
     Raises:
-        UserError: an unknown term, a wrong schedule or weight, or no term left; the message names the key.
+        UserError: an unknown term, an invalid schedule or weight, or no term left; the message names the key.
     """
     schedules: dict[str, Schedule] = {}
     for name, weight in losses.items():

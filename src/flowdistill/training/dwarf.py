@@ -1,4 +1,4 @@
-"""DWARF as a LightningModule: full scene flow from two stereo pairs and labels, true or distilled.
+"""DWARF as a LightningModule: scene flow from two stereo pairs, with ground-truth or distilled labels.
 
 batch: left_t0 right_t0 left_t1 right_t1   # (B, 3, H, W) RGB in [0, 1]
        flow, disparity_t0, disparity_t1 and valid_*   # labels, see data/sample.py
@@ -31,29 +31,29 @@ class DwarfModule(MotionModule):
     """Supervised scene flow with the losses of DWARF (AAAI 2020).
 
     Args:
-        loss: "pretraining" compares every level with area-averaged dense labels (FlyingThings3D), "kitti" enlarges
+        loss: "pretraining" compares every level with area-averaged dense labels (FlyingThings3D), "kitti" upsamples
             the levels to full size and compares where labels are valid.
         alphas: level -> weight of its terms, a number or a schedule over steps.
         decay: factor of the sum of all squared weights in the loss, a number or a schedule.
-        non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or not at all ("mask").
+        non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or are ignored ("mask").
         width: factor on the network's channels; 1.0 is the published network.
-        start: "xavier", the original's starting weights, or "residual": the encoder starts as a linear image pyramid,
-            every level by passing the coarser level's motion on (`flowdistill.networks.initialisation`).
+        start: "xavier", the original initialisation, or "residual": the encoder starts as a linear image pyramid, and
+            every level initially passes on the coarser level's motion (`flowdistill.networks.initialisation`).
         learning_rate: of Adam, a number or a schedule.
         halve_at: optimiser steps at which the learning rate is halved.
-        init_from: checkpoint of an earlier stage whose weights to start from.
-        compile: train with `torch.compile`: the first step takes minutes, the later ones less time than before, and
-            results agree up to rounding. Prediction and validation are not compiled.
-        checkpoint_activations: backward computes the decoders again instead of keeping what they computed: what waits
-            for it shrinks from 0.93 to 0.24 GB a sample of 384x768, a step takes 1.3 times as long (measured on a CPU),
-            and every gradient keeps its bits.
-        skip_non_finite: steps of a run whose loss or gradient may be NaN or infinite; they change no weight, and their
-            batches are written to files. One more ends the run.
+        init_from: checkpoint of an earlier stage that provides the initial weights.
+        compile: train with `torch.compile`: the first step takes minutes, later steps are faster, and results agree up
+            to rounding. Prediction and validation are not compiled.
+        checkpoint_activations: backward recomputes the decoders instead of storing their activations: stored
+            activations shrink from 0.93 to 0.24 GB per sample of 384x768, a step takes 1.3 times as long (measured on
+            a CPU), and gradients are bitwise identical.
+        skip_non_finite: number of steps per run whose loss or gradient may be NaN or infinite; they change no weight,
+            and their batches are written to files. One more ends the run.
     """
 
     view = "scene_flow"
     needs_labels = True
-    advice = 'Look at these samples (unknown labels need `non_finite: "mask"`), or lower the learning rate.'
+    advice = 'Inspect these samples (unknown labels need `non_finite: "mask"`), or lower the learning rate.'
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class DwarfModule(MotionModule):
         return {f"alphas.{level}": alpha for level, alpha in self.alphas.items()}
 
     def has_idle_parameters(self, steps: int | None) -> bool:
-        # All weights serve the finest level, and the regulariser reaches them all.
+        # The finest level uses all weights, and so does the regulariser.
         finest = {level: alpha for level, alpha in self.alphas.items() if level == min(LEVELS)}
         without = first_empty_step({**finest, "decay": self.decay}, steps)
         return without is not None
@@ -118,11 +118,11 @@ class DwarfModule(MotionModule):
         if decay > 0:
             loss = data_loss + decay * squared_weights(self.network.parameters())
         labeled = [cast("dict[str, Tensor]", batch)[f"valid_{name}"] for name in LABELS]
-        masked = 1 - torch.stack(labeled).float().mean()  # the share of labels that the loss leaves out
+        masked = 1 - torch.stack(labeled).float().mean()  # share of the labels that the loss ignores
         return self.guarded(loss, {"data_loss": data_loss, **terms, "masked_share": masked}, batch, batch_idx)
 
     def data_loss(self, output: DwarfOutput, batch: Batch) -> dict[str, Tensor]:
-        """The configured loss at this step; labels that are not valid count as unknown."""
+        """Compute the configured loss at this step; invalid labels count as unknown."""
         tensors = cast("dict[str, Tensor]", batch)
         alphas = positive_weights(self.alphas, self.global_step)
         labels = {name: tensors[name] for name in LABELS}
@@ -139,7 +139,7 @@ class DwarfModule(MotionModule):
         return dwarf_pretraining_loss(output.levels, **dense, alphas=alphas, non_finite=self.non_finite)
 
     def predict_motion(self, batch: Batch) -> SceneMotion:
-        """Scene flow at the images' own size: padded to a multiple of 64 by reflection, and cut back."""
+        """Predict scene flow at image size: images are reflection-padded to a multiple of 64, outputs cropped back."""
         images = _images(batch)
         size = (images[0].shape[-2], images[0].shape[-1])
         padded = [pad_to_multiple(image, MULTIPLE)[0] for image in images]
@@ -152,7 +152,7 @@ class DwarfModule(MotionModule):
         self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Flow and both disparities (clipped at 0), keys as in the batch contract."""
+        """Return flow and both disparities (clipped at 0), with keys as in the batch contract."""
         motion = self.predict_motion(batch)
         return {
             "flow": motion.flow,
@@ -162,10 +162,10 @@ class DwarfModule(MotionModule):
 
 
 def checked_alphas(alphas: dict[int, Weight]) -> dict[int, Schedule]:
-    """The schedules of the levels whose weight is positive at some step; the others are not computed.
+    """Return the schedules of the levels with a weight that is positive at some step; the others are not computed.
 
     Raises:
-        UserError: an unknown level, a wrong schedule or weight, or no level left; the message names the key.
+        UserError: an unknown level, an invalid schedule or weight, or no level left; the message names the key.
     """
     unknown = sorted(set(alphas) - set(LEVELS))
     if unknown or not alphas:

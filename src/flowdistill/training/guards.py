@@ -1,4 +1,4 @@
-"""Checks that end a run with a message that says where to look. They look at steps that were read, on the host."""
+"""Checks that abort a run with an actionable message. They run on the host, on steps that were read."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch import Tensor
 from flowdistill.errors import UserError
 from flowdistill.training.recent_steps import BatchOrigin, RecentStep
 
-GRADIENT = "gradient"  # name of its largest value among a step's values
+GRADIENT = "gradient"  # key of its largest absolute value among a step's values
 GRADIENT_NORM = (
-    "gradient_norm"  # of a step that is logged; float16's may be infinite, which its scaler sees to
+    "gradient_norm"  # of a logged step; may be infinite with float16, which the gradient scaler handles
 )
-LEAST_VISIBLE = 0.001  # share of the pixels below which a photometric loss has nothing to look at
+LEAST_VISIBLE = 0.001  # share of unmasked pixels below which a photometric loss gives no training signal
 
 
 class NonFiniteLossError(UserError):
-    """A loss term is NaN or infinite; its step updated nothing."""
+    """A loss term is NaN or infinite; its step changed no weight."""
 
 
 class NonFiniteWeightsError(UserError):
-    """Weights are NaN or infinite, and so not worth a checkpoint."""
+    """Weights are NaN or infinite, so no checkpoint is written."""
 
 
 class BlindRunError(UserError):
-    """The photometric loss has had no pixels left for many steps."""
+    """The photometric loss had no unmasked pixels for many steps."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class NonFinite:
     """A step whose loss or gradient is not finite.
 
     Attributes:
-        step: of the optimizer, from 0.
-        found: the step at which it was found.
+        step: optimizer step, from 0.
+        found: the step at which it was detected.
         what: "loss" or "gradient".
-        text: the values and the samples, of all processes that have some; the same text in all of them.
+        text: non-finite values and samples of all processes that have some; the same text on all processes.
         origin: of this process's batch.
         own: this process's values that are not finite; may be empty.
-        samples: of the batches that hold such values, of all processes; the same ones in all of them.
+        samples: of the batches with such values, from all processes; the same on all processes.
     """
 
     step: int
@@ -62,11 +62,11 @@ class NonFinite:
 def non_finite(
     steps: Sequence[RecentStep], everywhere: Callable[[str], list[str]] = lambda text: [text]
 ) -> list[NonFinite]:
-    """Those of the latest steps whose values are not finite.
+    """Return those of the latest steps that have non-finite values.
 
     Args:
-        steps: in order; the same ones in all processes.
-        everywhere: gathers the processes' texts; called in all of them, for each step where something is wrong.
+        steps: in order; the same on all processes.
+        everywhere: gathers the processes' texts; called on all processes for each step with non-finite values.
     """
     found = []
     for step in steps:
@@ -74,10 +74,10 @@ def non_finite(
         bad = [name for name, value in looked_at.items() if not math.isfinite(value)]
         if not bad:
             continue
-        # A loss that is not finite makes the gradient of all processes so. Alone, that is worth a word.
+        # A non-finite loss makes the gradient non-finite on all processes: report the gradient only on its own.
         names = [name for name in bad if name != GRADIENT] or bad
         texts = [text for text in everywhere(_what_is_wrong(step, names)) if text]
-        if not texts:  # each process's own values are finite, only their sum is not
+        if not texts:  # each process's own values are finite, but not their sum
             listed = ", ".join(f"{name} = {step.means[name]}" for name in names)
             texts = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
         own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
@@ -89,7 +89,7 @@ def non_finite(
 
 
 def _what_is_wrong(step: RecentStep, names: Sequence[str]) -> str:
-    """Of these values those that are not finite in this process, and its samples; or nothing."""
+    """Describe which of these values are not finite on this process, with its samples; empty if none."""
     own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
     listed = ", ".join(f"{name} = {value}" for name, value in own.items())
     return f"{listed}\n{_whence(step.origin)}" if own else ""
@@ -103,14 +103,14 @@ def _whence(origin: BatchOrigin) -> str:
 
 
 def check_weights(weights: Mapping[str, Tensor], step: int) -> None:
-    """Check what is about to be saved; one copy from the device.
+    """Check weights before they are saved; one copy from the device.
 
     Args:
         weights: by name, any shapes, on one device.
         step: the optimizer step, for the message.
 
     Raises:
-        NonFiniteWeightsError: names the first that is not finite and says how many there are.
+        NonFiniteWeightsError: some are not finite; the message has the first name and their number.
     """
     if not weights:
         return
@@ -121,16 +121,16 @@ def check_weights(weights: Mapping[str, Tensor], step: int) -> None:
         others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         raise NonFiniteWeightsError(
             f"no checkpoint is written at step {step}: {bad[0]}{others} of {len(weights)} weights hold NaN or "
-            "infinity. The checkpoints that exist were left as they are: resume from the newest with --ckpt_path, at a "
-            "lower learning rate, or with --trainer.precision 32-true if this run used another."
+            "infinity. Existing checkpoints are unchanged: resume from the newest with --ckpt_path, at a lower "
+            "learning rate, or with --trainer.precision 32-true if this run used another precision."
         )
 
 
 class BlindGuard:
-    """Stops a run whose occlusion check has left under 0.1 % of the pixels for `steps` steps in a row.
+    """Stops a run when the occlusion check has left under 0.1 % of the pixels for `steps` consecutive steps.
 
-    Such a run learns nothing: where everything counts as occluded, no loss says otherwise. It is what masking
-    occlusions from random weights ends in. The count starts anew when a run is resumed.
+    Such a run learns nothing: no loss penalises marking every pixel as occluded. This is the usual result of masking
+    occlusions from random weights on. The count restarts when a run is resumed.
     """
 
     def __init__(self, steps: int) -> None:
@@ -138,18 +138,18 @@ class BlindGuard:
         self.blind = 0
 
     def look(self, visible_share: float, step: int) -> None:
-        """Take note of a step's share of pixels that are not masked, 0 to 1.
+        """Record a step's share of unmasked pixels, 0 to 1.
 
         Raises:
-            BlindRunError: it was the last of too many blind steps.
+            BlindRunError: this was one blind step too many.
         """
         self.blind = self.blind + 1 if visible_share < LEAST_VISIBLE else 0
         if self.blind >= self.steps:
             raise BlindRunError(
                 f"the photometric loss has had no pixels left for {self.blind} steps, up to step {step}: the occlusion "
-                f"check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. An untrained network's "
-                "flows contradict each other nearly everywhere. Start from weights that know some flow "
-                "(--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or give the first steps "
-                "to a *_no_occlusion term, as configs/ddflow/single_run.yaml does. To wait longer: "
-                "--model.init_args.blind_steps."
+                f"check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The forward and "
+                "backward flow of an untrained network are inconsistent nearly everywhere. Start from pretrained "
+                "weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or use a "
+                "*_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more such "
+                "steps: --model.init_args.blind_steps."
             )

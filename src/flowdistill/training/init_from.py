@@ -1,6 +1,6 @@
-"""Weights of an earlier stage of ours: `init_from` in a config.
+"""Load the weights of an earlier stage: `init_from` in a config.
 
-Not `--ckpt_path`: that one resumes the same run with its step counter, optimiser and hyper-parameters.
+Unlike `--ckpt_path`, which resumes the same run with its step counter, optimiser and hyper-parameters.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from flowdistill.errors import UserError
 
-PREFIX = "network."  # where our LightningModules keep the network
-_TOLD = ("loss", "losses", "alphas", "width", "init_from")  # hyper-parameters that tell one run from another
+PREFIX = "network."  # the network's attribute in the LightningModules
+_TOLD = ("loss", "losses", "alphas", "width", "init_from")  # hyper-parameters that distinguish runs
 
 
 def init_from(network: nn.Module, checkpoint: str | Path) -> str:
-    """Fill a network from a Lightning checkpoint of ours and say what was filled from where.
+    """Load a network's weights from a flowdistill checkpoint; returns a summary of what was loaded.
 
     Raises:
-        UserError: the file is missing or no checkpoint, or its network is another one; nothing is loaded.
+        UserError: the file is missing or not a checkpoint, or is of another network; nothing is loaded.
 
     Example:
         >>> import tempfile
@@ -51,7 +51,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
 
 
 def describe_run(stored: Mapping[str, Any], path: Path) -> str:
-    """Which run a checkpoint is of: its file, step, and what it was trained on, as far as the checkpoint says."""
+    """Describe a checkpoint's run: its file, step, and training settings as far as the checkpoint has them."""
     settings = stored.get("hyper_parameters", {})
     told = [f"{name} {settings[name]}" for name in _TOLD if settings.get(name) is not None]
     config = path.parent.parent / "config.yaml"  # RUN/checkpoints/last.ckpt
@@ -60,15 +60,15 @@ def describe_run(stored: Mapping[str, Any], path: Path) -> str:
 
 
 def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, Any]:
-    """A checkpoint that `lightning fit` wrote, on the CPU; tensors and plain values only, no code is run.
+    """Read a checkpoint of `lightning fit` on the CPU; tensors and plain values only, no code is run.
 
     Args:
         path: the file.
-        option: where it was named, for messages.
-        bare: whether a network's `state_dict` alone will do.
+        option: the option that named it, for messages.
+        bare: whether a bare network `state_dict` is accepted.
 
     Raises:
-        UserError: it is missing, cannot be read or is something else; the message starts with `option`.
+        UserError: it is missing, cannot be read or is not a checkpoint; the message starts with `option`.
 
     Example:
         >>> import tempfile
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
     """
     advice = "give a .ckpt file that `lightning fit` wrote"
     if not path.is_file():
-        raise UserError(f"{option}: {path} does not exist or is no file; {advice}")
+        raise UserError(f"{option}: {path} does not exist or is not a file; {advice}")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (
@@ -95,24 +95,24 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
         TypeError,
         OSError,
     ) as error:
-        # What a pickle reader says of a file that is none helps nobody; its kind is enough.
+        # A pickle reader's message about a file that is not a pickle does not help; the error's type is enough.
         raise UserError(f"{option}: {path} is not a checkpoint ({type(error).__name__}); {advice}") from error
     if isinstance(stored, dict) and stored and all(isinstance(value, Tensor) for value in stored.values()):
         if bare:
             return {"state_dict": stored}
         raise UserError(
-            f"{option}: {path} holds weights alone (a bare state dict). Give it as --model.init_args.init_from instead."
+            f"{option}: {path} has only weights (a bare state dict). Give it as --model.init_args.init_from instead."
         )
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
-        raise UserError(f"{option}: {path} holds no `state_dict`; {advice}")
+        raise UserError(f"{option}: {path} has no `state_dict`; {advice}")
     return stored
 
 
 def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -> dict[str, Tensor]:
-    """The network's weights in a checkpoint of our LightningModules.
+    """Return the network's weights from a checkpoint of flowdistill's LightningModules.
 
     Raises:
-        UserError: they belong to another network, or to one of another width; the message starts with `where`.
+        UserError: they are of another network or another width; the message starts with `where`.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""What becomes of a step whose loss or gradient is not finite: the run stops, or goes on a number of times."""
+"""Policy for steps whose loss or gradient is not finite: abort the run, or skip a limited number of them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from flowdistill.training.init_from import read_checkpoint
 from flowdistill.training.run_folder import run_folder
 
 LOG = "non_finite.csv"
-_MOST_DUMPS = 5  # of a process: a batch is some 100 MB
+_MOST_DUMPS = 5  # per process: a batch takes about 100 MB
 _MOST_NAMES = 5
 
 
 class NonFinitePolicy:
-    """Counts such steps, over all parts of a run, and ends it after too many.
+    """Counts non-finite steps, also across resumed parts of a run, and ends the run after too many.
 
-    They change no weight (`optimisers.skip_unless_finite`). Each is said in one line, written to non_finite.csv in the
-    run's folder, and its batch to a file for `flowdistill debug batch`.
+    They change no weight (`optimisers.skip_unless_finite`). Each is reported in one line and written to non_finite.csv
+    in the run's folder, and its batch is written to a file for `flowdistill debug batch`.
 
     Args:
-        skip: how many are passed over; 0 stops at the first.
-        advice: what to try.
+        skip: how many are skipped; 0 stops at the first.
+        advice: what to try, for the error message.
     """
 
     def __init__(self, skip: int, advice: str) -> None:
@@ -40,12 +40,12 @@ class NonFinitePolicy:
             raise UserError(f"skip_non_finite must be 0 or more, got {skip}")
         self.skip, self.advice = skip, advice
         self.seen: list[str] = []  # one line each
-        self.samples: Counter[str] = Counter()  # in how many of their batches each sample was
-        self._last = -1  # the step that was counted last
+        self.samples: Counter[str] = Counter()  # in how many of their batches each sample occurred
+        self._last = -1  # the last counted step
         self._dumps = 0
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: plain values."""
+        """State for a checkpoint: plain values only."""
         return {"steps": list(self.seen), "samples": dict(self.samples)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ class NonFinitePolicy:
     def handle(
         self, found: Sequence[NonFinite], trainer: pl.Trainer, everywhere: Callable[[str], list[str]]
     ) -> None:
-        """Take note of such steps; all processes call it with the same ones.
+        """Record non-finite steps; must be called on all processes with the same steps.
 
         Args:
             found: the steps, in order.
@@ -62,13 +62,13 @@ class NonFinitePolicy:
             everywhere: gathers the processes' texts.
 
         Raises:
-            NonFiniteLossError: they are too many; the same text in all processes.
+            NonFiniteLossError: there are too many; the same text on all processes.
         """
         folder = run_folder(trainer)
         for each in found:
-            again = each.step == self._last  # another of the batches that one step accumulates
+            again = each.step == self._last  # another batch accumulated in the same step
             if again and each.what == GRADIENT:
-                continue  # follows from the loss of the batch before it, which was told
+                continue  # caused by the loss of the previous batch, which is already reported
             self.samples.update(each.samples)
             if not again:
                 self._last = each.step
@@ -83,35 +83,35 @@ class NonFinitePolicy:
             if len(self.seen) > self.skip:
                 raise NonFiniteLossError(self._text(each, dumped, folder, trainer))
             note(
-                f"warning: {each.title}\nThat step changed no weight; {len(self.seen)} of {self.skip} such steps that "
-                f"are passed over (skip_non_finite).{dumped}"
+                f"warning: {each.title}\nThis step changed no weight; {len(self.seen)} of at most {self.skip} skipped "
+                f"steps (skip_non_finite).{dumped}"
             )
 
     def _text(self, last: NonFinite, dumped: str, folder: Path, trainer: pl.Trainer) -> str:
         before = ""
         if len(self.seen) > 1:
             before = (
-                f"\nPassed over before it: {'; '.join(self.seen[:-1])} ({folder / LOG}).\n"
+                f"\nSkipped before it: {'; '.join(self.seen[:-1])} ({folder / LOG}).\n"
                 f"{_repeated(self.samples, len(self.seen))}"
             )
         checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
         hint = ""
         if checkpoints is not None and trainer.is_global_zero:
             hint = newest_finite(Path(checkpoints))
-        hint = trainer.strategy.broadcast(hint)  # every process ends with the same words
-        return f"{last.title}\n{self.advice} That step changed no weight.{dumped}{before}\n{hint}".rstrip()
+        hint = trainer.strategy.broadcast(hint)  # the same message on all processes
+        return f"{last.title}\n{self.advice} This step changed no weight.{dumped}{before}\n{hint}".rstrip()
 
 
 def _repeated(samples: Counter[str], steps: int) -> str:
-    """In words: what several of these steps have in common."""
+    """Describe which samples occurred in several of these steps."""
     often = [f"{name} ({count} times)" for name, count in samples.most_common(_MOST_NAMES) if count > 1]
     if often:
-        return f"Samples met more than once in these {steps} steps: {', '.join(often)}."
-    return f"No sample was met twice in these {steps} steps."
+        return f"Samples that occurred more than once in these {steps} steps: {', '.join(often)}."
+    return f"No sample occurred twice in these {steps} steps."
 
 
 def newest_finite(folder: Path) -> str:
-    """In words: the newest checkpoint of a run that can be read and whose weights are all finite."""
+    """Describe the newest checkpoint of a run that can be read and has only finite weights."""
     files = [folder / LAST, *older_checkpoints(folder), folder / BEST]
     for path in (file for file in files if file.is_file()):
         try:
@@ -134,5 +134,5 @@ def _log(file: Path, each: NonFinite) -> None:
             if new:
                 writer.writerow(("step", "what", "values and samples"))
             writer.writerow((each.step, each.what, each.text.replace("\n", " ")))
-    except OSError as error:  # of any kind: the other processes wait for this one to go on
+    except OSError as error:  # must not raise: the other processes wait for this one
         note(f"{file}: {error.strerror or error}; not written: {each.title}")

@@ -1,4 +1,4 @@
-"""Adam with step schedules, as both papers use it; a step that has no finite gradient is passed over."""
+"""Adam with step schedules, as used in both papers; steps without a finite gradient are skipped."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 
 from flowdistill.losses import Schedule
 
-#: Where PyTorch updates all weights by one kernel, which can be told on the device to leave them alone.
+#: Devices with PyTorch's fused Adam kernel, which can skip the update by a flag on the device.
 FUSED_ON = ("cuda",)
 
 
 @dataclass(frozen=True)
 class LearningRate:
-    """A schedule over optimiser steps, and further steps from which on it is halved.
+    """A schedule over optimiser steps, and additional steps at which the rate is halved.
 
-    Source: DDFlow (AAAI 2019) halves every so many steps, DWARF (AAAI 2020) at listed steps.
+    Source: DDFlow (AAAI 2019) halves at a fixed interval, DWARF (AAAI 2020) at listed steps.
     """
 
     schedule: Schedule
     halve_at: tuple[int, ...] = ()
 
     def at(self, step: int) -> float:
-        """The learning rate at an optimiser step (not an epoch)."""
+        """Return the learning rate at an optimiser step (not an epoch)."""
         halvings = sum(step >= halving for halving in self.halve_at)
         return float(self.schedule.at(step) * 0.5**halvings)
 
@@ -41,46 +41,46 @@ class LearningRate:
 def adam_with_schedule(
     parameters: Iterable[Tensor], learning_rate: LearningRate
 ) -> OptimizerLRSchedulerConfig:
-    """Adam whose learning rate follows a schedule: fused on a GPU, else PyTorch's default."""
+    """Adam with a learning-rate schedule: fused on a GPU, else PyTorch's default."""
     weights = list(parameters)
     fused = all(weight.device.type in FUSED_ON for weight in weights)
-    # The scheduler multiplies this 1 with the rate itself.
+    # The scheduler multiplies this base rate of 1 by the actual rate.
     optimizer = torch.optim.Adam(weights, lr=1.0, fused=fused or None)
     optimizer.register_load_state_dict_pre_hook(_keep_fused)
-    # A function, not a method: the scheduler's state leaves those out of checkpoints.
+    # A function, not a callable object: the scheduler's state leaves functions out of checkpoints.
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate.at(step))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def _keep_fused(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint of another kind of device may be resumed: whether Adam is fused is not its to say."""
+    """Keep this run's `fused` setting: the checkpoint may be from another device type."""
     own = [group.get("fused") for group in optimizer.param_groups]
     groups = [{**group, "fused": fused} for group, fused in zip(state["param_groups"], own, strict=False)]
     return {**state, "param_groups": groups}
 
 
 def largest_gradient(parameters: Iterable[Tensor]) -> Tensor:
-    """The largest absolute value of all gradients: a scalar on their device, NaN if any is NaN."""
+    """Return the largest absolute value of all gradients: a scalar on their device, NaN if any is NaN."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return torch.nn.utils.get_total_norm(gradients, math.inf)
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together: a scalar on their device."""
+    """Return the Euclidean norm over all gradients: a scalar on their device."""
     return torch.nn.utils.get_total_norm(
         [parameter.grad for parameter in parameters if parameter.grad is not None], 2.0
     )
 
 
 def skip_unless_finite(optimizer: torch.optim.Optimizer, largest: Tensor) -> None:
-    """Make the optimizer's next step do nothing if the largest gradient is not finite.
+    """Turn the optimizer's next step into a no-op if the largest gradient is not finite.
 
-    Weights, moments and the moments' count of steps keep their bits then; the schedule of the learning rate goes on.
-    A fused optimizer is told on the device. Any other is told by the host, which waits for that (not on a CPU).
+    Weights, moments and the optimizer's step count then stay bitwise unchanged; the learning-rate schedule advances.
+    A fused optimizer gets a flag on the device. For any other the host has to wait for the value (not on a CPU).
     """
     finite = torch.isfinite(largest)
     if all(group.get("fused") for group in optimizer.param_groups):
-        # What `torch.amp.GradScaler` sets, too: the fused kernels read it.
+        # The attribute that `torch.amp.GradScaler` sets, too: the fused kernels read it.
         optimizer.found_inf = 1 - finite.float()  # type: ignore[attr-defined]
     elif not bool(finite):
         for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""Where a run is between a step and its validation, in Lightning's loops."""
+"""State of Lightning's loops between a step and its validation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-TRAIN_ROW = "train_row"  # of a checkpoint
+TRAIN_ROW = "train_row"  # checkpoint key
 
 
 def validation_is_due(trainer: pl.Trainer) -> bool:
-    """In `on_train_batch_end`: whether Lightning validates after this step, before the next."""
+    """Whether Lightning validates between this step and the next; for use in `on_train_batch_end`."""
     loop = trainer.fit_loop.epoch_loop
     fetcher = trainer.fit_loop._data_fetcher
     if fetcher is None or loop.val_loop._combined_loader is None or loop.val_loop.skip:
@@ -20,9 +20,9 @@ def validation_is_due(trainer: pl.Trainer) -> bool:
 
 
 def validation_is_owed(trainer: pl.Trainer) -> bool:
-    """Whether the newest step is one to validate, and its validation has not ended.
+    """Whether the latest step needs a validation that has not finished.
 
-    Only where an epoch has no end, as with our data; an epoch's last step has rules of its own.
+    Only for epochs without an end, as with flowdistill's data; Lightning treats an epoch's last step differently.
     """
     loop = trainer.fit_loop.epoch_loop
     if trainer.num_training_batches != float("inf"):
@@ -30,15 +30,15 @@ def validation_is_owed(trainer: pl.Trainer) -> bool:
     if trainer.validating:
         return loop.val_loop.batch_progress.current.completed < sum(loop.val_loop.max_batches)
     steps: Any = loop.batch_progress.current
-    # A step is completed after the callbacks.
+    # A step counts as completed only after the callbacks.
     return steps.completed < steps.processed and validation_is_due(trainer)
 
 
 def validate_on_resume(checkpoint: dict[str, Any]) -> None:
-    """Let a checkpoint of a step whose validation has not ended say so: a run that goes on from it validates first.
+    """Mark a checkpoint's validation as unfinished, so that a run resumed from it validates first.
 
-    As Lightning writes it, such a checkpoint counts the validation as done, and its numbers would be missing. Lightning
-    knows runs that were broken off within a validation; this is what their counters say, with no batch validated.
+    Lightning writes such a checkpoint with the validation counted as done, so its metrics would be missing. Lightning
+    supports runs interrupted within a validation; this sets the counters of such a run, with no batch validated.
 
     Args:
         checkpoint: changed in place.
@@ -54,10 +54,10 @@ def validate_on_resume(checkpoint: dict[str, Any]) -> None:
 
 
 class CountSteps(pl.Callback):
-    """Lets the log's count of steps be that of the optimizer; the first of all callbacks.
+    """Sets the logged step count to the optimizer's; must be the first callback.
 
-    Lightning's own is one off in a run that is given more steps after a validation of its last one: going on, it skips
-    that validation, and counts a step for it.
+    Lightning's own count is off by one in a run that is extended after a validation of its last step: when resumed, it
+    skips that validation, and counts a step for it.
     """
 
     def on_train_batch_start(
@@ -67,13 +67,13 @@ class CountSteps(pl.Callback):
 
 
 def validates_first(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a run that goes on from a checkpoint begins with a validation."""
+    """Whether a run resumed from this checkpoint starts with a validation."""
     total = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]["total"]
     return bool(total["started"] == total["ready"] == total["processed"] + 1)
 
 
 def validate_if_owed(trainer: pl.Trainer) -> None:
-    """Before the steps of a `fit`: a resumed run that has none left may still owe the last one's validation."""
+    """Run the outstanding validation of the last step in a resumed `fit` that has no steps left."""
     loop = trainer.fit_loop.epoch_loop
     loop.val_loop.update_restart_stage()
     if loop.val_loop.restarted_mid_evaluation and 0 <= trainer.max_steps <= trainer.global_step:
@@ -83,7 +83,7 @@ def validate_if_owed(trainer: pl.Trainer) -> None:
 
 
 def row_to_come(trainer: pl.Trainer) -> dict[str, Any] | None:
-    """In `on_train_batch_end`: the row that Lightning writes into the logs of this step, a moment later; or None."""
+    """Return the row that Lightning is about to log for this step, or None; for use in `on_train_batch_end`."""
     steps: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     connector = trainer._logger_connector
     within = not trainer.validating and steps.completed < steps.processed
@@ -95,6 +95,6 @@ def row_to_come(trainer: pl.Trainer) -> dict[str, Any] | None:
 
 
 def train_row(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The row of a checkpoint's own step, if its log may lack it."""
+    """Return the log row of the checkpoint's step if it may be missing from the run's log, else None."""
     row: dict[str, Any] | None = checkpoint.get(TRAIN_ROW)
     return row

@@ -1,4 +1,4 @@
-"""What the latest steps computed: kept on the device, read by the host only when somebody asks.
+"""Values of the latest steps: kept on the device, copied to the host only on request.
 
 values   # (N,) float32: a batch's loss and terms, in the order of `names`
 """
@@ -12,13 +12,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-#: Steps that are kept at most. A run that logs less often is read in between.
+#: Maximum number of steps kept. In a run that logs less often, values are read in between.
 MOST = 1000
 
 
 @dataclass(frozen=True)
 class BatchOrigin:
-    """Where a batch came from: enough to load it again."""
+    """Origin of a batch: sufficient to load it again."""
 
     samples: tuple[str, ...]
     number: int  # of this process, counted from the start of the run
@@ -28,12 +28,12 @@ class BatchOrigin:
 
 @dataclass(frozen=True)
 class RecentStep:
-    """One training step, read."""
+    """One training step, with values on the host."""
 
     step: int  # optimizer step, from 0
     origin: BatchOrigin
     values: dict[str, float]  # of this process
-    means: dict[str, float]  # over all processes: NaN or infinite in all of them if it is in one
+    means: dict[str, float]  # over all processes: NaN or infinite on all of them if it is on one
 
 
 @dataclass
@@ -45,7 +45,7 @@ class _Unread:
 
 
 class RecentSteps:
-    """Values of the steps since the last `read`, which is the only place where the host waits for the device."""
+    """Values of the steps since the last `read`, the only call in which the host waits for the device."""
 
     def __init__(self) -> None:
         self._unread: list[_Unread] = []
@@ -64,16 +64,16 @@ class RecentSteps:
         return stacked
 
     def add_to_newest(self, name: str, value: Tensor) -> None:
-        """Add a scalar that is known only after the backward pass."""
+        """Add a scalar to the latest step that is available only after the backward pass."""
         newest = self._unread[-1]
         newest.names = (*newest.names, name)
         newest.values = torch.cat([newest.values, value.detach().float().reshape(1)])
 
     def read(self, mean: Callable[[Tensor], Tensor] | None = None) -> list[RecentStep]:
-        """The steps in order, which are then forgotten: one copy from the device, however many there are.
+        """Return the steps in order and clear them: one copy from the device for all of them.
 
         Args:
-            mean: of a tensor over all processes; None where there is one.
+            mean: averages a tensor over all processes; None for a single process.
         """
         unread, self._unread = self._unread, []
         if not unread:
@@ -96,16 +96,16 @@ class RecentSteps:
 
 
 def to_host(values: Tensor) -> list[list[float]]:
-    """Numbers on the host, (2, N): waits until the device has computed them."""
+    """Copy (2, N) values to the host: waits until the device has computed them."""
     rows: list[list[float]] = values.tolist()
     return rows
 
 
 def nan_unless_finite(values: Tensor) -> Tensor:
-    """1 if all of `values` (N,) are finite, else NaN: a scalar on the same device, without a graph.
+    """Return 1 if all of `values` (N,) are finite, else NaN: a scalar on the same device, without a graph.
 
-    A loss that is multiplied with it keeps its bits and those of its gradient, or makes the gradient NaN, also that of
-    the other processes, which add theirs.
+    Multiplying a loss by it leaves the loss and its gradient bitwise unchanged, or makes the gradient NaN, on the other
+    processes too, once gradients are reduced.
 
     >>> nan_unless_finite(torch.tensor([2.0, -1e38])), nan_unless_finite(torch.tensor([2.0, torch.inf]))
     (tensor(1.), tensor(nan))

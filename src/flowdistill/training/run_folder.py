@@ -1,4 +1,4 @@
-"""Where a run keeps what it leaves: logs, checkpoints, run card."""
+"""The output folder of a run: logs, checkpoints, run card."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """SAVE_DIR/NAME/VERSION of the first logger, the same on all processes, which all call it.
+    """Return SAVE_DIR/NAME/VERSION of the first logger; must be called on all processes, and is the same on all.
 
     Without a logger it is the trainer's default_root_dir. (`trainer.log_dir` is the shared SAVE_DIR for loggers that
-    Lightning does not know.)
+    Lightning does not support.)
     """
     folder = Path(trainer.default_root_dir)
     if trainer.loggers:

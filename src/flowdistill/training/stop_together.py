@@ -1,7 +1,7 @@
-"""All processes of a training stop at the same step, save there, and say how to go on.
+"""Stop all processes of a training at the same step, save a checkpoint, and print the command that resumes it.
 
-Lightning's own way is not used: its handler runs a collective wherever the process happens to be, asks rank 0 alone,
-waits for the device at every batch, and ends with exit code 0.
+Replaces Lightning's signal handling: its handler runs a collective at an arbitrary point of the program, only checks
+rank 0, waits for the device at every batch, and ends with exit code 0.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from flowdistill.training.atomic_io import save
 from flowdistill.training.progress import validate_if_owed, validation_is_due
 
 _LONGEST_WAIT = timedelta(hours=2)  # for the slowest process: a validation, a checkpoint on a slow disk
-_OF_JOB = ".slurm_"  # + the job's id: a file beside the runs that names the folder of this job's checkpoints
+_OF_JOB = ".slurm_"  # + the job's id: a file beside the runs, with the path of this job's checkpoint folder
 
 
 class StopTogether(pl.Callback):
-    """Stops a `fit` by signals: the processes agree after each training step and before each validation batch.
+    """Stops a `fit` on signals: the processes agree after each training step and before each validation batch.
 
-    They do so on the host, over gloo, so that the device never waits. During the other commands, and before the first
-    step, a signal ends the process at once: nothing is lost by it.
+    They do so on the host, over gloo, so that the device never waits. During other commands, and before the first
+    step, a signal ends the process at once: nothing is lost.
 
     Args:
-        command: the words of the command line, for the line that says how to go on.
+        command: the words of the command line, for the printed resume command.
         asked: the signals of this process.
     """
 
@@ -58,7 +58,7 @@ class StopTogether(pl.Callback):
             self._group = torch.distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
         job, folder = slurm_job(), getattr(trainer.checkpoint_callback, "dirpath", None)
         if job is not None and folder is not None and trainer.is_global_zero:
-            # RUNS/version_3/checkpoints: its mark lies in RUNS, where the job's next start looks.
+            # For RUNS/version_3/checkpoints the marker file is in RUNS, where the requeued job looks for it.
             Path(folder).parents[1].mkdir(parents=True, exist_ok=True)
             write_atomically(Path(folder).parents[1] / f"{_OF_JOB}{job}", f"{folder}\n".encode())
         self.asked.deferred = True
@@ -66,14 +66,14 @@ class StopTogether(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # A step that is not whole cannot be resumed, and one that is to be validated is worth it: its first batch asks.
+        # Cannot resume within accumulated batches. If a validation is due, its first batch checks for signals.
         if not trainer.fit_loop.epoch_loop._should_accumulate() and not validation_is_due(trainer):
             self._agree(trainer)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        # Where samples do not divide, some processes have a batch more: nobody would answer them.
+        # If samples do not divide evenly, some processes have one batch more: the others would not join the collective.
         if (
             trainer.state.fn == "fit"
             and not trainer.sanity_checking
@@ -85,13 +85,13 @@ class StopTogether(pl.Callback):
         self.asked.deferred = False
         folder = getattr(trainer.checkpoint_callback, "dirpath", None)
         if slurm_job() is not None and folder is not None and trainer.is_global_zero:
-            # The job may go on with another training.
+            # The job may start another training.
             (Path(folder).parents[1] / f"{_OF_JOB}{slurm_job()}").unlink(missing_ok=True)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self.asked.deferred = True  # it ends already, and leaves its run card first
+        self.asked.deferred = True  # the run is ending already, and first has to write its run card
 
     def _batches_of_all(self, trainer: pl.Trainer) -> int:
         samples = getattr(getattr(trainer.val_dataloaders, "dataset", None), "__len__", lambda: 0)()
@@ -111,24 +111,24 @@ class StopTogether(pl.Callback):
         folder = getattr(trainer.checkpoint_callback, "dirpath", None)
         said = f"{signum.name}: stopped at step {trainer.global_step}"
         if folder is None:
-            note(f"{said}. Nothing was saved: this run keeps no checkpoints.")
+            note(f"{said}. Nothing was saved: this run writes no checkpoints.")
             raise Stopped(signum, together=True)
         last = Path(folder) / "last.ckpt"
         failure = save(trainer, last)
-        if not trainer.validating:  # this step's row, which Lightning would write after this
+        if not trainer.validating:  # log this step's row, which Lightning would do after the callbacks
             trainer._logger_connector.on_batch_end()
             trainer._logger_connector.update_train_step_metrics()
         if failure is None:
-            note(f"{said}, saved {last}. Go on with\n  {resume_line(self.command, last)}")
+            note(f"{said}, saved {last}. Resume with\n  {resume_line(self.command, last)}")
         else:
-            note(f"{said}, but it could not be saved: {failure}")
+            note(f"{said}, but no checkpoint could be saved: {failure}")
         if signum == signal.SIGUSR1 and trainer.is_global_zero:
             _requeue()
         raise Stopped(signum, together=True)
 
 
 def resume_line(command: list[str], checkpoint: Path) -> str:
-    """The command line that goes on from a checkpoint: the run's own, whatever it was resumed from."""
+    """Return the run's command line with `--ckpt_path` set to this checkpoint."""
     import shlex
 
     words, skip = [], False
@@ -143,7 +143,7 @@ def resume_line(command: list[str], checkpoint: Path) -> str:
 
 
 def slurm_job() -> str | None:
-    """The id by which SLURM knows this job, of an array's task its own; None outside of one."""
+    """Return the id of this SLURM job or array task; None outside SLURM."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     if array is not None and "SLURM_ARRAY_TASK_ID" in os.environ:
         return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
@@ -151,10 +151,10 @@ def slurm_job() -> str | None:
 
 
 def slurm_run(runs: Path) -> Path | None:
-    """The folder of checkpoints that this SLURM job wrote to before it was put back into the queue.
+    """Return the checkpoint folder that this SLURM job wrote to before it was requeued, or None.
 
     Args:
-        runs: the folder of the runs of a name.
+        runs: folder of all runs with this name.
     """
     job = slurm_job()
     mark = runs / f"{_OF_JOB}{job}"
@@ -163,9 +163,9 @@ def slurm_run(runs: Path) -> Path | None:
 
 
 def _requeue() -> None:
-    """Put this job back into SLURM's queue; its next start finds its run by the job's id."""
+    """Put this job back into SLURM's queue; once restarted, it finds its run by the job's id."""
     job = slurm_job()
-    assert job is not None  # without one the signal is not ours
+    assert job is not None  # SIGUSR1 is handled only within SLURM
     try:
         done = subprocess.run(
             ["scontrol", "requeue", job], capture_output=True, text=True, check=False, timeout=60
@@ -176,4 +176,4 @@ def _requeue() -> None:
     if failure is None:
         note(f"job {job} is back in SLURM's queue")
     else:
-        note(f"`scontrol requeue {job}` failed: {failure}. Submit the job once more to go on.")
+        note(f"`scontrol requeue {job}` failed: {failure}. Submit the job again to resume.")

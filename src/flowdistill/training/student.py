@@ -1,4 +1,4 @@
-"""What the student sees: a crop of the view that its teacher sees whole.
+"""The student's crop of the view; its teacher gets the whole view.
 
 image, flow, occluded   # (B, C, H, W) -> (B, C, h, w), all at one offset
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-# Second word of the seed; the data's orders and augmentations have 0 and 1 (data/sampler.py).
+# Second word of the seed; 0 and 1 are used for data order and augmentation (data/sampler.py).
 _STUDENT = 2
 
 
 def crop_offset(seed: int, step: int, size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
-    """(top, left) of a step's crop, uniform over all places: a pure function of its arguments.
+    """Return (top, left) of a step's crop, uniform over all positions: a pure function of its arguments.
 
-    One place for the whole batch, as in the released code, however many processes share it.
+    One position for the whole batch, as in the released code, also if several processes share the batch.
 
     Args:
-        seed: the data's, non-negative.
+        seed: data seed, non-negative.
         step: optimizer step, from 0.
         size: (height, width) of the view.
         crop: (height, width), at most `size`.
@@ -31,6 +31,6 @@ def crop_offset(seed: int, step: int, size: tuple[int, int], crop: tuple[int, in
 
 
 def crop_at(value: Tensor, offset: tuple[int, int], crop: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) of (B, C, H, W); flow values stay as they are, because both ends move alike."""
+    """Crop (B, C, H, W) to (B, C, h, w); flow values are unchanged, since both images have the same crop."""
     (top, left), (height, width) = offset, crop
     return value[..., top : top + height, left : left + width]

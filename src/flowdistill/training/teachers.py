@@ -1,10 +1,10 @@
-"""Who teaches DDFlow's student: labels that were written before, or a network that runs inside the step.
+"""Teachers for DDFlow's distillation stage: labels written beforehand, or a network that runs inside the step.
 
     flow       # (B, 2, H, W) px, on the whole view, in both directions
     occluded   # (B, 1, H, W) bool
 
-A YAML file chooses one by its class: `teacher: {class_path: AverageTeacher, init_args: {decay: 0.999}}`. Source: DDFlow
-(AAAI 2019); its paper runs the teacher inside the step, its released code writes labels once.
+Selected by class in YAML: `teacher: {class_path: AverageTeacher, init_args: {decay: 0.999}}`. Source: DDFlow (AAAI
+2019); the paper runs the teacher inside the step, the released code writes labels once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flowdistill.training.init_from import network_weights, read_checkpoint
 
 
 class TeacherLabels(NamedTuple):
-    """What the teacher says of a batch, forward and backward."""
+    """A teacher's labels for a batch, forward and backward."""
 
     flow: Tensor  # (B, 2, H, W) px
     flow_backward: Tensor
@@ -35,10 +35,10 @@ class TeacherLabels(NamedTuple):
 
 
 class Teacher(nn.Module, ABC):
-    """What all teachers have in common. Their tensors, if any, travel in the student's checkpoints as `teacher.*`.
+    """Base class of all teachers. Their tensors, if any, are saved in the student's checkpoints as `teacher.*`.
 
-    So do the numbers that `numbers` names. They are plain attributes, not buffers: no step waits for them, and
-    processes have nothing to send each other.
+    So are the attributes listed in `numbers`. These are plain attributes, not buffers: no step waits for them, and
+    processes need not synchronise them.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
@@ -49,18 +49,18 @@ class Teacher(nn.Module, ABC):
 
     @abstractmethod
     def labels(self, batch: Batch) -> TeacherLabels:
-        """Labels for the whole view of a batch. No gradient passes."""
+        """Return labels for the whole view of a batch, without gradient."""
 
     @property
     def ready(self) -> bool:
-        """Whether it can teach; else a run that starts calls `prepare`."""
+        """Whether the teacher can give labels; if not, `prepare` is called at the start of a run."""
         return True
 
     def prepare(self, student: DDFlowNet) -> None:
-        """Called once before the first step of a run; the student has its starting weights."""
+        """Called once before the first step of a run; the student has its initial weights."""
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
-        """Called when a run is resumed: take this teacher's tensors from the checkpoint's."""
+        """Called when a run is resumed: restore this teacher from its tensors in the checkpoint."""
 
     def before_teaching(self, student: DDFlowNet, step: int) -> None:
         """Called at each step with distillation, before `labels`."""
@@ -69,14 +69,14 @@ class Teacher(nn.Module, ABC):
         """Called after each optimiser step of the run."""
 
     def settings(self) -> dict[str, Any]:
-        """The YAML that makes this teacher again."""
+        """The config from which this teacher can be built again."""
         return {"class_path": f"{type(self).__module__}.{type(self).__name__}", "init_args": self.init_args()}
 
     def init_args(self) -> dict[str, Any]:
         return {}
 
     def train(self, mode: bool = True) -> Teacher:
-        """Stays in evaluation mode, whatever the student does."""
+        """Stay in evaluation mode regardless of `mode`."""
         return super().train(False)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
@@ -109,7 +109,7 @@ class Teacher(nn.Module, ABC):
 
 
 class OfflineTeacher(Teacher):
-    """Labels from files, which come with the batch: `teacher_flow`, `teacher_occluded` and their `_backward`.
+    """Labels from files, provided with the batch: `teacher_flow`, `teacher_occluded` and their `_backward`.
 
     `lightning predict --prediction.layout labels` writes them; `labels=FOLDER` in a split line reads them.
     """
@@ -128,7 +128,7 @@ class OfflineTeacher(Teacher):
 
 
 class NetworkTeacher(Teacher):
-    """A frozen DDFlowNet that looks at the whole view inside the step, without gradients."""
+    """A frozen DDFlowNet that runs on the whole view inside the step, without gradients."""
 
     network: DDFlowNet | None
 
@@ -143,19 +143,21 @@ class NetworkTeacher(Teacher):
     @torch.no_grad()
     def labels(self, batch: Batch) -> TeacherLabels:
         if self.network is None:
-            raise RuntimeError("the teacher was not prepared: labels are for training, inside a Trainer")
+            raise RuntimeError(
+                "the teacher is not prepared: its labels are available only in a Trainer's fit"
+            )
         forward, backward = self.network(batch["left_t0"], batch["left_t1"])
         return TeacherLabels(forward.full, backward.full, *occlusion_masks(forward.full, backward.full))
 
     def adopt(self, network: DDFlowNet) -> None:
-        """Take over a network: frozen, in evaluation mode."""
+        """Use a network as the teacher: frozen, in evaluation mode."""
         self.network = network.requires_grad_(False).eval()
 
 
 class CheckpointTeacher(NetworkTeacher):
     """The network of an earlier stage.
 
-    Its weights go into this run's checkpoints: a resumed run has the teacher it had, even where the file is gone.
+    Its weights are saved in this run's checkpoints: a resumed run keeps its teacher, even if the file is gone.
 
     Args:
         checkpoint: a .ckpt file of DDFlowModule; its width may differ from the student's. Needed for training only.
@@ -177,7 +179,7 @@ class CheckpointTeacher(NetworkTeacher):
             raise UserError(f"CheckpointTeacher needs the teacher's file: {option} FILE.ckpt")
         path = Path(self.checkpoint)
         stored = read_checkpoint(path, option)
-        # Checkpoints from before widths were kept are of the published width.
+        # Checkpoints written before `width` was saved have the published width.
         self.width = float(stored.get("hyper_parameters", {}).get("width", 1.0))
         network = DDFlowNet(self.width)
         network.load_state_dict(network_weights(stored, network, f"{option}: {path}"))
@@ -190,10 +192,10 @@ class CheckpointTeacher(NetworkTeacher):
 class AverageTeacher(NetworkTeacher):
     """The exponential moving average of the student's weights, updated after each optimiser step.
 
-    After n updates the decay is min(decay, (1 + n) / (10 + n)): untrained weights of the start are forgotten soon.
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that the initial weights lose influence quickly.
 
     Args:
-        decay: share of the average that stays at each step, from 0 (the student itself) to just under 1.
+        decay: weight of the old average at each step, from 0 (the student itself) to just under 1.
 
     Source: Tarvainen and Valpola, "Mean teachers are better role models" (NIPS 2017).
     """
@@ -214,7 +216,7 @@ class AverageTeacher(NetworkTeacher):
         self.adopt(copy.deepcopy(student))
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
-        self.prepare(student)  # the weights follow with the state dict
+        self.prepare(student)  # the state dict is loaded afterwards, with the weights
 
     @torch.no_grad()
     def after_step(self, student: DDFlowNet) -> None:
@@ -223,7 +225,7 @@ class AverageTeacher(NetworkTeacher):
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages: list[Tensor] = list(self.network.parameters())
         weights: list[Tensor] = list(student.parameters())
-        torch._foreach_lerp_(averages, weights, 1 - decay)  # a few kernels for all of them
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # a few kernels in total
 
 
 class SnapshotTeacher(NetworkTeacher):
@@ -239,7 +241,7 @@ class SnapshotTeacher(NetworkTeacher):
         self.adopt(copy.deepcopy(student))
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
-        self.prepare(student)  # weights and step follow with the state dict
+        self.prepare(student)  # the state dict is loaded afterwards, with weights and step
 
     def before_teaching(self, student: DDFlowNet, step: int) -> None:
         if self.taken_at < 0:
@@ -249,10 +251,10 @@ class SnapshotTeacher(NetworkTeacher):
 
 
 def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
-    """A teacher, or the `settings()` of one, which a checkpoint keeps.
+    """Return the teacher, built from its `settings()` if given as in a checkpoint.
 
     Raises:
-        UserError: the settings name a class that is no teacher.
+        UserError: the settings name a class that is not a teacher.
     """
     if teacher is None or isinstance(teacher, Teacher):
         return teacher
@@ -260,13 +262,13 @@ def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
     name = str(teacher["class_path"]).rpartition(".")[2]
     if name not in known:
         raise UserError(
-            f"teacher: {teacher['class_path']!r} is no teacher; known: {', '.join(sorted(known))}"
+            f"teacher: {teacher['class_path']!r} is not a teacher class; known: {', '.join(sorted(known))}"
         )
     return known[name](**teacher.get("init_args", {}))
 
 
 def _kinds() -> list[type[Teacher]]:
-    """Every class that can teach, those outside this file too."""
+    """All teacher classes, including those defined outside this file."""
     found: list[type[Teacher]] = []
     left: list[type[Teacher]] = [*Teacher.__subclasses__(), *NetworkTeacher.__subclasses__()]
     left.remove(NetworkTeacher)

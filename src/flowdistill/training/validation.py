@@ -1,4 +1,4 @@
-"""Metrics of one validation pass, collected over batches whose labels may be missing.
+"""Metrics of one validation pass, accumulated over batches in which some labels may be missing.
 
 flow           # (B, 2, H, W) px
 disparity_*    # (B, 1, H, W) px
@@ -25,7 +25,7 @@ from flowdistill.metrics import (
     SceneFlowOutlierRate,
 )
 
-# Logged name of each motion's mean error and outlier rate.
+# Logged names of each motion's mean error and outlier rate.
 _NAMES = {
     "flow": ("epe", "fl"),
     "disparity_t0": ("disparity_t0_epe", "d1"),
@@ -34,13 +34,13 @@ _NAMES = {
 
 
 class MotionValidation(nn.Module):
-    """End-point errors (px) and outlier rates (percent) of the given motions, and of scene flow if all three are.
+    """End-point errors (px) and outlier rates (percent) of the given motions, and of scene flow if all three are given.
 
     Args:
-        motions: keys of the batch contract, of `flow disparity_t0 disparity_t1`.
-        occlusion: also precision and recall (0 to 1) of the predicted `occluded`, for models that predict it.
-        means: names of further numbers, given by `add`; their mean over samples is reported. (Not Lightning's
-            `log(..., sync_dist=True)`: it is wrong where processes have unequal numbers of samples.)
+        motions: keys of the batch contract, from `flow disparity_t0 disparity_t1`.
+        occlusion: also compute precision and recall (0 to 1) of the predicted `occluded`, for models that predict it.
+        means: names of additional values, passed to `add`; their mean over samples is reported. (Not Lightning's
+            `log(..., sync_dist=True)`, which is wrong if processes have unequal numbers of samples.)
     """
 
     def __init__(self, *motions: str, occlusion: bool = False, means: Sequence[str] = ()) -> None:
@@ -58,7 +58,7 @@ class MotionValidation(nn.Module):
         self.metrics = nn.ModuleDict(metrics)
 
     def update(self, prediction: Mapping[str, Tensor], batch: Batch) -> None:
-        """Add a batch, as far as it has labels: KITTI 2012 lacks disparity at t1, unlabeled frames lack all."""
+        """Add a batch, using the labels it has: KITTI 2012 lacks disparity at t1, unlabeled frames lack all."""
         labels = cast("dict[str, Any]", batch)
         if "occlusion" in self.metrics:
             self._update_occlusion(prediction["occluded"], labels)
@@ -79,7 +79,7 @@ class MotionValidation(nn.Module):
             )
 
     def _update_occlusion(self, found: Tensor, labels: dict[str, Any]) -> None:
-        """The true mask is the batch's own, else what its labels of non-occluded pixels leave out."""
+        """Use the batch's ground-truth mask, else the valid pixels that are missing in its non-occluded labels."""
         valid = labels.get("valid_flow")
         if "occluded" in labels:
             truth = labels["occluded"]
@@ -90,18 +90,18 @@ class MotionValidation(nn.Module):
         self._metric("occlusion").update(found, truth, torch.ones_like(truth) if valid is None else valid)
 
     def add(self, name: str, value: Tensor, samples: int) -> None:
-        """Add a batch's mean of one of `means`."""
+        """Add a batch's mean for one of `means`."""
         cast(Metric, self.means[name]).update(value, samples)
 
     def compute(self) -> dict[str, float]:
-        """`NAME_{all,noc,occ}` and `occlusion_{precision,recall}` -> value; nothing without labels or of empty sets."""
+        """Return `NAME_{all,noc,occ}` and `occlusion_{precision,recall}` -> value; omits unlabeled or empty sets."""
         means = {name: cast(Metric, metric) for name, metric in self.means.items()}
         values = {name: float(metric.compute()) for name, metric in means.items() if metric.update_called}
         for name in self.metrics:
             if not self._metric(name).update_called:
                 continue
             found = {pixels: float(value) for pixels, value in self._metric(name).compute().items()}
-            # NaN beside a finite `all` is an empty set. Where `all` is NaN the predictions are: that must show.
+            # NaN with a finite `all` means an empty set. If `all` is NaN, so are predictions: keep it visible.
             broken = math.isnan(found.get("all", 0.0))
             values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
         return values
