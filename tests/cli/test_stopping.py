@@ -120,8 +120,8 @@ def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path) -> None:
     process.terminate()
     said = end(process)
     assert process.returncode == 143
-    assert said.count("once more to end at once") == 1
-    assert "SIGTERM again: ended at once" in said
+    assert said.count("send it again to exit immediately") == 1
+    assert "SIGTERM again: exiting immediately" in said
 
 
 def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ with signals.installed():
     process.terminate()
     _, said = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert "SIGTERM again: ended at once" in said
+    assert "SIGTERM again: exiting immediately" in said
 
 
 def test_the_same_command_twice_at_once_is_refused(start: Start, tmp_path: Path) -> None:
