@@ -62,9 +62,7 @@ def test_one_file_and_what_it_lost(tmp_path: Path, capsys: Captured) -> None:
 def test_the_sign_of_disparities_is_told(tmp_path: Path, capsys: Captured) -> None:
     source = pfm(tmp_path / "a.pfm", -DISPARITY)
     assert convert(source, tmp_path / "b.npz") == 0
-    assert (
-        "disparities, as they were (--negate-disparities turns their sign): 35\n" in capsys.readouterr().out
-    )
+    assert "disparities, unchanged (--negate-disparities flips their sign): 35\n" in capsys.readouterr().out
     mixed = pfm(tmp_path / "c.pfm", np.where(DISPARITY > 8, DISPARITY, -DISPARITY))
     assert convert(mixed, tmp_path / "c.png") == 0
     count = np.count_nonzero(DISPARITY <= 8)
@@ -149,7 +147,7 @@ def test_an_interrupted_command_can_be_repeated(folder: Path, monkeypatch: pytes
 def test_one_quantity_of_a_folder(folder: Path, capsys: Captured) -> None:
     out = folder.parent / "out"
     assert convert(folder, out, "--to", "flo") == 1
-    assert "disparities, which .flo cannot hold (--quantity flow leaves them out)" in capsys.readouterr().err
+    assert "disparities, which .flo cannot store (--quantity flow skips them)" in capsys.readouterr().err
     flows = {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
     assert tree(out) == flows
     assert convert(folder, folder.parent / "again", "--to", "flo", "--quantity", "flow") == 0
@@ -247,8 +245,8 @@ def test_an_output_that_is_there_is_kept(folder: Path, capsys: Captured) -> None
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "no input": (["nothing", "x.flo"], "there is no file or folder nothing"),
-    "no format": (["in/a.flo", "x"], "give it one of the suffixes .flo, .pfm, .png, .npz"),
-    "a picture's format": (["in/a.flo", "x.jpg"], "give it one of the suffixes"),
+    "no format": (["in/a.flo", "x"], "the suffix sets the format; use one of .flo, .pfm, .png, .npz"),
+    "a picture's format": (["in/a.flo", "x.jpg"], "the suffix sets the format; use one of"),
     "two formats": (["in/a.flo", "x.png", "--to", "pfm"], "--to is pfm, but x.png is a .png"),
     "a folder for a file": (["in/a.flo", "in/deep"], "in/deep is a folder; name a file in it"),
     "no --to": (["in", "out"], "say with --to flo|pfm|png|npz"),
@@ -259,7 +257,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "other arrays": (["in/camera.npz", "x.flo"], "found the arrays matrix"),
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),
     "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it holds disparity, and .flo only flow"),
-    "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo holds flow"),
+    "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo contains flow"),
     "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but others (in/deep/pictures/x.png)"),
     "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no file at all"),
     "a file on the way": (["in/a.flo", "in/a.flo/x.png"], "in/a.flo/x.png: cannot make its folder"),
