@@ -105,7 +105,7 @@ def test_a_folder_keeps_its_structure(folder: Path, capsys: Captured) -> None:
             np.testing.assert_array_equal(arrays[key], FLOW if key == "flow" else DISPARITY)
     printed = capsys.readouterr().out
     assert f"{folder} -> {out}: 4 of flow, 2 of disparity; 210 pixels, 210 of them valid" in printed
-    assert "4 left out, neither flow nor disparity: " in printed
+    assert "4 skipped, neither flow nor disparity: " in printed
     for name in ("a.png", "deep/left.jpg", "readme.txt", "camera.npz"):
         assert str(folder / name) in printed
 
@@ -119,7 +119,7 @@ def test_the_same_command_again_makes_what_is_missing(folder: Path, capsys: Capt
     assert convert(folder, out, "--to", "pfm") == 0
     printed = capsys.readouterr().out
     assert f"{out}: 1 of flow; 35 pixels" in printed
-    assert "5 there already, left as they are (--overwrite replaces them)" in printed
+    assert "5 existing, skipped (--overwrite replaces them)" in printed
     assert (out / "a.pfm").read_bytes() == b"mine"
     assert convert(folder, out, "--to", "pfm", "--overwrite", "--workers", "2") == 0
     assert (out / "a.pfm").read_bytes() == (out / "d.pfm").read_bytes()
@@ -151,7 +151,7 @@ def test_one_quantity_of_a_folder(folder: Path, capsys: Captured) -> None:
     flows = {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
     assert tree(out) == flows
     assert convert(folder, folder.parent / "again", "--to", "flo", "--quantity", "flow") == 0
-    assert "2 left out, of the other quantity" in capsys.readouterr().out
+    assert "2 skipped, of the other quantity" in capsys.readouterr().out
     assert tree(folder.parent / "again") == flows
 
 
@@ -171,7 +171,7 @@ def test_damaged_files_are_named_and_the_rest_is_done(folder: Path, capsys: Capt
         for name in ("cut.flo", "empty.png", "gone.pfm", "flipped.png"):
             assert f"  {folder / name}: " in problems
         assert str(folder / "pipe.flo") not in problems
-        assert ("6 there already" in captured.out) == again
+        assert ("6 existing" in captured.out) == again
     assert tree(out) == {f"{name}.npz" for name in MOTIONS}
 
 
@@ -215,7 +215,7 @@ def test_the_output_may_lie_inside_and_is_not_converted_again(folder: Path, caps
     for _ in range(2):
         assert convert(folder, out, "--to", "flo", "--quantity", "flow") == 0
     assert tree(out) == {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
-    assert "4 there already" in capsys.readouterr().out
+    assert "4 existing" in capsys.readouterr().out
 
 
 def test_no_input_is_ever_written_over(folder: Path, capsys: Captured) -> None:
