@@ -68,7 +68,7 @@ def test_faults_end_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert f"{tmp_path / 'out.zip'}: 1 fault, checked as KITTI 2015 flow" in printed
     assert "is missing -> predict it too: KITTI 2015 flow has 200 files\n  flow/000123_10.png\n" in printed
-    assert "--kind and --task say otherwise" not in printed
+    assert "--kind and --task override this" not in printed
 
 
 def test_an_odd_disparity_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_an_empty_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     assert main(["submit", "check", str(tmp_path / "empty.zip")]) == 1
-    assert "holds no file" in capsys.readouterr().out
+    assert "contains no file" in capsys.readouterr().out
 
 
 def test_no_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
