@@ -1,4 +1,4 @@
-"""What a disk says that is full or may not be written to: bad luck, and no fault of the run."""
+"""OS errors caused by the disk (full, read-only, failing), not by the run."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _OF_THE_DISK = (
 
 
 def refusal(error: OSError) -> str | None:
-    """In words, why the disk did not take a file; None if it is another error."""
+    """Return the reason why the disk rejected a file; None for any other error."""
     return os.strerror(error.errno) if error.errno in _OF_THE_DISK else None

@@ -1,4 +1,4 @@
-"""Errors that are meant for the user: what was wrong, where, what to do."""
+"""Errors meant for the user: what was wrong, where, what to do."""
 
 import re
 
@@ -7,9 +7,9 @@ _WORKER_PREAMBLE = re.compile(r"^Caught \w+ in (DataLoader worker|pin memory thr
 
 
 class UserError(Exception):
-    """A mistake in the user's input. The console scripts print its text and exit with code 2.
+    """An error in the user's input. The console scripts print its message and exit with code 2.
 
-    The text says what was wrong, where (file, line, key) and what to do about it.
+    The message states what was wrong, where (file, line, key) and what to do about it.
     """
 
     def __init__(self, message: str) -> None:
@@ -17,7 +17,7 @@ class UserError(Exception):
 
 
 def _without_worker_traceback(message: str, kind: type) -> str:
-    """The original text of an error that crossed a DataLoader worker's process boundary."""
+    """Strip the traceback that a DataLoader worker wraps around an error's message."""
     if not _WORKER_PREAMBLE.match(message):
         return message
     marker = f"{kind.__module__}.{kind.__qualname__}: "

@@ -1,4 +1,4 @@
-"""The same work for many items, on one or several processes, in order and with a progress bar."""
+"""Map a function over many items, in one or several processes, in order and with a progress bar."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def in_order(
     title: str,
     delay: float = 0,
 ) -> list[Result]:
-    """`work` of every item, in the items' order, whatever the number of worker processes.
+    """Apply `work` to every item. The results are in the items' order for any number of worker processes.
 
     Args:
-        work: what to do; with several workers it and the items must be picklable.
-        items: what to do it with.
-        workers: processes; 1 works in this one.
-        unit: what an item is, for the progress bar.
-        title: what is done, for the progress bar.
-        delay: seconds before the progress bar appears; work that is done by then has none.
+        work: the function; with several workers, it and the items must be picklable.
+        items: its arguments.
+        workers: number of processes; 1 uses the calling process.
+        unit: name of one item in the progress bar.
+        title: name of the task in the progress bar.
+        delay: seconds before the progress bar appears; it is not shown if the work finishes earlier.
 
     Raises:
-        UserError: fewer than one worker; and what `work` raises, for the first item in order that fails.
+        UserError: fewer than one worker. Exceptions of `work` are passed on for the first failing item, in order.
     """
     if workers < 1:
         raise UserError(f"--workers is {workers}; use at least 1 process")
@@ -48,7 +48,7 @@ def _results(work: Callable[[Item], Result], items: Sequence[Item], workers: int
     if workers <= 1:
         yield from map(work, items)
         return
-    # Fresh processes: a fork would copy the threads' state of OpenCV and of whatever else the caller runs.
+    # Spawned processes: a fork would copy the state of OpenCV's threads and of the caller's other threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, start_worker, (os.getpid(),)) as executor:
         yield from executor.map(work, items)

@@ -1,9 +1,9 @@
-"""Stopping a run from outside: SIGTERM, Ctrl-C, and the SIGUSR1 by which SLURM announces the end of a job's time.
+"""Stop a run by signals: SIGTERM, Ctrl-C, and SIGUSR1, which SLURM sends before a job's time limit.
 
-The first signal asks for a stop: at once where nothing is lost by it, else at the next step, where all processes of a
-training save together (`training/stop_together.py`). A second one ends the process at once, even while it waits in a
-collective, so it is noticed by a thread. Tools that start processes often pass on a signal that the whole group had
-already: what comes within `SAME_REQUEST` seconds is the same request.
+The first signal requests a stop: immediately if nothing is lost, otherwise at the next step, where all processes of a
+training save together (`training/stop_together.py`). A second one ends the process immediately, even while it waits in
+a collective, so a thread watches for it. Launchers often forward a signal that the whole process group has already
+received: signals within `SAME_REQUEST` seconds count as one request.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _WORKER_LIVES_ON = 30  # seconds
 
 
 class Stopped(SystemExit):
-    """Ends the process as a signal asked for: exit code 143 for SIGTERM, 130 for Ctrl-C, 0 for a requeued job.
+    """Exit requested by a signal: exit code 143 for SIGTERM, 130 for Ctrl-C, 0 for a requeued job.
 
     Attributes:
         signum: the signal.
-        together: whether all processes of the training end by it.
+        together: whether all processes of the training exit together.
     """
 
     def __init__(self, signum: int, together: bool = False) -> None:
@@ -40,12 +40,12 @@ class Stopped(SystemExit):
 
 
 class StopSignals:
-    """The signals that this process has had.
+    """Signals received by this process.
 
     Attributes:
-        received: the first one; None before.
-        deferred: whether somebody looks at `received` at every step; else the first signal ends the process at once.
-        children: processes of this training that this one started; they end with it.
+        received: the first signal; None until then.
+        deferred: whether `received` is checked at every step; if not, the first signal ends the process immediately.
+        children: processes of this training started by this one; they are killed together with it.
     """
 
     def __init__(self) -> None:
@@ -57,9 +57,9 @@ class StopSignals:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Take over the signals meanwhile. Who ignores Ctrl-C, as a shell's jobs do, still does.
+        """Handle the signals in this context. Ignored ones, such as Ctrl-C in a shell's background jobs, stay ignored.
 
-        Does nothing outside of the main thread, where Python handles no signals.
+        Does nothing outside the main thread, where Python does not handle signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -84,7 +84,7 @@ class StopSignals:
                 signal.signal(signum, handler)
 
     def _watched(self) -> int:
-        """Where Python writes the number of each signal, for a thread that lives as long as the process."""
+        """Return the pipe to which Python writes each signal's number; a daemon thread reads it."""
         if self._writer is None:
             reader, self._writer = os.pipe()
             os.set_blocking(self._writer, False)
@@ -92,12 +92,12 @@ class StopSignals:
                 target=self._wait_for_second, args=(reader,), daemon=True, name="signals"
             )
             watch.start()
-            # A forked process's bytes would reach our thread.
+            # Otherwise, signals of a forked process would reach this process's thread.
             os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
         return self._writer
 
     def _asked_by(self) -> list[signal.Signals]:
-        # SIGUSR1 is SLURM's word for us only within one of its jobs; anywhere else it does what it always did.
+        # SIGUSR1 is a stop request only within a SLURM job; elsewhere it keeps its previous handler.
         on_slurm = sys.platform != "win32" and "SLURM_JOB_ID" in os.environ
         return [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if on_slurm else [])]
 
@@ -108,7 +108,7 @@ class StopSignals:
         if not self.deferred:
             say(f"\n{self.received.name}: stopped")
             raise Stopped(signum)
-        say(f"\n{self.received.name}: stopping after this step; once more to end at once")
+        say(f"\n{self.received.name}: stopping after this step; send it again to exit immediately")
 
     def _wait_for_second(self, reader: int) -> None:
         first: float | None = None
@@ -118,15 +118,15 @@ class StopSignals:
                 if signum not in asked:
                     continue
                 now = time.monotonic()
-                if first is None or first < self._begun:  # of an earlier command of this process, perhaps
+                if first is None or first < self._begun:  # possibly of an earlier command of this process
                     first = now
                 elif now - first > SAME_REQUEST:
                     self.end_children()
-                    say(f"\n{signal.Signals(signum).name} again: ended at once")
+                    say(f"\n{signal.Signals(signum).name} again: exiting immediately")
                     os._exit(128 + signum)
 
     def end_children(self) -> None:
-        """Kill the processes of this training that this one started, as far as they run."""
+        """Kill the processes of this training that this one started and that are still running."""
         for child in self.children:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
@@ -134,7 +134,7 @@ class StopSignals:
 
 @contextlib.contextmanager
 def raised_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: by an exception, so that what it started ends, and saves, first."""
+    """Make SIGTERM raise an exception, as Ctrl-C does, so that child processes save and exit first."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise Stopped(signum)
@@ -151,9 +151,9 @@ def raised_on_sigterm() -> Iterator[None]:
 
 
 def leave_stopping_to_owner() -> None:
-    """In a process that loads data: a signal to the group is its owner's, who needs a batch to stop well.
+    """In a data-loading worker, leave stop signals to the training process, which needs a batch to stop cleanly.
 
-    It has some seconds for that. PyTorch's own handlers end such a process at once, and by that the owner.
+    It has some seconds to do so. PyTorch's handlers would end the worker immediately, and thereby the training.
     """
     if sys.platform == "win32":
         return
@@ -163,22 +163,24 @@ def leave_stopping_to_owner() -> None:
 
 
 def end_workers() -> None:
-    """Kill the processes that load data for this one, when nobody takes their batches any more.
+    """Kill this process's data-loading workers once their batches are no longer needed.
 
-    Python would ask them with SIGTERM, and wait.
+    Python would send SIGTERM and wait.
     """
     workers = multiprocessing.active_children()
     if workers and sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler takes their end for a failure
+        signal.signal(
+            signal.SIGCHLD, signal.SIG_DFL
+        )  # PyTorch's handler would report their exit as a failure
     for worker in workers:
         worker.kill()
 
 
 def say(text: str) -> None:
-    """A line on stderr, whatever has become of it."""
+    """Print a line to stderr, which may be closed."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
 
 signals = StopSignals()
-"""Those of this process."""
+"""The signals of this process."""

@@ -43,7 +43,7 @@ def run(
 def test_fit_last_starts_afresh_and_then_goes_on_in_the_run(run: Run, tmp_path: Path) -> None:
     said = run("fit", *FEW, "--ckpt_path", "last")
     assert (
-        f"--ckpt_path last: no last.ckpt of a run with these settings in {tmp_path}/runs; starting afresh"
+        f"--ckpt_path last: no last.ckpt of a run with these settings in {tmp_path}/runs; starting from scratch"
         in said
     )
     last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
@@ -65,7 +65,7 @@ def test_without_a_checkpoint_nothing_is_evaluated(subcommand: str, run: Run, tm
             f"error: --ckpt_path {word}: no {word}.ckpt of a run with these settings in {tmp_path}/runs"
             in said
         )
-    assert "error: --ckpt_path hpc: runs of flowdistill leave no such files" in run(
+    assert "error: --ckpt_path hpc: flowdistill saves no such files" in run(
         subcommand, "--ckpt_path", "hpc", code=2
     )
 
@@ -76,13 +76,13 @@ def test_evaluation_takes_the_newest_run_of_the_name_with_these_settings(run: Ru
     first, second = (tmp_path / "runs" / f"version_{n}" / "checkpoints" / "last.ckpt" for n in range(2))
     said = run("validate", "--ckpt_path", "last", "--trainer.logger.init_args.name", "runs")
     assert f"--ckpt_path last: {first} (step 3)" in said
-    assert f"passed over: {second}: learning_rate (was 0.5, is " in said
+    assert f"skipped: {second}: learning_rate (was 0.5, is " in said
     said = run("validate", "--ckpt_path", "last", "--model.init_args.learning_rate", "0.5")
     assert f"--ckpt_path last: {second} (step 3)" in said
     said = run("validate", "--ckpt_path", "best")
     assert f"--ckpt_path best: {first.with_name('best.ckpt')} (step 2)" in said
     said = run("validate", "--ckpt_path", "last", "--model.init_args.width", "0.25", code=2)
-    assert len(re.findall(r"passed over: .*width \(was 0\.125, is 0\.25\)", said)) == 2
+    assert len(re.findall(r"skipped: .*width \(was 0\.125, is 0\.25\)", said)) == 2
     other = run("validate", "--ckpt_path", "last", "--trainer.logger.init_args.name", "other", code=2)
     assert f"in {tmp_path}/other" in other
 
@@ -99,7 +99,7 @@ def test_a_damaged_last_one_falls_back_to_the_one_before(run: Run, tmp_path: Pat
     whole = last.read_bytes()
     last.write_bytes(whole[: len(whole) // 2])
     said = run("fit", *every, "--trainer.max_steps", "6", "--ckpt_path", "last")
-    assert f"{last} is damaged; going back to step_000000004.ckpt, step 4" in said
+    assert f"{last} is damaged; falling back to step_000000004.ckpt, step 4" in said
     assert "step_000000004.ckpt (step 4)" in said
     assert torch.load(last, weights_only=True)["global_step"] == 6
     assert len((last.parents[1] / "metrics.csv").read_text().splitlines()) == 1 + 6
@@ -118,7 +118,7 @@ def test_a_pickle_under_that_name_runs_no_code(run: Run, tmp_path: Path) -> None
     torch.save({"state_dict": {}, "evil": Evil()}, folder / "last.ckpt")
     for options in ((), ("--weights_only", "false"), ("--trainer.logger.init_args.version", "0")):
         said = run("validate", "--ckpt_path", "last", *options, code=2)
-        assert f"passed over: --ckpt_path: {folder / 'last.ckpt'} is not a checkpoint" in said
+        assert f"skipped: --ckpt_path: {folder / 'last.ckpt'} is not a checkpoint" in said
     assert not (tmp_path / "ran").exists()
 
 

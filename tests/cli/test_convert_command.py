@@ -62,9 +62,7 @@ def test_one_file_and_what_it_lost(tmp_path: Path, capsys: Captured) -> None:
 def test_the_sign_of_disparities_is_told(tmp_path: Path, capsys: Captured) -> None:
     source = pfm(tmp_path / "a.pfm", -DISPARITY)
     assert convert(source, tmp_path / "b.npz") == 0
-    assert (
-        "disparities, as they were (--negate-disparities turns their sign): 35\n" in capsys.readouterr().out
-    )
+    assert "disparities, unchanged (--negate-disparities flips their sign): 35\n" in capsys.readouterr().out
     mixed = pfm(tmp_path / "c.pfm", np.where(DISPARITY > 8, DISPARITY, -DISPARITY))
     assert convert(mixed, tmp_path / "c.png") == 0
     count = np.count_nonzero(DISPARITY <= 8)
@@ -107,7 +105,7 @@ def test_a_folder_keeps_its_structure(folder: Path, capsys: Captured) -> None:
             np.testing.assert_array_equal(arrays[key], FLOW if key == "flow" else DISPARITY)
     printed = capsys.readouterr().out
     assert f"{folder} -> {out}: 4 of flow, 2 of disparity; 210 pixels, 210 of them valid" in printed
-    assert "4 left out, neither flow nor disparity: " in printed
+    assert "4 skipped, neither flow nor disparity: " in printed
     for name in ("a.png", "deep/left.jpg", "readme.txt", "camera.npz"):
         assert str(folder / name) in printed
 
@@ -121,7 +119,7 @@ def test_the_same_command_again_makes_what_is_missing(folder: Path, capsys: Capt
     assert convert(folder, out, "--to", "pfm") == 0
     printed = capsys.readouterr().out
     assert f"{out}: 1 of flow; 35 pixels" in printed
-    assert "5 there already, left as they are (--overwrite replaces them)" in printed
+    assert "5 existing, skipped (--overwrite replaces them)" in printed
     assert (out / "a.pfm").read_bytes() == b"mine"
     assert convert(folder, out, "--to", "pfm", "--overwrite", "--workers", "2") == 0
     assert (out / "a.pfm").read_bytes() == (out / "d.pfm").read_bytes()
@@ -149,11 +147,11 @@ def test_an_interrupted_command_can_be_repeated(folder: Path, monkeypatch: pytes
 def test_one_quantity_of_a_folder(folder: Path, capsys: Captured) -> None:
     out = folder.parent / "out"
     assert convert(folder, out, "--to", "flo") == 1
-    assert "disparities, which .flo cannot hold (--quantity flow leaves them out)" in capsys.readouterr().err
+    assert "disparities, which .flo cannot store (--quantity flow skips them)" in capsys.readouterr().err
     flows = {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
     assert tree(out) == flows
     assert convert(folder, folder.parent / "again", "--to", "flo", "--quantity", "flow") == 0
-    assert "2 left out, of the other quantity" in capsys.readouterr().out
+    assert "2 skipped, of the other quantity" in capsys.readouterr().out
     assert tree(folder.parent / "again") == flows
 
 
@@ -173,7 +171,7 @@ def test_damaged_files_are_named_and_the_rest_is_done(folder: Path, capsys: Capt
         for name in ("cut.flo", "empty.png", "gone.pfm", "flipped.png"):
             assert f"  {folder / name}: " in problems
         assert str(folder / "pipe.flo") not in problems
-        assert ("6 there already" in captured.out) == again
+        assert ("6 existing" in captured.out) == again
     assert tree(out) == {f"{name}.npz" for name in MOTIONS}
 
 
@@ -217,7 +215,7 @@ def test_the_output_may_lie_inside_and_is_not_converted_again(folder: Path, caps
     for _ in range(2):
         assert convert(folder, out, "--to", "flo", "--quantity", "flow") == 0
     assert tree(out) == {"a.flo", "d.flo", "f.flo", "deep/er/b.v2.flo"}
-    assert "4 there already" in capsys.readouterr().out
+    assert "4 existing" in capsys.readouterr().out
 
 
 def test_no_input_is_ever_written_over(folder: Path, capsys: Captured) -> None:
@@ -247,8 +245,8 @@ def test_an_output_that_is_there_is_kept(folder: Path, capsys: Captured) -> None
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "no input": (["nothing", "x.flo"], "there is no file or folder nothing"),
-    "no format": (["in/a.flo", "x"], "give it one of the suffixes .flo, .pfm, .png, .npz"),
-    "a picture's format": (["in/a.flo", "x.jpg"], "give it one of the suffixes"),
+    "no format": (["in/a.flo", "x"], "the suffix sets the format; use one of .flo, .pfm, .png, .npz"),
+    "a picture's format": (["in/a.flo", "x.jpg"], "the suffix sets the format; use one of"),
     "two formats": (["in/a.flo", "x.png", "--to", "pfm"], "--to is pfm, but x.png is a .png"),
     "a folder for a file": (["in/a.flo", "in/deep"], "in/deep is a folder; name a file in it"),
     "no --to": (["in", "out"], "say with --to flo|pfm|png|npz"),
@@ -259,7 +257,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "other arrays": (["in/camera.npz", "x.flo"], "found the arrays matrix"),
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),
     "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it holds disparity, and .flo only flow"),
-    "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo holds flow"),
+    "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo contains flow"),
     "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but others (in/deep/pictures/x.png)"),
     "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no file at all"),
     "a file on the way": (["in/a.flo", "in/a.flo/x.png"], "in/a.flo/x.png: cannot make its folder"),

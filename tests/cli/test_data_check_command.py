@@ -115,7 +115,7 @@ def test_wrong_lines_and_wrong_files_are_told_apart_from_the_users_mistakes(
         (("--data.init_args.flow.train_split", str(tmp_path / "none.txt")), "none.txt does not exist"),
         (("--workers", "0"), "--workers is 0"),
         (("--json", str(tmp_path)), "is a folder"),
-        (("--config", str(tmp_path / "none.yaml")), "there is no such file"),
+        (("--config", str(tmp_path / "none.yaml")), "none.yaml: no such file"),
     ):
         assert main([*command("chairs", originals / "chairs", output), *wrong]) == 2
         assert said in capsys.readouterr().err

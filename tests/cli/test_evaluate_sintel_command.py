@@ -127,13 +127,13 @@ def test_a_frame_under_both_names_and_other_names(tree: Path, capsys: pytest.Cap
     shutil.copy(first, first.with_name("frame0001.flo"))
     assert evaluate(tree)[0] == 2
     said = capsys.readouterr().err
-    assert f"{first.parent} holds two predictions of a frame, frame_0001.flo and frame0001.flo" in said
+    assert f"{first.parent} contains two predictions of a frame, frame_0001.flo and frame0001.flo" in said
     first.with_name("frame0001.flo").unlink()
     first.rename(first.with_name("out_0001.flo"))
     assert evaluate(tree)[0] == 2
     said = capsys.readouterr().err
     assert f"1 of 6 predictions are missing:\n  {first}\n" in said
-    assert "There is final/ambush_2/out_0001.flo: call them frame_0001.flo or frame0001.flo." in said
+    assert "Found final/ambush_2/out_0001.flo: rename them to frame_0001.flo or frame0001.flo." in said
 
 
 def test_chosen_scenes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +147,7 @@ def test_chosen_scenes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert list(json.loads(out.read_text())["per_frame"]) == ["temple_2/frame_0001"]
     assert evaluate(tree, "--scenes", "temple_2", "alley_9")[0] == 2
-    assert "holds no scene alley_9, but ambush_2, temple_2" in capsys.readouterr().err
+    assert "has no scene alley_9; it has ambush_2, temple_2" in capsys.readouterr().err
 
 
 def set_pixel(value: float) -> Callable[[Path], None]:
@@ -221,7 +221,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "truth one folder up": (_move_truth, "gt/training?"),
     "empty truth": (
         lambda folder: [path.unlink() for path in (folder / "gt" / "flow").rglob("*.flo")],
-        "holds no SCENE/frame_NNNN.flo",
+        "contains no SCENE/frame_NNNN.flo",
     ),
     "a folder as output": (
         lambda folder: (folder / "result" / "sintel.json").mkdir(parents=True),

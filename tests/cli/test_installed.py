@@ -176,7 +176,7 @@ def test_configs_are_listed_shown_and_copied(
     assert copied == sorted(path.name for path in (REPOSITORY / "configs" / "sweeps").iterdir())
     capsys.readouterr()
     assert main(["configs", "copy", "configs/sweeps/demo_ddflow.yaml"]) == 2
-    assert "exists and is not replaced" in capsys.readouterr().err
+    assert "exists and is not overwritten" in capsys.readouterr().err
     for words in (["list", "nothing"], ["show", "configs/nothing.yaml"], ["copy", "../secrets"]):
         assert main(["configs", *words]) == 2
         assert "brings n" in capsys.readouterr().err

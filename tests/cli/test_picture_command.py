@@ -104,9 +104,9 @@ def test_a_folder_becomes_a_folder_beside_it(
     assert tree(folder.parent / "in_colour") == names
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if " -> " in line]) == 4
-    assert f"1 left out, neither flow nor disparity: {folder / 'a.png'}" in printed
+    assert f"1 skipped, neither flow nor disparity: {folder / 'a.png'}" in printed
     assert draw(folder, "--workers", "2") == 0
-    assert "4 there already" in capsys.readouterr().out
+    assert "4 existing" in capsys.readouterr().out
     monkeypatch.chdir(folder)
     assert draw(".", "--overwrite") == 0
     assert tree(folder.parent / "in_colour") == names
@@ -139,7 +139,7 @@ def test_damaged_files_are_named_and_the_rest_is_drawn(folder: Path, capsys: Cap
     assert draw(folder, "--quantity", "flow") == 1
     captured = capsys.readouterr()
     assert f"problems: 1\n  {folder / 'cut.flo'}: expected" in captured.err
-    assert "2 left out, of the other quantity" in captured.out
+    assert "2 skipped, of the other quantity" in captured.out
     assert tree(folder.parent / "in_colour") == {"a.png", "deep/000000_10.png"}
 
 

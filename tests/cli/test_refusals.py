@@ -57,7 +57,7 @@ def test_weights_alone_are_to_be_given_to_init_from(trained: Path, run: Run, tmp
         for subcommand in ("fit", "validate", "predict"):
             options = ("--ckpt_path", str(path))
             said = run(*options, subcommand=subcommand, steps=subcommand == "fit")
-            assert said.startswith(f"error: --ckpt_path: {path} holds weights alone")
+            assert said.startswith(f"error: --ckpt_path: {path} contains weights only")
             assert "--model.init_args.init_from" in said
             assert said.count("\n") == 1
         network = DDFlowNet(0.125)

@@ -120,8 +120,8 @@ def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path) -> None:
     process.terminate()
     said = end(process)
     assert process.returncode == 143
-    assert said.count("once more to end at once") == 1
-    assert "SIGTERM again: ended at once" in said
+    assert said.count("send it again to exit immediately") == 1
+    assert "SIGTERM again: exiting immediately" in said
 
 
 def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, 
     said = end(again)
     assert again.returncode == 0, said
     assert (
-        f"this SLURM job was started before: going on from {run}/checkpoints/last.ckpt (step {step})" in said
+        f"this SLURM job was started before: resuming from {run}/checkpoints/last.ckpt (step {step})" in said
     )
     assert sorted(path.name for path in (tmp_path / "runs").glob("version_*")) == ["version_0", "version_1"]
     rows = (run / "metrics.csv").read_text().splitlines()
@@ -200,7 +200,7 @@ def test_a_process_that_is_killed_ends_the_other_with_one_line(start: Start, tmp
     os.kill(int(ranks[0]), signal.SIGKILL)
     said = end(process)
     assert process.returncode == 137
-    assert said.count("another process of this training ended with code 137") == 1
+    assert said.count("another process of this training exited with code 137") == 1
     assert "Traceback" not in said
     assert json.loads((run / "run_card.json").read_text())["status"] == "interrupted"
 
@@ -261,7 +261,7 @@ with signals.installed():
     process.terminate()
     _, said = process.communicate(timeout=10)
     assert process.returncode == 143
-    assert "SIGTERM again: ended at once" in said
+    assert "SIGTERM again: exiting immediately" in said
 
 
 def test_the_same_command_twice_at_once_is_refused(start: Start, tmp_path: Path) -> None:

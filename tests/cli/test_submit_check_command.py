@@ -43,7 +43,7 @@ def test_no_faults(
     printed = capsys.readouterr().out
     assert f"checked as KITTI {benchmark[-4:]} {task}" in printed
     assert (
-        f"no faults. KITTI {benchmark[-4:]} {task}: {count} files, 100.00 % of the pixels hold a value"
+        f"no faults. KITTI {benchmark[-4:]} {task}: {count} files, 100.00 % of the pixels have a value"
         in printed
     )
 
@@ -68,7 +68,7 @@ def test_faults_end_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert f"{tmp_path / 'out.zip'}: 1 fault, checked as KITTI 2015 flow" in printed
     assert "is missing -> predict it too: KITTI 2015 flow has 200 files\n  flow/000123_10.png\n" in printed
-    assert "--kind and --task say otherwise" not in printed
+    assert "--kind and --task override this" not in printed
 
 
 def test_an_odd_disparity_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ def test_an_odd_disparity_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["submit", "check", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert (
-        "Worth a look, but no fault:\n\nhas no disparity of 3 px or more -> is it multiplied by 256?\n"
+        "Suspicious, but not faults:\n\nhas no disparity of 3 px or more -> is it multiplied by 256?\n"
         in printed
     )
     assert "\n  000007_10.png (at most 0.137 px)\n" in printed
@@ -88,14 +88,14 @@ def test_an_empty_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     assert main(["submit", "check", str(tmp_path / "empty.zip")]) == 1
-    assert "holds no file" in capsys.readouterr().out
+    assert "contains no file" in capsys.readouterr().out
 
 
 def test_no_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "out.zip"
     path.write_bytes(b"not an archive")
     assert main(["submit", "check", str(path)]) == 1
-    assert "is no zip archive, or only a part of one" in capsys.readouterr().out
+    assert "is not a zip archive, or is truncated" in capsys.readouterr().out
 
 
 def _nothing(folder: Path) -> list[str]:
@@ -136,10 +136,10 @@ def _no_such_task(folder: Path) -> list[str]:
     [
         (_nothing, "there is no file or folder"),
         (_bundled, "check the folder with clean and final"),
-        (_unknown, "Say it by --kind"),
+        (_unknown, "Set it with --kind"),
         (_no_images, "--images: "),
         (_zipped_sintel, "MPI Sintel flow is not zipped"),
-        (_no_such_task, "sintel has no stereo benchmark, but flow"),
+        (_no_such_task, "sintel has no stereo benchmark; it has flow"),
     ],
 )
 def test_the_users_mistakes_end_with_code_2(

@@ -66,7 +66,7 @@ def test_kitti_2015(
     output = tmp_path / "new" / "flow.zip"
     command = arguments("kitti2015", checkpoint, kitti, output, "--task", "flow")
     assert main(command) == 0
-    words = f"{output}: no faults. KITTI 2015 flow: 200 files, 100.00 % of the pixels hold a value"
+    words = f"{output}: no faults. KITTI 2015 flow: 200 files, 100.00 % of the pixels have a value"
     assert words in capsys.readouterr().out
     with zipfile.ZipFile(output) as archive:
         assert archive.namelist() == [f"flow/{scene:06d}_10.png" for scene in range(200)]

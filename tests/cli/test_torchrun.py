@@ -93,4 +93,4 @@ def test_a_machine_that_dies_ends_the_other(agent: Agent, tmp_path: Path) -> Non
         os.kill(pid, signal.SIGKILL)
     text, _ = both[0].communicate(timeout=120)
     assert both[0].returncode != 0
-    assert "another process of this training has gone, so this one cannot go on" in text
+    assert "another process of this training exited, so this one cannot continue" in text

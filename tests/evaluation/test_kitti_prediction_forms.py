@@ -151,7 +151,7 @@ def gone(folder: Path) -> Path:
 
 
 MISTAKES = {
-    negative: "disparities are negative, and KITTI's are positive; turn their sign",
+    negative: "disparities are negative, but KITTI's are positive; flip their sign",
     twice: f"{SCENE}.png are predictions of one image",
     flow_for_disparity: "expected disparity, found flow",
     small: "expected 94 x 310 pixels",

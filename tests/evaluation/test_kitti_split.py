@@ -97,7 +97,7 @@ LINES = {
     "another frame": ("000001_09", "000001_09 has no ground truth: no folder of"),
     "a path": ("../pred/flow/000000_10", "leads out of the data folder"),
     "a right camera": ("000001_10 camera=right", "KITTI's ground truth is that of the left camera"),
-    "proxy labels": ("000001_10 labels=proxy", "labels=proxy names proxy labels"),
+    "proxy labels": ("000001_10 labels=proxy", "labels=proxy selects proxy labels"),
     "a repeated id": ("000002_10", "repeats line 2"),
     "another word": ("000001_10 disparity", "'disparity' is not understood"),
 }

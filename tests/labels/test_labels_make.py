@@ -184,7 +184,7 @@ def test_flow_of_the_right_camera_alone(data: Path, capsys: pytest.CaptureFixtur
     (data / "flow.yaml").write_text(yaml.safe_dump(settings))
     (data / "right.txt").write_text("000000_00 camera=right labels=elsewhere\n000000_00\n")
     assert make(data, "teacher", config=data / "flow.yaml", split=str(data / "right.txt")) == 0
-    assert "lines of the split read labels=elsewhere; these go to teacher" in capsys.readouterr().out
+    assert "the split reads labels=elsewhere; these are written to teacher" in capsys.readouterr().out
     assert {path.split("/")[1] for path in labels_of(data, "teacher")} == FOLDERS - {"disp_0", "disp_1"}
     report = json.loads((data / "teacher" / "report.json").read_text())["motions"]["flow"]
     assert report["pixels_with_truth"] == 96 * 192  # the left sample's

@@ -90,16 +90,16 @@ PICTURES: dict[str, tuple[str, Callable[[Path], object], str]] = {
         edit(lambda codes: np.dstack([codes[..., ::-1], codes[..., :1]])[..., ::-1]),
         "is a PNG of 16-bit RGB + alpha, not 16-bit RGB",
     ),
-    "a row less": ("flow", edit(lambda codes: codes[1:]), "is not of the test image's size, 24 x 40"),
+    "a row less": ("flow", edit(lambda codes: codes[1:]), "does not have the test image's size, 24 x 40"),
     "padded": (
         "disp_0",
         edit(lambda codes: np.pad(codes, ((0, 0), (0, 24)), "edge")),
-        "is not of the test image's size, 24 x 40",
+        "does not have the test image's size, 24 x 40",
     ),
     "turned": (
         "flow",
         edit(lambda codes: np.swapaxes(codes, 0, 1)),
-        "is not of the test image's size, 24 x 40",
+        "does not have the test image's size, 24 x 40",
     ),
     "all invalid": ("flow", edit(lambda codes: codes * np.uint16((1, 1, 0))), "has no valid pixel"),
     "all invalid disparity": ("disp_1", edit(np.zeros_like), "has no valid pixel"),
@@ -109,11 +109,11 @@ PICTURES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "no offset": ("flow", edit(without_offset), "holds flow without its offset of 32768"),
     "truncated": ("flow", cut, "is damaged"),
     "flipped bit": ("disp_0", flip_bit, "is damaged"),
-    "empty": ("disp_0", lambda path: path.write_bytes(b""), "is no PNG"),
+    "empty": ("disp_0", lambda path: path.write_bytes(b""), "is not a PNG"),
     "a JPEG": (
         "disp_1",
         lambda path: path.write_bytes(cv2.imencode(".jpg", np.zeros(SIZE, np.uint8))[1].tobytes()),
-        "is no PNG",
+        "is not a PNG",
     ),
 }
 
@@ -158,7 +158,7 @@ def move_everything(target: str) -> Callable[[Path], object]:
     return plant
 
 
-FOREIGN = "does not belong into the submission"
+FOREIGN = "does not belong in the submission"
 NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]]] = {
     "extra picture": (
         "kitti2015", "flow", copy_to("flow/000003_10.png"), [("flow/000003_10.png", FOREIGN)]
@@ -174,51 +174,54 @@ NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]
         "kitti2012", "flow", copy_to("readme.txt", "000001_10.png"), [("readme.txt", FOREIGN)]
     ),
     "wrong name": (
-        "kitti2015", "flow", move("flow/000002_10.png", "flow/000002.png"), [("flow/000002.png", "has a wrong name")]
+        "kitti2015", "flow", move("flow/000002_10.png", "flow/000002.png"), [("flow/000002.png", "has the wrong name")]
     ),
     "capital suffix": (
-        "kitti2012", "stereo", move("000000_10.png", "000000_10.PNG"), [("000000_10.PNG", "has a wrong name")]
+        "kitti2012", "stereo", move("000000_10.png", "000000_10.PNG"), [("000000_10.PNG", "has the wrong name")]
     ),
     "wrong place": (
-        "kitti2015", "flow", move("flow/000002_10.png", "000002_10.png"), [("000002_10.png", "lies in a wrong place")]
+        "kitti2015", "flow", move("flow/000002_10.png", "000002_10.png"), [("000002_10.png", "is in the wrong place")]
     ),
     "nested picture": (
         "kitti2015", "sceneflow", move("flow/000002_10.png", "flow/flow/000002_10.png"),
-        [("flow/flow/000002_10.png", "lies in a wrong place")],
+        [("flow/flow/000002_10.png", "is in the wrong place")],
     ),
     "nested folder": (
-        "kitti2015", "sceneflow", move_everything("results"), [("results/", "holds the files one level too deep")]
+        "kitti2015", "sceneflow", move_everything("results"), [("results/", "contains the files one level too deep")]
     ),
-    "deeply nested": ("kitti2015", "flow", move_everything("a/b"), [("a/b/", "holds the files one level too deep")]),
+    "deeply nested": ("kitti2015", "flow", move_everything("a/b"), [("a/b/", "contains the files one level too deep")]),
     "a folder in 2012's": (
-        "kitti2012", "flow", move_everything("flow"), [("flow/", "holds the files one level too deep")]
+        "kitti2012", "flow", move_everything("flow"), [("flow/", "contains the files one level too deep")]
     ),
     "2015's in the root": (
         "kitti2015", "flow", lambda folder: [path.rename(folder / path.name) for path in (folder / "flow").iterdir()],
-        [("/", "holds files that belong into another folder")],
+        [("/", "contains files that belong in another folder")],
     ),
     "2015's in a folder of another name": (
         "kitti2015", "flow", move("flow", "my_submission"),
-        [("my_submission/", "holds files that belong into another folder")],
+        [("my_submission/", "contains files that belong in another folder")],
     ),
     "one folder of another name": (
-        "kitti2015", "sceneflow", move("flow", "flows"), [("flows/", "holds files that belong into another folder")]
+        "kitti2015", "sceneflow", move("flow", "flows"), [("flows/", "contains files that belong in another folder")]
     ),
     "all of another name": (
         "kitti2015", "flow",
         lambda folder: [path.rename(path.with_stem(path.stem[:6])) for path in (folder / "flow").iterdir()],
-        [("flow/000000.png", "has a wrong name")],
+        [("flow/000000.png", "has the wrong name")],
     ),
     "other frames, too": (
         "kitti2015", "flow",
         lambda folder: [shutil.copy(path, str(path).replace("_10", "_11")) for path in (folder / "flow").iterdir()],
-        [("flow/000000_11.png", "is not of frame 10, which alone is evaluated")],
+        [("flow/000000_11.png", "is not of frame 10, the only one evaluated")],
     ),
     "missing folder": (
         "kitti2015", "sceneflow", lambda folder: shutil.rmtree(folder / "disp_1"), [("disp_1/", "is missing")]
     ),
     "everything missing": (
-        "kitti2015", "flow", lambda folder: shutil.rmtree(folder / "flow"), [("/", "holds none of the expected files")]
+        "kitti2015",
+        "flow",
+        lambda folder: shutil.rmtree(folder / "flow"),
+        [("/", "contains none of the expected files")],
     ),
     "two missing": (
         "kitti2012", "flow", lambda folder: [(folder / f"00000{k}_10.png").unlink() for k in (0, 2)],
@@ -247,7 +250,7 @@ NAMES: dict[str, tuple[str, str, Callable[[Path], object], list[tuple[str, str]]
     ),
     "a wrong name of a frame": (
         "sintel", "flow", move("final/wall/frame_0002.flo", "final/wall/frame_2.flo"),
-        [("final/wall/frame_2.flo", "has a wrong name")],
+        [("final/wall/frame_2.flo", "has the wrong name")],
     ),
     "a training scene": (
         "sintel", "flow", copy_to("clean/alley_1/frame_0001.flo", "clean/wall/frame_0001.flo"),
@@ -283,7 +286,7 @@ def test_sintels_names_as_the_bundlers_readme_has_them(tmp_path: Path, scene: st
     report = check_path(folder, kind)
     assert report.faults == []
     assert report.files == len(kind.files)
-    assert named(check_path(tmp_path / "deep", kind)) == [("out/", "holds the files one level too deep")]
+    assert named(check_path(tmp_path / "deep", kind)) == [("out/", "contains the files one level too deep")]
     # Their content is looked at, and one that is not there is missed by the name that we write.
     first, second = sorted(folder.rglob("wall/frame0*.flo"))[:2]
     first.unlink()
@@ -300,7 +303,7 @@ def test_both_of_sintels_names_for_one_frame(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "out", kind)
     shutil.copy(folder / "clean/wall/frame_0002.flo", folder / "clean/wall/frame0002.flo")
     (fault,) = check_path(folder, kind).faults
-    assert fault.problem == "is there under two names"
+    assert fault.problem == "exists under two names"
     assert {fault.file, fault.detail.removeprefix("the other is ")} == {
         "clean/wall/frame_0002.flo",
         "clean/wall/frame0002.flo",
@@ -312,15 +315,15 @@ def test_both_of_sintels_names_for_one_frame(tmp_path: Path) -> None:
     [
         (
             "frame_{}.flo",
-            "has a wrong name",
-            "must be clean/wall/frame_0001.flo, and 9 more in the same way",
+            "has the wrong name",
+            "must be clean/wall/frame_0001.flo, and 9 more of the same kind",
         ),
         (
             "{:04d}.flo",
-            "has a wrong name",
-            "must be clean/wall/frame_0001.flo, and 9 more in the same way",
+            "has the wrong name",
+            "must be clean/wall/frame_0001.flo, and 9 more of the same kind",
         ),
-        ("market_3_{:05d}.flo", "has a wrong name", "and 9 more in the same way"),
+        ("market_3_{:05d}.flo", "has the wrong name", "and 9 more of the same kind"),
     ],
 )
 def test_other_names_of_sintels_frames_are_one_fault(
@@ -343,7 +346,7 @@ def test_sintels_frames_numbered_from_0_are_one_fault(tmp_path: Path, form: str)
     for path in sorted(folder.rglob("*.flo")):
         path.rename(path.with_name(form.format(int(path.stem[-4:]) - 1)))
     (fault,) = check_path(folder, kind).faults
-    assert fault.problem == "is numbered from 0, and the benchmark from 1"
+    assert fault.problem == "is numbered from 0, but the benchmark from 1"
     assert fault.detail.endswith("all files of 4 folders")
 
 
@@ -374,17 +377,17 @@ class TestLinks:
         (aside / "flow" / "000001_10.png").symlink_to("gone.png")
         (aside / "self").symlink_to("self")
         assert named(check_path(aside, tiny_kind("kitti2015"))) == [
-            ("flow/000001_10.png", "is a link to nothing"),
-            ("self", "is a link to nothing"),
+            ("flow/000001_10.png", "is a broken link"),
+            ("self", "is a broken link"),
         ]
         (aside / "flow").rename(tmp_path / "moved")
         (aside / "flow").symlink_to(tmp_path / "nowhere")
-        assert ("flow", "is a link to nothing") in named(check_path(aside, tiny_kind("kitti2015")))
+        assert ("flow", "is a broken link") in named(check_path(aside, tiny_kind("kitti2015")))
 
     def test_a_link_that_leads_back_ends(self, aside: Path) -> None:
         (aside / "flow" / "again").symlink_to(aside)
         assert named(check_path(aside, tiny_kind("kitti2015"))) == [
-            ("flow/again/", "is a link to a folder that it lies in")
+            ("flow/again/", "is a link to one of its parent folders")
         ]
 
     def test_a_pipe_is_not_read(self, aside: Path) -> None:
@@ -399,7 +402,7 @@ class TestLinks:
         with zipfile.ZipFile(archive, "a") as stream:
             stream.writestr(link, "/data/link.png")
         assert named(check_path(archive, tiny_kind("kitti2015"))) == [
-            ("flow/link.png", "is a link, not what it leads to")
+            ("flow/link.png", "is a link, not a file")
         ]
 
 
@@ -425,9 +428,9 @@ FLOWS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
     "out of range": (put(-50), "has values out of range: over 40 px, the frame's longer side"),
     "a column more": (
         lambda flow: np.hstack([flow, flow[:, :1]]),
-        "is not of the test image's size, 24 x 40",
+        "does not have the test image's size, 24 x 40",
     ),
-    "turned": (lambda flow: np.swapaxes(flow, 0, 1), "is not of the test image's size, 24 x 40"),
+    "turned": (lambda flow: np.swapaxes(flow, 0, 1), "does not have the test image's size, 24 x 40"),
 }
 
 
@@ -443,7 +446,7 @@ def test_a_wrong_flow(tmp_path: Path, planted: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"PIEH" + bytes(7), "is damaged"), (b"PNG", "is no .flo file"), (None, "is damaged")],
+    [(b"PIEH" + bytes(7), "is damaged"), (b"PNG", "is not a .flo file"), (None, "is damaged")],
 )
 def test_a_broken_flow(tmp_path: Path, content: bytes | None, problem: str) -> None:
     kind = tiny_kind("sintel")
@@ -463,7 +466,7 @@ def test_several_faults_are_all_named(tmp_path: Path) -> None:
     report = check_path(pack(folder, tmp_path / "out.zip"), kind)
     assert sorted(named(report)) == [
         ("disp_0/000001_10.png", "is damaged"),
-        ("disp_1/000002_10.png", "is not of the test image's size, 24 x 40"),
+        ("disp_1/000002_10.png", "does not have the test image's size, 24 x 40"),
         ("disp_1/notes.txt", FOREIGN),
         ("flow/000000_10.png", "is missing"),
     ]
@@ -512,7 +515,7 @@ class TestArchives:
     def test_no_zip(self, archive: Path, content: bytes | None) -> None:
         archive.write_bytes(archive.read_bytes()[:-300] if content is None else content)
         assert named(check_path(archive, tiny_kind("kitti2012"))) == [
-            ("out.zip", "is no zip archive, or only a part of one")
+            ("out.zip", "is not a zip archive, or is truncated")
         ]
 
     def test_damage_within(self, archive: Path) -> None:
@@ -553,7 +556,7 @@ class TestArchives:
             for name in kind.files:
                 stream.write(folder / name, name)
         assert named(check_path(tmp_path / "out.zip", kind)) == [
-            (name, "is packed by an unusual method") for name in kind.files
+            (name, "uses an unsupported compression method") for name in kind.files
         ]
 
     def test_a_password(self, archive: Path) -> None:
@@ -571,7 +574,7 @@ class TestArchives:
         folder = write_folder(tmp_path / "out", kind)
         (folder / "000001_10.png").write_bytes(bytes(70_000_000))
         report = check_path(pack(folder, tmp_path / "out.zip"), kind)
-        assert named(report) == [("000001_10.png", "is too large for a picture of the benchmark")]
+        assert named(report) == [("000001_10.png", "is too large for an image of the benchmark")]
         assert named(check_path(folder, kind)) == named(report)
 
     def test_more_than_the_server_takes(self, tmp_path: Path) -> None:
@@ -582,5 +585,5 @@ class TestArchives:
         report = check_path(tmp_path / "out.zip", kind)
         assert named(report) == [
             ("film.mp4", FOREIGN),
-            ("/", "is larger than the 500 MB that the server takes"),
+            ("/", "is larger than the 500 MB that the server accepts"),
         ]

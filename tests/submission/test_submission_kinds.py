@@ -48,7 +48,7 @@ def test_sintel_wants_552_files_a_pass() -> None:
 
 
 def test_no_task_that_a_benchmark_lacks() -> None:
-    with pytest.raises(UserError, match="kitti2012 has no sceneflow benchmark, but stereo, flow"):
+    with pytest.raises(UserError, match="kitti2012 has no sceneflow benchmark; it has stereo, flow"):
         submission_kind("kitti2012", "sceneflow")
 
 

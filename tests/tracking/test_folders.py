@@ -106,7 +106,7 @@ def test_a_folder_that_holds_a_run_is_refused_or_gone_on_in(fit: Fit, tmp_path: 
         "config.yaml", "config_resumed_1.yaml", "config_resumed_2.yaml"
     ]  # fmt: skip
     said = fit(*named, "--ckpt_path", str(tmp_path), code=2)
-    assert f"--ckpt_path: {tmp_path} is no folder of a run with a checkpoint" in said
+    assert f"--ckpt_path: {tmp_path} is not a run's folder with a checkpoint" in said
 
 
 def test_a_run_that_came_to_no_checkpoint_is_started_over(fit: Fit, tmp_path: Path) -> None:

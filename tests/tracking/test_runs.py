@@ -193,7 +193,7 @@ def test_a_killed_run_is_shown_with_the_way_on(run: Callable[..., str], tmp_path
     assert re.search(r"status +killed", said)
     assert re.search(r"steps +40 of 40", said)
     assert re.search(r"val/epe_all +3\.5 at step 30", said)
-    assert "it came to no checkpoint" in said
+    assert "it saved no checkpoint" in said
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").write_text("weights")
     assert f"--ckpt_path {folder}." in run("show", folder)
@@ -205,9 +205,9 @@ def test_mistakes_are_one_line(run: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "no run is in" in run("list", tmp_path / "empty", code=2)
     assert "is one run; give two or more" in run("compare", folder, "--output", tmp_path / "a.png", code=2)
-    assert "is no regular expression" in run("compare", folder, "--metrics", "(", code=2)
+    assert "is not a regular expression" in run("compare", folder, "--metrics", "(", code=2)
     assert "--smooth must be 1 or more" in run("compare", folder, "--smooth", "0", code=2)
-    assert "is no folder of a run" in run("show", tmp_path, code=2)
+    assert "is not a run's folder" in run("show", tmp_path, code=2)
 
 
 def links(page: str) -> list[str]:

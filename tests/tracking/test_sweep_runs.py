@@ -243,7 +243,7 @@ def test_another_search_in_the_folder_starts_afresh(sweep: Callable[..., str], t
 def test_mistakes_are_one_line(sweep: Callable[..., str], tmp_path: Path) -> None:
     path = write_sweep(tmp_path)
     assert "no search of" in sweep(path, code=2, command="show")
-    assert "--count says how many trials" in sweep(path, code=2)
+    assert "set --count to the number of trials" in sweep(path, code=2)
     assert "must be 1 or more" in sweep(path, "--count", "0", code=2)
     assert "cannot be opened" in sweep(
         path, "--count", "1", "--storage", "nonsense://me:secret@there/x", code=2

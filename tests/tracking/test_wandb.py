@@ -290,11 +290,11 @@ def test_a_key_in_a_config_is_refused(fit: Fit, monkeypatch: pytest.MonkeyPatch,
         f"init_args: {{project: p}}, dict_kwargs: {{settings: {{api_key: {KEY}}}}}}}}}\n"
     )
     said = fit("--config", str(config), code=2)
-    assert "trainer.logger.init_args.settings.api_key holds a key of an account" in said
+    assert "trainer.logger.init_args.settings.api_key contains an account key" in said
     assert KEY not in said
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     said = fit("--data.init_args.root", KEY, code=2)
-    assert "data.init_args.root holds a key of an account" in said
+    assert "data.init_args.root contains an account key" in said
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""`flowdistill configs`: the configs and splits that come with flowdistill."""
+"""`flowdistill configs`: the configs and splits shipped with flowdistill."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from flowdistill.errors import UserError
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command group `configs`."""
     group = commands.add_parser(
-        "configs", help="list, show and copy the configs and splits that flowdistill brings"
+        "configs", help="list, show and copy the configs and splits shipped with flowdistill"
     )
     configs = group.add_subparsers(title="configs commands", required=True, metavar="COMMAND")
     listed = configs.add_parser(
-        "list", help="every config and split, with its first line", description="Each is found by this name from every "
-        "folder; a file of the same path in the working directory wins.",
+        "list", help="list every config and split with its first line", description="These names work in any folder; "
+        "a file with the same path in the working directory takes precedence.",
     )  # fmt: skip
     listed.add_argument("below", nargs="?", default="", metavar="FOLDER", help="such as configs/ddflow")
     listed.set_defaults(run=list_configs)
-    show = configs.add_parser("show", help="print one")
+    show = configs.add_parser("show", help="print a file")
     show.add_argument("file", metavar="FILE", help="such as configs/data/kitti.yaml")
     show.set_defaults(run=show_config)
     copy = configs.add_parser(
-        "copy", help="copy one, or a folder of them, here to edit", description="Files keep their paths, below the "
-        "working directory, where they win over those of flowdistill. Nothing is replaced.",
+        "copy", help="copy a file or a folder here to edit it", description="Files keep their paths below the working "
+        "directory, where they take precedence over the shipped ones. Existing files are not overwritten.",
     )  # fmt: skip
     copy.add_argument("path", metavar="PATH", help="such as configs/sweeps, or configs")
     copy.add_argument(
-        "--output", type=Path, default=Path("."), metavar="DIR", help="in place of the working directory"
+        "--output",
+        type=Path,
+        default=Path("."),
+        metavar="DIR",
+        help="target folder (default: the working directory)",
     )
     copy.set_defaults(run=copy_configs)
 
@@ -42,7 +46,7 @@ def list_configs(options: argparse.Namespace) -> int:
     found = list(listing(options.below))
     if not found:
         raise UserError(
-            f"flowdistill brings nothing below {options.below!r}; `flowdistill configs list` names all"
+            f"flowdistill has no config below {options.below!r}; `flowdistill configs list` lists all"
         )
     print(f"below {shipped_root()}:")
     longest, whole = max(len(path) for path, _ in found), width()
@@ -53,24 +57,24 @@ def list_configs(options: argparse.Namespace) -> int:
 
 
 def show_config(options: argparse.Namespace) -> int:
-    """Print a file as it is."""
+    """Print a file unchanged."""
     print(_file(options.file).read_text(encoding="utf-8"), end="")
     return 0
 
 
 def copy_configs(options: argparse.Namespace) -> int:
-    """Copy, and say what."""
+    """Copy the files and print their paths."""
     from flowdistill.data.shipped import listing
     from flowdistill.formats import write_atomically
 
     wanted = options.path.rstrip("/")
     files = [path for path, _ in listing(wanted) if path == wanted or path.startswith(f"{wanted}/")]
     if not files:
-        raise UserError(f"flowdistill brings no {options.path}; `flowdistill configs list` names all")
+        raise UserError(f"flowdistill has no config {options.path}; `flowdistill configs list` lists all")
     there = [path for path in files if (options.output / path).exists()]
     if there:
         raise UserError(
-            f"{options.output / there[0]} exists and is not replaced; move it away, or give --output"
+            f"{options.output / there[0]} exists and is not overwritten; move it away, or set --output"
         )
     for path in files:
         target = options.output / path
@@ -85,5 +89,5 @@ def _file(path: str) -> Path:
 
     root = shipped_root()
     if root is None or path not in [name for name, _ in listing(path)]:
-        raise UserError(f"flowdistill brings no file {path}; `flowdistill configs list` names all")
+        raise UserError(f"flowdistill has no config file {path}; `flowdistill configs list` lists all")
     return root / path

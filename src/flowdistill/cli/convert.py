@@ -1,4 +1,4 @@
-"""`flowdistill convert`: flow and disparity from one file format into another."""
+"""`flowdistill convert`: convert flow and disparity between file formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-# `formats.motion.SUFFIXES`, written out so that --help need not import the readers.
+# Copy of `formats.motion.SUFFIXES`, so that --help need not import the readers.
 FORMATS = ("flo", "pfm", "png", "npz")
 
 
@@ -25,28 +25,28 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command `convert`."""
     parser = subparsers.add_parser(
         "convert",
-        help="flow and disparity between .flo, .pfm, KITTI's PNG and .npz",
-        description="Convert a file of flow or disparity, or all of a folder, between .flo, .pfm, KITTI's 16-bit PNG "
-        "and .npz, and say what is lost. Exit code 0: all is converted, 1: some files of a folder are not.",
+        help="convert flow and disparity between .flo, .pfm, KITTI's PNG and .npz",
+        description="Convert a flow or disparity file, or all files of a folder, between .flo, .pfm, KITTI's 16-bit "
+        "PNG and .npz, and report losses. Exit code 0: all files were converted, 1: some files of a folder were not.",
     )
     parser.add_argument(
-        "input", metavar="IN", type=Path, help="a file, or a folder, searched with all below it"
+        "input", metavar="IN", type=Path, help="a file, or a folder, which is searched recursively"
     )
     parser.add_argument(
-        "output", metavar="OUT", type=Path, help="a file, whose suffix says the format, or a folder"
+        "output", metavar="OUT", type=Path, help="a file, whose suffix sets the format, or a folder"
     )
-    parser.add_argument("--to", choices=FORMATS, help="the format, for a folder")
+    parser.add_argument("--to", choices=FORMATS, help="the target format, for a folder")
     parser.add_argument(
         "--negate-disparities",
         action="store_true",
-        help="turn the sign of disparities: FlyingThings3D's subset stores them negative, KITTI positive",
+        help="flip the sign of disparities: FlyingThings3D's subset stores them negative, KITTI positive",
     )
     add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert and print what was lost; returns the exit code."""
+    """Convert, print the losses and return the exit code."""
     check_input(options.input)
     return _convert_folder(options) if options.input.is_dir() else _convert_file(options)
 
@@ -60,14 +60,12 @@ def _convert_file(options: argparse.Namespace) -> int:
     check_output_file(source, target, options.overwrite)
     suffix = target.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise UserError(
-            f"{target}: give it one of the suffixes .{', .'.join(FORMATS)}, which says the format"
-        )
+        raise UserError(f"{target}: the suffix sets the format; use one of .{', .'.join(FORMATS)}")
     if options.to not in (None, suffix):
         raise UserError(f"--to is {options.to}, but {target} is a .{suffix}")
     quantity = inspect_motion(source, options.quantity)
     if options.negate_disparities and quantity == "flow":
-        raise UserError(f"--negate-disparities: {source} holds flow")
+        raise UserError(f"--negate-disparities: {source} contains flow")
     conversion = convert_motion(source, target, options.quantity, options.negate_disparities)
     print(f"{source} -> {target}: {quantity}, {_summary(conversion)}")
     return 0
@@ -82,9 +80,7 @@ def _convert_folder(options: argparse.Namespace) -> int:
 
     folder, output = options.input, options.output
     if options.to is None:
-        raise UserError(
-            f"{folder} is a folder: say with --to {'|'.join(FORMATS)} what its files are to become"
-        )
+        raise UserError(f"{folder} is a folder: set the target format with --to {'|'.join(FORMATS)}")
     check_output_folder(folder, output)
     found = find_motions(folder, options.quantity, output)
     suffix = f".{options.to}"
@@ -108,13 +104,13 @@ def _convert_folder(options: argparse.Namespace) -> int:
             print(f"  pixels were lost in {few(losers)}")
     if unfit:
         targets.faults.append(
-            f"disparities, which .flo cannot hold (--quantity flow leaves them out): {few(unfit)}"
+            f"disparities, which .flo cannot store (--quantity flow skips them): {few(unfit)}"
         )
     return folder_result(found, targets, [result for result in results if isinstance(result, str)])
 
 
 def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) -> Conversion | str:
-    """One file of a folder: what was lost, or what is wrong with the file."""
+    """Convert one file of a folder; return the losses, or the error message."""
     from flowdistill.formats.conversion import convert_motion
 
     source, target = job
@@ -125,11 +121,11 @@ def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) ->
 
 
 def _summary(conversion: Conversion) -> str:
-    """What was converted and what was lost, in a line and an indented one for each kind of loss."""
+    """Return a summary line, followed by one indented line per kind of loss."""
     lines = [f"{conversion.pixels} pixels, {conversion.valid} of them valid"]
     lines += [f"{what}: {count}" for what, count in conversion.lost.items()]
     if conversion.negative:
-        what = "negative disparities, as they were (--negate-disparities turns their sign)"
+        what = "negative disparities, unchanged (--negate-disparities flips their sign)"
         lines.append(f"{what}: {conversion.negative}")
     if conversion.largest_rounding:
         largest, mean = conversion.largest_rounding, conversion.mean_rounding

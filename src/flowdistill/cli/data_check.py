@@ -1,4 +1,4 @@
-"""`flowdistill data check`: open every file that a data config names, and say what is wrong."""
+"""`flowdistill data check`: open every file that a data config refers to and report problems."""
 
 import argparse
 import os
@@ -19,11 +19,11 @@ def add_parser(subparsers: "Subparsers") -> None:
     """Add the command `check` to the group `data`."""
     parser = subparsers.add_parser(
         "check",
-        help="open every file that a data config names",
-        description="Open every file that the splits of a data config name, for training, validation and prediction, "
-        "in both views, and report what is missing, damaged, of another size, not finite, not credible, of the wrong "
-        "sign, empty, or another thing than the pictures show, and wrong lines of splits. Keys of the config may be "
-        "given as for `lightning`: --data.init_args.KEY VALUE. Exit code 0: at most warnings; 1: a problem.",
+        help="open every file that a data config refers to",
+        description="Open every file in the splits of a data config, for training, validation and prediction, in both "
+        "views, and report files that are missing, damaged, of the wrong size, not finite, implausible, of the wrong "
+        "sign, empty, or inconsistent with the images, and invalid lines of splits. Keys of the config can be set as "
+        "for `lightning`: --data.init_args.KEY VALUE. Exit code 0: at most warnings; 1: a problem.",
     )
     parser.add_argument(
         "--config",
@@ -31,31 +31,31 @@ def add_parser(subparsers: "Subparsers") -> None:
         type=Path,
         action="append",
         required=True,
-        help="such as configs/data/kitti.yaml; of several, later ones win",
+        help="such as configs/data/kitti.yaml; repeatable, later files take precedence",
     )
-    parser.add_argument("--root", metavar="DIR", help="the data folder (default: the config's, so DATA_ROOT)")
-    parser.add_argument("--json", metavar="OUT", type=Path, help="file for all problems")
+    parser.add_argument("--root", metavar="DIR", help="the data folder (default: the config's, DATA_ROOT)")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write all problems to this file")
     parser.add_argument(
         "--exclude-to",
         metavar="FILE",
         type=Path,
-        help="write the samples with problems to a list that --data.init_args.exclude FILE leaves out",
+        help="write the samples with problems to a list for --data.init_args.exclude FILE",
     )
     parser.add_argument(
-        "--fast", action="store_true", help="headers only: what is missing, cut off, of another size"
+        "--fast", action="store_true", help="headers only: missing files, truncated files, wrong sizes"
     )
     parser.add_argument(
         "--workers",
         metavar="N",
         type=int,
         default=min(os.cpu_count() or 1, _MOST_WORKERS),
-        help=f"processes (default: one a core, at most {_MOST_WORKERS})",
+        help=f"processes (default: one per core, at most {_MOST_WORKERS})",
     )
     parser.set_defaults(run=run, takes_config_keys=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print the table, write the files asked for; returns the exit code."""
+    """Check, print the table, write the requested files and return the exit code."""
     from flowdistill.check.collect import collect
     from flowdistill.check.examine import Examiner
     from flowdistill.check.plan import plan_check
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     problems = collect(plan, reports)
     samples = {(sample.root, sample.entry) for split in plan.splits for sample in split}
     own = own_trees(plan, reports)
-    # Files first: a reader of the text that has seen enough (`| head`) must not cost an hour's work.
+    # Files first: a closed stdout (`| head`) must not lose an hour's work.
     written = []
     if args.json is not None:
         write_json(args.json, to_json(problems))
@@ -88,9 +88,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> list[str]:
-    """One list for the data module's own data set, and one beside it for each other source of a mixture.
+    """Write one list for the data module's own data set, and one beside it for each other source of a mixture.
 
-    Returns what to say of each.
+    Returns a message for each list.
     """
     from flowdistill.check.exclusions import exclusion_lists
     from flowdistill.data.exclusion import write_exclusions
@@ -101,6 +101,6 @@ def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionData
     for file, (key, entries) in exclusion_lists(path, problems, module).items():
         write_exclusions(file, entries)
         only = sum(entry in doubtful for entry in entries)
-        warned = f" ({only} of them for warnings alone: look at these first)" if only else ""
-        said.append(f"samples to leave out: {len(entries)} in {file}, for {key}{warned}")
+        warned = f" ({only} of them for warnings only: review these first)" if only else ""
+        said.append(f"samples to exclude: {len(entries)} in {file}, for {key}{warned}")
     return said

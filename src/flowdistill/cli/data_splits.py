@@ -1,4 +1,4 @@
-"""`flowdistill data splits`: write the standard split files from their rules."""
+"""`flowdistill data splits`: generate the standard split files from their rules."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -13,15 +13,15 @@ def add_parser(subparsers: "Subparsers") -> None:
         "splits",
         help="write the standard split files",
         description="Write the standard split files (KITTI, Sintel, FlyingChairs and the rendered data), each from the "
-        "rule that its first line states. Files of the same name are replaced. FlyingThings3D needs none: the word "
-        "`scan:TRAIN` (subset: `scan:train`) in place of a file finds its pairs.",
+        "rule stated in its first line. Existing files are overwritten. FlyingThings3D needs none: `scan:TRAIN` "
+        "(subset: `scan:train`) in place of a file finds its pairs.",
     )
-    parser.add_argument("--output", metavar="DIR", required=True, help="folder to write to, made if needed")
+    parser.add_argument("--output", metavar="DIR", required=True, help="output folder, created if needed")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and say what was written; returns the exit code."""
+    """Write the files, print their numbers of samples and return the exit code."""
     from flowdistill.data.split_rules import write_splits
     from flowdistill.data.splits import read_split
 

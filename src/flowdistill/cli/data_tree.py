@@ -1,4 +1,4 @@
-"""`flowdistill data tree`: print the folders and files that a data set must have."""
+"""`flowdistill data tree`: print the required folders and files of a data set."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "tree",
         help="print the folders and files of a data set",
-        description="Print the folders and files that a data set must have, their units, signs and traps, the form "
+        description="Print the required folders and files of a data set, their units, signs and pitfalls, the format "
         "of its ids, and where to download it.",
     )
     parser.add_argument(
@@ -25,7 +25,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it; returns the exit code."""
+    """Print the description and return the exit code."""
     from flowdistill.check.downloads import describe_tree
     from flowdistill.data.datasets import dataset_class
 

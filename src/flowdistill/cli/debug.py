@@ -1,4 +1,4 @@
-"""`flowdistill debug batch`: the step of a batch that a training could not use, once more."""
+"""`flowdistill debug batch`: repeat the training step of a batch whose loss was not finite."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command `debug batch`."""
-    group = subparsers.add_parser("debug", help="look into what a training left behind")
+    group = subparsers.add_parser("debug", help="inspect files that a failed training saved")
     commands = group.add_subparsers(title="debug commands", required=True, metavar="COMMAND")
     parser = commands.add_parser(
         "batch",
         help="repeat the training step of a batch whose loss was not finite",
         description="Read the file of a batch whose loss was NaN or infinite (non_finite_step_*.pt in the run's "
-        "folder), print what its tensors hold, repeat its training step on the CPU with the weights of that time, and "
-        "say where the first value that is not finite comes from. Exit code 0: everything is finite here, 1: not so.",
+        "folder), print a summary of its tensors, repeat its training step on the CPU with the weights of that step, "
+        "and locate the first value that is not finite. Exit code 0: all values are finite here, 1: some are not.",
     )
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument(
-        "--checkpoint", metavar="CKPT", type=Path, help="take the weights of this one instead"
+        "--checkpoint", metavar="CKPT", type=Path, help="use the weights of this checkpoint instead"
     )
-    parser.add_argument("--output", metavar="DIR", type=Path, help="draw frames and labels into this folder")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, help="write pictures of frames and labels to this folder"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report; returns the exit code."""
+    """Print the report and return the exit code."""
     from flowdistill.inference import debug_batch
 
     dump = debug_batch.read_dump(options.file)

@@ -1,4 +1,4 @@
-"""`flowdistill evaluate`: score files of predictions as the benchmarks do."""
+"""`flowdistill evaluate`: score prediction files as the benchmarks do."""
 
 import argparse
 import json
@@ -23,8 +23,8 @@ def _add_kitti(commands: "Subparsers") -> None:
     parser = commands.add_parser(
         "kitti",
         help="KITTI 2015 and 2012: D1, D2, Fl, SF",
-        description="Score KITTI's 16-bit files, .flo and .pfm with the exact counts of the official tool, its filling "
-        "of missing predictions included. The ground truth's files, or --split, decide which predictions are needed.",
+        description="Score KITTI's 16-bit files, .flo and .pfm with the exact counts of the official tool, including "
+        "its filling of missing predictions. The ground-truth files, or --split, determine the required predictions.",
     )
     parser.add_argument(
         "--predictions", metavar="DIR", type=Path, required=True, help="folder with disp_0, disp_1, flow"
@@ -40,9 +40,9 @@ def _add_kitti(commands: "Subparsers") -> None:
         "--split",
         metavar="FILE",
         type=Path,
-        help="evaluate the ids of this split file only, such as data_splits/kitti_40.txt (default: all)",
+        help="evaluate only the ids in this split file, such as data_splits/kitti_40.txt (default: all)",
     )
-    parser.add_argument("--json", metavar="OUT", type=Path, help="file for all counts, pooled and per image")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write all counts, pooled and per image")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run_kitti)
 
@@ -52,7 +52,7 @@ def _add_sintel(commands: "Subparsers") -> None:
         "sintel",
         help="Sintel: end-point errors by visibility, distance to occlusions and speed",
         description="Score .flo files with the end-point errors of Sintel's table, for the passes clean and final. The "
-        "ground truth's files decide which predictions are needed.",
+        "ground-truth files determine the required predictions.",
     )
     parser.add_argument(
         "--predictions",
@@ -72,10 +72,10 @@ def _add_sintel(commands: "Subparsers") -> None:
         "--scenes",
         metavar="SCENE",
         nargs="+",
-        help="evaluate these only, such as a validation split's (default: all)",
+        help="evaluate only these scenes, such as those of a validation split (default: all)",
     )
     parser.add_argument(
-        "--json", metavar="OUT", type=Path, help="file for all numbers: pooled, per scene and per frame"
+        "--json", metavar="OUT", type=Path, help="write all numbers: pooled, per scene and per frame"
     )
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run_sintel)
@@ -126,21 +126,21 @@ def run_kitti(options: argparse.Namespace) -> int:
 
 
 def check_output(path: Path, option: str) -> None:
-    """Raises UserError where a file can hardly be written; better known before the work than after it."""
+    """Raise UserError before any work is done if a file obviously cannot be written."""
     if path.is_dir():
-        raise UserError(f"{option}: {path} is a folder; name a file")
+        raise UserError(f"{option}: {path} is a folder; give a file")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir():
         raise UserError(f"{option}: cannot write {path}, because {parent} is not a folder")
 
 
 def write_json(path: Path, content: object) -> None:
-    """Writes a JSON file atomically; its folder is made if needed."""
+    """Write a JSON file atomically; its folder is created if needed."""
     from flowdistill.formats import write_atomically
 
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot make its folder ({error.strerror or error})") from error
+        raise UserError(f"{path}: cannot create its folder ({error.strerror or error})") from error
     write_atomically(path, text.encode())

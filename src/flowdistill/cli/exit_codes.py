@@ -1,7 +1,7 @@
 """Exit codes of the console scripts.
 
-0 done; 1 checks failed, or another process of a training has gone; 2 the user's mistake; 130 Ctrl-C, 143 SIGTERM, also
-where a training saved before it stopped; 141 the reader of our output has gone.
+0 success; 1 checks failed, or another process of a training exited; 2 user error; 130 Ctrl-C, 143 SIGTERM, also if a
+training saved before it stopped; 141 stdout was closed (SIGPIPE).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from flowdistill.errors import UserError
 
 
 def report_user_errors(run: Callable[[], int]) -> int:
-    """Run a command; a `UserError` becomes its text on stderr and exit code 2, without a traceback."""
+    """Run a command; a `UserError` is printed to stderr without a traceback and gives exit code 2."""
     try:
         code = run()
         sys.stdout.flush()
         return code
     except (UserError, ValueError) as error:
-        # jsonargparse wraps what a constructor raises into a ValueError.
+        # jsonargparse wraps exceptions of constructors in a ValueError.
         mistake = _user_error_behind(error) or _missing_module_behind(error)
         if mistake is None:
             raise
@@ -29,21 +29,21 @@ def report_user_errors(run: Callable[[], int]) -> int:
             print(f"error: {mistake}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        # Asked for Triton where it cannot run. Not imported here: it would bring torch with it.
+        # Triton was requested where it cannot run. Not imported here, because that would import torch.
         backend = sys.modules.get("flowkernels.backend")
         if backend is None or not isinstance(error, backend.BackendError):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except PermissionError as error:
-        # What a folder or file allows is the user's business, wherever it is met.
+        # Permissions of files and folders are up to the user, wherever the error occurs.
         print(f"error: {error.filename or error}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`... | head`). Python flushes it once more on the way out.
+        # stdout was closed (`... | head`). Python flushes it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
@@ -55,7 +55,7 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
 
 
 def _missing_module_behind(error: BaseException | None) -> str | None:
-    """What to install, where a class of the config needs a package that is not here."""
+    """Return an installation hint if a class of the config needs a package that is not installed."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError):
             first = str(error).strip().splitlines()[0]

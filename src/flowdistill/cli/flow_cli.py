@@ -1,4 +1,4 @@
-"""Our LightningCLI: several --config files compose, and what is wrong is said in a few lines instead of a page."""
+"""LightningCLI with composable --config files and error messages of a few lines instead of a page."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogethe
 from flowdistill.training.init_from import read_checkpoint
 from flowdistill.training.progress import CountSteps
 
-WORDS = ("best", "last", "hpc")  # that --ckpt_path takes in place of a path
+WORDS = ("best", "last", "hpc")  # accepted by --ckpt_path in place of a path
 
-# What jsonargparse says about the types that it tried, which helps nobody to mend a YAML file.
+# Lines of jsonargparse about the types that it tried, which do not help to fix a YAML file.
 _NOISE = re.compile(
     r"^\s*(- )?(Does not validate against any of the Union subtypes"
     r"|Subtypes: .*"
@@ -57,13 +57,13 @@ _NOISE = re.compile(
 
 
 class ShortErrorParser(LightningArgumentParser):
-    """Ends with exit code 2, the message and where to look, without the list of all options."""
+    """Parser that exits with code 2, the message and a pointer to --help, without the list of all options."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if not self.exit_on_error:  # a parser within the parser: the outer one reports
+        if not self.exit_on_error:  # a nested parser: the outer one reports
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
-        # The first word is how we were started, `lightning` or a path to a file.
+        # The first word is the program: `lightning` or a path to a file.
         subcommand = parser.prog.replace(" [options]", "").split()[1:]
         command = " ".join(["lightning", *subcommand])
         print(f"error: {shortened(message)}\nsee: {command} --help", file=sys.stderr)
@@ -71,15 +71,15 @@ class ShortErrorParser(LightningArgumentParser):
 
 
 def shortened(message: str) -> str:
-    """A message of jsonargparse without the lines on types that were tried in vain."""
+    """Return a message of jsonargparse without the lines about rejected types."""
     kept = [line for line in message.splitlines() if not _NOISE.match(line)]
     return "\n".join(kept) if kept else message
 
 
 class SaveFitConfig(SaveConfigCallback):
-    """Writes the whole config beside the logs of a `fit`; other commands leave no file behind.
+    """Write the whole config beside the logs of a `fit`; other commands write no file.
 
-    A run that goes on in its folder leaves the first one as it was: config_resumed_1.yaml is beside it.
+    A run resumed in its folder does not overwrite the first config, but adds config_resumed_1.yaml.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -98,8 +98,8 @@ class SaveFitConfig(SaveConfigCallback):
 
 
 class FlowCLI(LightningCLI):
-    """Lightning's CLI with a prediction writer, a best checkpoint, run cards, and checkpoints that never replace what
-    the config says."""
+    """Lightning's CLI with a prediction writer, a best checkpoint, run cards, and checkpoints that never override the
+    config."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(PredictionWriter, "prediction")
@@ -117,8 +117,8 @@ class FlowCLI(LightningCLI):
         check_loggers((self.config_dump.get("trainer") or {}).get("logger"))
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
-        # First, so that best.ckpt holds the metrics it is the best of; with every subcommand, because Lightning warns
-        # of a checkpoint's callbacks that are not there.
+        # Own callbacks first, so that best.ckpt contains the metrics it was selected by; for every subcommand, because
+        # Lightning warns about missing callbacks of a checkpoint.
         self._dump_config()
         check_trainer(config, str(self.subcommand))
         check_secrets(self.config_dump)
@@ -127,11 +127,11 @@ class FlowCLI(LightningCLI):
         stop = StopTogether(self.command_words)
         own = [card, Artifacts(), stop, WholeConfig(self.config_dump), Pace()]
         trainer: pl.Trainer = super()._instantiate_trainer(config, [*own, *callbacks])
-        # Before the user's own.
+        # Before the user's own callbacks.
         trainer.callbacks[:0] = [CountSteps(), EarlyStops()]  # type: ignore[attr-defined]
         check_processes(trainer.world_size)
         check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # the user named no other
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not set by the user
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
@@ -141,7 +141,7 @@ class FlowCLI(LightningCLI):
         return trainer
 
     def _parse_ckpt_path(self) -> None:
-        # Lightning's own version would silently put the checkpoint's hyper-parameters in place of the config's.
+        # Lightning's version would silently override the config's hyper-parameters with the checkpoint's.
         subcommand = self.config["subcommand"]
         options = self.config[subcommand]
         path = options.get("ckpt_path")
@@ -151,8 +151,8 @@ class FlowCLI(LightningCLI):
         start = (model.get("init_args") or {}).get("init_from")
         if path is None and start is None and subcommand in ("validate", "test", "predict"):
             raise UserError(
-                f"`lightning {subcommand}` needs trained weights: give --ckpt_path FILE.ckpt, which "
-                "`lightning fit` leaves under checkpoints/ in the run's folder"
+                f"`lightning {subcommand}` needs trained weights: set --ckpt_path FILE.ckpt, which "
+                "`lightning fit` saves under checkpoints/ in the run's folder"
             )
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -163,14 +163,14 @@ class FlowCLI(LightningCLI):
             check_is_new(self.trainer, again=asked == "last")
         self.wandb.open(self.trainer, subcommand)
         if subcommand == "predict":
-            kwargs["return_predictions"] = False  # they are on disk; a data set of them would fill the memory
+            kwargs["return_predictions"] = False  # on disk already; keeping all of them would exhaust memory
         return kwargs
 
     def _checkpoint(self, subcommand: str, asked: Any) -> Any:
-        """The path that --ckpt_path stands for. A training goes on in its own folder, unless it was given a file."""
+        """Return the path of --ckpt_path. A training resumes in its own folder, unless a file was given."""
         self._in_place = False
         if subcommand == "fit" and (found := of_this_slurm_job(self.trainer, self.model)) is not None:
-            note(f"this SLURM job was started before: going on from {found.path} (step {found.step})")
+            note(f"this SLURM job was started before: resuming from {found.path} (step {found.step})")
         elif asked is None:
             return None
         elif str(asked) in WORDS:
@@ -192,7 +192,7 @@ class FlowCLI(LightningCLI):
 
 
 class ConfigOnly(FlowCLI):
-    """Makes the objects of a command line, and does not run it."""
+    """Instantiate the objects of a command line without running it."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         pass

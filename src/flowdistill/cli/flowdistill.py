@@ -1,4 +1,4 @@
-"""`flowdistill`: everything beside training. Sub-commands live in one file each."""
+"""`flowdistill`: everything except training. Each sub-command has its own module."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from flowdistill.stopping import raised_on_sigterm
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
+    """Run the console script and return its exit code: 2, with a message, for user errors."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    parser = argparse.ArgumentParser(prog="flowdistill", description="Data and tools around `lightning`.")
+    parser = argparse.ArgumentParser(prog="flowdistill", description="Data and tools for `lightning`.")
     parser.add_argument("--version", action="version", version=f"flowdistill {__version__}")
     groups = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    data = groups.add_parser("data", help="make and inspect data sets")
+    data = groups.add_parser("data", help="create and inspect data sets")
     data_commands = data.add_subparsers(title="data commands", required=True, metavar="COMMAND")
     for command in (data_check, data_render, data_splits, data_tree):
         command.add_parser(data_commands)

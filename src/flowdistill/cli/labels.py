@@ -1,4 +1,4 @@
-"""`flowdistill labels make`: proxy labels for a student, by any teacher."""
+"""`flowdistill labels make`: generate proxy labels for a student with any teacher."""
 
 import argparse
 from datetime import timedelta
@@ -15,14 +15,14 @@ _LONGEST_WAIT = timedelta(days=7)
 
 def add_parser(subparsers: "Subparsers") -> None:
     """Add the command group `labels`."""
-    group = subparsers.add_parser("labels", help="make labels for a student")
+    group = subparsers.add_parser("labels", help="generate labels for a student")
     commands = group.add_subparsers(title="labels commands", required=True, metavar="COMMAND")
     parser = commands.add_parser(
         "make",
-        help="label a split by a teacher: matcher, checkpoint or files",
-        description="Let teachers label every sample of a split, keep the pixels that can be believed, and report how "
-        "many there are and, where truth exists, how wrong. Started again, it resumes where it stopped. Under torchrun "
-        "each process takes its share.",
+        help="label a split with a teacher: matcher, checkpoint or files",
+        description="Label every sample of a split with teachers, keep the reliable pixels, and report their number "
+        "and, where ground truth exists, their error. The same command resumes an interrupted run. Under torchrun, "
+        "each process labels its share.",
     )
     parser.add_argument(
         "--config",
@@ -30,7 +30,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         type=Path,
         action="append",
         required=True,
-        help="teachers and thresholds, such as configs/labels/opencv.yaml; of several, later ones win",
+        help="teachers and thresholds, such as configs/labels/opencv.yaml; repeatable, later files take precedence",
     )
     parser.add_argument("--root", metavar="DIR", type=Path, required=True, help="the data folder")
     parser.add_argument("--split", metavar="FILE", required=True, help="split file, or a word such as scan")
@@ -38,14 +38,14 @@ def add_parser(subparsers: "Subparsers") -> None:
         "--output",
         metavar="FOLDER",
         required=True,
-        help="the labels' folder under the data folder: labels=FOLDER in a split",
+        help="the labels' folder inside the data folder: labels=FOLDER in a split",
     )
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
     parser.set_defaults(run=run_make)
 
 
 def run_make(options: argparse.Namespace) -> int:
-    """Make the labels, write the report and print its table; returns the exit code."""
+    """Make the labels, write the report, print its table and return the exit code."""
     from flowdistill.in_order import in_order
     from flowdistill.inference.label_teacher import open_checkpoint
     from flowdistill.labels.make import prepare, write_report
@@ -54,7 +54,7 @@ def run_make(options: argparse.Namespace) -> int:
     if ranks > 1:
         _meet()
         if rank > 0:
-            _wait()  # the first process makes the folder
+            _wait()  # rank 0 creates the folder
     run = prepare(options.config, options.root, options.split, options.output, open_checkpoint)
     if ranks > 1 and rank == 0:
         _wait()
@@ -63,7 +63,7 @@ def run_make(options: argparse.Namespace) -> int:
     if len(left) < len(mine):
         print(f"{len(mine) - len(left)} of {len(mine)} samples are labelled already")
     if rank == 0 and (others := run.elsewhere()):
-        print(f"note: lines of the split read labels={', '.join(others)}; these go to {options.output}")
+        print(f"note: the split reads labels={', '.join(others)}; these are written to {options.output}")
     if left:
         in_order(run.job, left, options.workers, "sample", "labels")
     if ranks > 1:
@@ -78,7 +78,7 @@ def run_make(options: argparse.Namespace) -> int:
 
 
 def _meet() -> None:
-    """Join the other processes of torchrun, and take this one's GPU."""
+    """Join torchrun's process group and select this rank's GPU."""
     import torch
     from torch import distributed
 
@@ -88,14 +88,14 @@ def _meet() -> None:
 
 
 def _wait() -> None:
-    """Until every process has come here."""
+    """Wait until every rank has reached this point."""
     from torch import distributed
 
     distributed.barrier()
 
 
 def _part() -> None:
-    """Leave the other processes."""
+    """Leave the process group."""
     from torch import distributed
 
     distributed.destroy_process_group()

@@ -12,12 +12,12 @@ from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
 from flowdistill.stopping import Stopped, end_workers, signals
 
-if TYPE_CHECKING:  # 5 seconds of imports: within the function that is timed for --help
+if TYPE_CHECKING:  # takes 5 seconds to import, so it is imported in the function below
     from flowdistill.cli.flow_cli import FlowCLI
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the console script; returns its exit code: 2 for the user's mistakes, with a message."""
+    """Run the console script and return its exit code: 2, with a message, for user errors."""
     if os.environ.get(ENDS_WITH_PARENT):
         die_with_parent(os.getppid())
     with signals.installed():
@@ -33,15 +33,15 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
-    """Parse a command line of `lightning`, make its objects and, by default, run it.
+    """Parse a command line of `lightning`, instantiate its objects and, by default, run it.
 
     Raises:
-        UserError: for the user's mistakes.
+        UserError: the arguments or the data are wrong.
     """
-    # albumentations asks the network for its newest version when it is imported.
+    # albumentations checks online for its newest version when it is imported.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    # Importing makes a million objects that stay: collecting garbage meanwhile, and again at the exit, takes two of the
-    # five seconds of `lightning fit --help`.
+    # Importing creates a million long-lived objects: garbage collection during the import, and again at exit, takes two
+    # of the five seconds of `lightning fit --help`.
     gc.disable()
     import pytorch_lightning as pl
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -69,7 +69,7 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 seed_everything_default=0,
-                auto_configure_optimizers=False,  # the modules bring Adam and their schedules
+                auto_configure_optimizers=False,  # the modules define Adam and their schedules
                 parser_kwargs={"parser_mode": "omegaconf"},
                 save_config_callback=SaveFitConfig,
                 args=arguments,
@@ -82,7 +82,7 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
         raise
     except MisconfigurationException as error:
         on_gpu = "gpu" in str(error).lower()
-        hint = "\nOn a machine without GPU, take configs/trainer/cpu.yaml." if on_gpu else ""
+        hint = "\nOn a machine without a GPU, use configs/trainer/cpu.yaml." if on_gpu else ""
         raise UserError(f"the trainer's settings do not work here: {error}{hint}") from error
     except OSError as error:
         kinds = (NotADirectoryError, IsADirectoryError, FileExistsError, FileNotFoundError)
@@ -98,10 +98,10 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"a process that reads data has gone ({str(error).strip().splitlines()[0]}). Killed means mostly that the "
-            "memory was full: take fewer (--data.init_args.num_workers), or a smaller crop."
+            f"a data-loading worker exited ({str(error).strip().splitlines()[0]}). Killed usually means that memory "
+            "was exhausted: use fewer workers (--data.init_args.num_workers), or a smaller crop."
         ) from error
-    end_with_children(GRACE)  # they have come to the end, too
+    end_with_children(GRACE)  # they are finishing, too
     return cli
 
 

@@ -1,4 +1,4 @@
-"""What `flowdistill convert` and `flowdistill picture` have in common: options, and what they say of a folder."""
+"""Options and folder reports shared by `flowdistill convert` and `flowdistill picture`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quantity",
         choices=("flow", "disparity"),
-        help="take files of this one only (default: both; each file says what it holds)",
+        help="use only files of this quantity (default: both, detected per file)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--workers", metavar="N", type=int, default=1, help="processes (default: 1)")
 
 
 def check_input(path: Path) -> None:
-    """Raises UserError unless there is such a file or folder."""
+    """Raise UserError unless the file or folder exists."""
     if not (path.is_file() or path.is_dir()):
-        raise UserError(f"there is no file or folder {path} (looked from {Path.cwd()})")
+        raise UserError(f"there is no file or folder {path} (working directory: {Path.cwd()})")
 
 
 def folder_result(found: MotionFolder, targets: Targets, failures: list[str]) -> int:
-    """Print what was left alone and what is wrong; returns the exit code: 1 where something is wrong."""
+    """Print skipped files and problems; return the exit code: 1 if there are problems."""
     from flowdistill.data.tree import few
 
     left_alone = (
-        (targets.present, "there already, left as they are (--overwrite replaces them)"),
-        (found.unwanted, "left out, of the other quantity"),
-        (found.others, "left out, neither flow nor disparity"),
+        (targets.present, "existing, skipped (--overwrite replaces them)"),
+        (found.unwanted, "skipped, of the other quantity"),
+        (found.others, "skipped, neither flow nor disparity"),
     )
     for paths, what in left_alone:
         if paths:

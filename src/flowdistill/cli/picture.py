@@ -1,4 +1,4 @@
-"""`flowdistill picture`: flow and disparity as colours."""
+"""`flowdistill picture`: draw flow and disparity as colours."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the command `picture`."""
     parser = subparsers.add_parser(
         "picture",
-        help="colour pictures of .flo, .pfm, KITTI's PNG and .npz",
+        help="draw .flo, .pfm, KITTI's PNG and .npz as colour pictures",
         description="Draw files of flow (colour wheel: the hue is the direction) and disparity (violet is far, red "
-        "near) as PNG pictures, and say what their colours stand for. What is invalid is black. Exit code 0: all is "
-        "drawn, 1: some files of a folder are not.",
+        "near) as PNG pictures, and print their colour scales. Invalid pixels are black. Exit code 0: all files were "
+        "drawn, 1: some files of a folder were not.",
     )
     parser.add_argument(
-        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder, searched with all below it"
+        "input", metavar="FILE|FOLDER", type=Path, help="a file, or a folder, which is searched recursively"
     )
     parser.add_argument(
         "--output",
@@ -38,7 +38,10 @@ def add_parser(subparsers: Subparsers) -> None:
         help=f"the picture, or the folder of pictures (default: FILE{_COLOUR}.png, FOLDER{_COLOUR}/)",
     )
     parser.add_argument(
-        "--max-flow", metavar="PX", type=float, help="length with full colour (default: each file's longest)"
+        "--max-flow",
+        metavar="PX",
+        type=float,
+        help="flow magnitude with full colour (default: each file's largest)",
     )
     parser.add_argument(
         "--max-disparity",
@@ -51,7 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw and print the scale of each picture; returns the exit code."""
+    """Draw, print the scale of each picture and return the exit code."""
     for name in ("max_flow", "max_disparity"):
         value = getattr(options, name)
         if value is not None and not 0 < value < math.inf:
@@ -96,7 +99,7 @@ def _draw_folder(options: argparse.Namespace, draw: partial[str]) -> int:
 def _draw(
     job: tuple[Path, Path], quantity: Quantity | None, max_flow: float | None, max_disparity: float | None
 ) -> str:
-    """Draws one file and says how."""
+    """Draw one file and return a description of its colours."""
     from flowdistill.formats import write_image
     from flowdistill.formats.atomic import make_parent
     from flowdistill.formats.motion import read_motion
@@ -110,7 +113,7 @@ def _draw(
 
 
 def _or_fault(draw: partial[str], job: tuple[Path, Path]) -> tuple[str, bool]:
-    """One file of a folder: what was drawn, or what is wrong with it and True."""
+    """Draw one file of a folder; return the description and False, or the error message and True."""
     try:
         return draw(job), False
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The processes of one training: none outlives the others, and what ended them is said once."""
+"""Processes of one training: none outlives the others, and the reason for their exit is reported once."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from typing import Any
 from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.stopping import say, signals
 
-GRACE = 15.0  # seconds in which the others may end by themselves: they may have the same error, and a card to write
+GRACE = (
+    15.0  # seconds for the others to exit on their own: they may have the same error and a run card to write
+)
 _POLL = 0.2
 
 
 def watch_children() -> None:
-    """Look after the processes that Lightning starts, in its place.
+    """Monitor the processes that Lightning starts, in place of Lightning's observer.
 
-    Its own observer kills everything, itself included, five seconds after one process has ended with an exit code: no
-    run card is written then, and the exit code is SIGKILL's.
+    That observer kills all processes, including its own, five seconds after one process has exited with an error: no
+    run card is written then, and the exit code is that of SIGKILL.
     """
     from pytorch_lightning.strategies.launchers import subprocess_script
 
@@ -32,7 +34,7 @@ def watch_children() -> None:
         return  # a process may run several commands
 
     def start_children(self: Any) -> None:
-        # The ranks end with this process, also by SIGKILL; Lightning hands them our environment.
+        # The ranks exit with this process, even on SIGKILL; Lightning passes them this environment.
         before = os.environ.get(ENDS_WITH_PARENT)
         os.environ[ENDS_WITH_PARENT] = "1"
         try:
@@ -60,16 +62,16 @@ def _watch(children: list[subprocess.Popen[bytes]]) -> None:
         failed = [(child.pid, code) for child, code in zip(children, codes, strict=True) if code]
         if failed:
             break
-    # This process ends by itself if it has the same error, or loses its connection; not out of a wait for a GPU.
+    # This process exits on its own if it has the same error or loses its connection, but not while it waits for a GPU.
     time.sleep(GRACE)
     pid, code = failed[0]
-    say(f"error: process {pid} of this training ended with code {code}; the others are ended, too")
+    say(f"error: process {pid} of this training exited with code {code}; killing the others, too")
     signals.end_children()
     os._exit(code if code > 0 else 128 - code)
 
 
 def end_with_children(grace: float) -> None:
-    """Let the processes that this one started come to their end, for so many seconds, and end them."""
+    """Wait up to `grace` seconds for the processes that this one started, then kill them."""
     deadline = time.monotonic() + grace
     for child in signals.children:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -78,7 +80,7 @@ def end_with_children(grace: float) -> None:
 
 
 def failed_child() -> int | None:
-    """The exit code of a process that this one started and that failed; waits for it a little."""
+    """Return the exit code of a failed child process, waiting for one for a few seconds."""
     deadline = time.monotonic() + 5.0
     while signals.children and time.monotonic() < deadline:
         for child in signals.children:
@@ -89,9 +91,9 @@ def failed_child() -> int | None:
 
 
 def said_by_another(text: str) -> bool:
-    """Whether another process of this training has said the same; asked once for each text.
+    """Whether another process of this training has already reported this text; to be called once per text.
 
-    Where all processes end by one error, one message is enough. False where they cannot be asked.
+    If all processes fail with the same error, one message is enough. False if they cannot be reached.
     """
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
@@ -100,12 +102,12 @@ def said_by_another(text: str) -> bool:
     try:
         store = distributed.distributed_c10d._get_default_store()
         return int(store.add(key, 1)) > 1
-    except RuntimeError:  # the process that keeps the store has gone
+    except RuntimeError:  # the process that hosts the store has exited
         return False
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether a collective failed because another process has gone."""
+    """Whether a collective failed because another process exited."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not isinstance(error, RuntimeError):
         return False
@@ -115,14 +117,14 @@ def is_lost_connection(error: BaseException) -> bool:
 
 
 def end_after_lost_connection(error: BaseException) -> int:
-    """Say in one line why a collective failed, and return the exit code: that of the process which has gone."""
+    """Report in one line why a collective failed, and return the exit code of the process that exited."""
     code = failed_child()
     if code is not None:
-        say(f"another process of this training ended with code {code}; its message is above")
+        say(f"another process of this training exited with code {code}; its message is above")
         return code
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     say(
-        "error: another process of this training has gone, so this one cannot go on; the reason is in that process's "
-        f"output (rank {os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))} noticed: {reason})"
+        "error: another process of this training exited, so this one cannot continue; the reason is in that process's "
+        f"output (seen by rank {os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))}: {reason})"
     )
     return 1

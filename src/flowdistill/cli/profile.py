@@ -1,4 +1,4 @@
-"""`flowdistill profile`: what a training step of a config costs, by part."""
+"""`flowdistill profile`: cost of a config's training step, by part."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command `profile`."""
     parser = commands.add_parser(
         "profile",
-        help="parameters, operations, time and memory of a config's training step",
-        description="Make the model of a config and run its training step on synthetic samples: parameters, "
+        help="print parameters, operations, time and memory of a config's training step",
+        description="Build the model of a config and run its training step on synthetic samples. Reports parameters, "
         "floating-point operations and time by part, peak memory, and the largest batch that fits. No data are needed. "
-        "Takes the arguments of `lightning fit`: --config (several compose) and dotted keys.",
+        "Accepts the arguments of `lightning fit`: --config (repeatable) and dotted keys.",
     )
     parser.add_argument("--config", action="append", type=Path, required=True, metavar="YAML", dest="configs")
-    parser.add_argument("--size", metavar="HxW", help="of the samples (default: the crop of the data config)")
     parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="of one process (default: as the config's)"
+        "--size", metavar="HxW", help="size of the samples (default: the crop of the data config)"
     )
     parser.add_argument(
-        "--step", type=int, default=0, metavar="N", help="optimizer step: what terms the loss has"
+        "--batch-size", type=int, metavar="N", help="batch size per process (default: the config's)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
+    parser.add_argument(
+        "--step", type=int, default=0, metavar="N", help="optimizer step, which determines the loss terms"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
     parser.set_defaults(run=run, takes_config_keys=True)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table; returns the exit code."""
+    """Print the table and return the exit code."""
     from flowdistill.cli.lightning import run_cli
     from flowdistill.formats import write_atomically
 
@@ -45,12 +47,12 @@ def run(options: argparse.Namespace) -> int:
 
     model, data = cli.model, cli.datamodule
     if not isinstance(model, MotionModule) or not isinstance(data, MotionDataModule):
-        raise UserError("flowdistill profile takes configs of our models and data")
+        raise UserError("flowdistill profile only supports flowdistill's own models and data")
     view = data.views[model.view]
     crop = None if view is None else view.with_preset().crop
     size = crop if options.size is None else _size(options.size)
     if size is None:
-        raise UserError(f"data.init_args.{model.view}.crop is not set: give --size, such as --size 320x896")
+        raise UserError(f"data.init_args.{model.view}.crop is not set: use --size, such as --size 320x896")
     trainer = cli.trainer
     share = max(data.batch_size // (trainer.world_size * trainer.accumulate_grad_batches), 1)
     samples = share if options.batch_size is None else options.batch_size
@@ -74,5 +76,5 @@ def run(options: argparse.Namespace) -> int:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None:
-        raise UserError(f"--size is HEIGHTxWIDTH, such as 320x896, not {text!r}")
+        raise UserError(f"--size must be HEIGHTxWIDTH, such as 320x896, not {text!r}")
     return int(match[1]), int(match[2])

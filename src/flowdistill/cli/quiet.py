@@ -1,11 +1,11 @@
-"""Lines of Lightning that are of no use to anybody who runs `lightning`: exactly these are left out."""
+"""Suppress those lines of Lightning that are of no use to users of `lightning`, and no others."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 
-# Of its loggers: advertisements, hardware that nobody asked for, and what it says on saving whatever is saved.
+# Logger lines: advertisements, hardware that was not requested, and a notice that appears for every checkpoint.
 _LINES = ("💡 Tip:", "TPU available:", "`weights_only` was not set")
 _LOGGERS = (
     "pytorch_lightning.utilities.rank_zero",
@@ -15,19 +15,19 @@ _LOGGERS = (
 _WARNINGS = (
     # Our metrics are synchronised before they are logged.
     r"It is recommended to use `self\.log\('(val|test)/.*sync_dist=True\)`",
-    # A training without validation; the run says so in its own words.
+    # Training without validation, which the run reports itself.
     r"Total length of `list` across ranks is zero",
-    # Of commands that read a config for themselves.
+    # From commands that parse a config themselves.
     r"LightningCLI's args parameter is intended to run from within Python",
-    # A folder that holds a run is refused, gone on in, or cleared before.
+    # An existing run's folder has already been rejected, resumed or cleared.
     r"Experiment logs directory .* exists and is not empty",
-    # Of PyTorch's internals, inside of Lightning.
+    # From Lightning's use of PyTorch internals.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 
 
 def leave_out_noise() -> None:
-    """Filter them, in this process."""
+    """Filter these lines in this process."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if not any(filtered is _is_of_use for filtered in logger.filters):

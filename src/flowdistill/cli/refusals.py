@@ -1,4 +1,4 @@
-"""What `lightning` refuses in one line, because it would do nothing, something else, or end in a traceback."""
+"""Settings that `lightning` rejects with a one-line error, because they would have no or another effect, or crash."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.processes import number_from_environment
 
-# Callbacks of Lightning that cannot do here what they promise, and what does.
+# Lightning callbacks that do not work here, with the reason and the alternative.
 _CALLBACKS: dict[type[Callback], str] = {
     LearningRateFinder: (
         "the learning rate follows the schedule of model.init_args.learning_rate and halve_at, which would overwrite "
-        "what it finds after one step"
+        "its result after one step"
     ),
     BatchSizeFinder: (
-        "data.init_args.batch_size is the published batch, and the learning rate is made for it. `flowdistill profile` "
-        "says what fits the memory; accumulate_grad_batches makes it fit"
+        "data.init_args.batch_size is the published batch size, and the learning rate is tuned for it. `flowdistill "
+        "profile` reports what fits into memory; accumulate_grad_batches makes it fit"
     ),
     GradientAccumulationScheduler: (
-        "it changes the batch by epochs, and training here has one without end: set trainer.accumulate_grad_batches"
+        "it changes the batch size by epochs, and training here is one endless epoch: set "
+        "trainer.accumulate_grad_batches"
     ),
     StochasticWeightAveraging: (
-        "it averages over epochs, and training here has one without end; a teacher that averages is AverageTeacher"
+        "it averages over epochs, and training here is one endless epoch; for an averaged teacher, use AverageTeacher"
     ),
 }
-# What Lightning's loggers need, one of each.
+# Packages that Lightning's loggers need; one of each tuple is enough.
 _PACKAGES = {
     "TensorBoardLogger": ("tensorboard", "tensorboardX"),
     "WandbLogger": ("wandb",),
@@ -52,14 +53,14 @@ _OF_A_RUN = ("loops", "optimizer_states", "lr_schedulers")
 
 
 def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
-    """Refuse a length in epochs, and accumulation that is none.
+    """Reject a training length in epochs, and accumulation of less than one batch.
 
     Args:
         settings: the config's `trainer`.
         subcommand: fit, validate, ...
 
     Raises:
-        UserError: names the key and what to write.
+        UserError: with the key and a valid value.
     """
     accumulated = settings.get("accumulate_grad_batches", 1)
     if accumulated is not None and accumulated < 1:
@@ -80,13 +81,13 @@ def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
 
 
 def check_loggers(loggers: Any) -> None:
-    """Refuse loggers whose package is not installed; of one in a list jsonargparse says that it is no logger.
+    """Reject loggers whose package is not installed; in a list, jsonargparse would report that it is not a logger.
 
     Args:
         loggers: the config's `trainer.logger`.
 
     Raises:
-        UserError: says what to install.
+        UserError: with the package to install.
     """
     for entry in loggers if isinstance(loggers, list) else [loggers]:
         name = str((entry.get("class_path") if isinstance(entry, Mapping) else entry) or "").rpartition(".")[
@@ -101,10 +102,10 @@ def check_loggers(loggers: Any) -> None:
 
 
 def check_secrets(config: Any, place: str = "") -> None:
-    """Refuse keys of accounts in a config: it is written beside the weights, into run cards, and sent to loggers.
+    """Reject account keys in a config, which is saved beside the weights and in run cards, and sent to loggers.
 
     Raises:
-        UserError: names the place, not the key.
+        UserError: with the place, without the key.
     """
     if isinstance(config, Mapping):
         for name, value in config.items():
@@ -116,31 +117,31 @@ def check_secrets(config: Any, place: str = "") -> None:
         place.rpartition(".")[2] in _SECRETS or config == os.environ.get("WANDB_API_KEY")
     ):
         raise UserError(
-            f"{place} holds a key of an account, and configs are written beside the weights and sent to loggers: take "
-            "it out, and use `wandb login` or the environment (WANDB_API_KEY)"
+            f"{place} contains an account key, and configs are saved beside the weights and sent to loggers: remove "
+            "it, and use `wandb login` or the environment (WANDB_API_KEY)"
         )
 
 
 def check_callbacks(callbacks: Iterable[Callback]) -> None:
-    """Refuse callbacks that would do nothing, or something else.
+    """Reject callbacks that would have no effect, or another one.
 
     Raises:
-        UserError: names the first and says why.
+        UserError: with the first one and the reason.
     """
     for callback in callbacks:
         for kind, reason in _CALLBACKS.items():
             if isinstance(callback, kind):
-                raise UserError(f"trainer.callbacks: {kind.__name__} is of no use here: {reason}.")
+                raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
 
 
 def check_processes(processes: int) -> None:
-    """Refuse processes that were started from outside and would not train together, but each alone in one folder.
+    """Reject externally started processes that would not train together, but each on its own in the same folder.
 
     Args:
-        processes: those of the training, as the trainer counts them: devices x num_nodes.
+        processes: number of processes of the training as counted by the trainer: devices x num_nodes.
 
     Raises:
-        UserError: says both numbers.
+        UserError: with both numbers.
     """
     for starter, sign, count in (("torchrun", "TORCHELASTIC_RUN_ID", "WORLD_SIZE"),
                                  ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_TASKS")):  # fmt: skip
@@ -150,29 +151,29 @@ def check_processes(processes: int) -> None:
         if started != processes:
             raise UserError(
                 f"{starter} started {started} processes, but trainer.devices x trainer.num_nodes is {processes}: set "
-                "--trainer.devices to the processes of a machine and --trainer.num_nodes to the machines"
+                "--trainer.devices to the processes per machine and --trainer.num_nodes to the number of machines"
             )
         return
 
 
 def check_content(stored: Mapping[str, Any], path: Path, subcommand: str) -> None:
-    """Refuse a file of weights alone where a whole checkpoint is needed.
+    """Reject a weights-only file where a full checkpoint is needed.
 
     Raises:
-        UserError: says how to use it.
+        UserError: with the option that accepts it.
     """
     needed = _OF_A_RUN if subcommand == "fit" else ()
     missing = [name for name in (*needed, "pytorch-lightning_version") if name not in stored]
     if missing:
         what = "resumed from" if subcommand == "fit" else "evaluated by --ckpt_path"
         raise UserError(
-            f"--ckpt_path: {path} holds weights alone (no {missing[0]}) and cannot be {what}. Give it as "
+            f"--ckpt_path: {path} contains weights only (no {missing[0]}) and cannot be {what}. Use "
             f"--model.init_args.init_from {path} instead."
         )
 
 
 class EarlyStops(pl.Callback):
-    """Beside Lightning's EarlyStopping: a metric that there is not is an error at once, and its stop is said."""
+    """Companion of Lightning's EarlyStopping: a missing metric is an immediate error, and the stop is reported."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:

@@ -1,4 +1,4 @@
-"""`flowdistill reproduce-kitti`: what `make reproduce-kitti` runs."""
+"""`flowdistill reproduce-kitti`, which `make reproduce-kitti` runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "reproduce-kitti",
-        help="both papers on KITTI 2015, from the data check to the submission",
-        description="Run the stages of both papers on KITTI 2015, each a `lightning fit` of committed configs. What is "
-        "done is not redone; what was killed resumes from its last checkpoint.",
+        help="reproduce both papers on KITTI 2015, from the data check to the submission",
+        description="Run the stages of both papers on KITTI 2015, each a `lightning fit` of committed configs. "
+        "Finished stages are skipped; interrupted ones resume from their last checkpoint.",
     )
     parser.add_argument(
         "--data-root",
@@ -19,22 +19,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="folder with kitti2015/ and FlyingThings3D_subset/ or FlyingThings3D/",
     )
     parser.add_argument("--output", metavar="DIR", type=Path, help="folder for runs, cards and the table")
-    parser.add_argument("--stages", metavar="STAGE", nargs="*", default=[], help="only these (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the sampling (default: 0)")
     parser.add_argument(
-        "--devices", metavar="N", type=int, default=1, help="of each machine: 1, 2 or 4 (default: 1)"
+        "--stages", metavar="STAGE", nargs="*", default=[], help="run only these (default: all)"
     )
-    parser.add_argument("--nodes", metavar="N", type=int, default=1, help="machines (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the weights and the sampling (default: 0)"
+    )
+    parser.add_argument(
+        "--devices", metavar="N", type=int, default=1, help="devices per machine: 1, 2 or 4 (default: 1)"
+    )
+    parser.add_argument("--nodes", metavar="N", type=int, default=1, help="number of machines (default: 1)")
     parser.add_argument("--accelerator", choices=["gpu", "cpu"], default="gpu", help="default: gpu")
     parser.add_argument("--dry-run", action="store_true", help="print the plan with steps, hours and disk")
     parser.add_argument(
-        "--smoke", action="store_true", help="the same on rendered data with few steps, on a CPU, in minutes"
+        "--smoke", action="store_true", help="run on rendered data with few steps, on a CPU, in minutes"
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 0 once every stage is done."""
+    """Run the stages; return exit code 0 once every stage is done."""
     from flowdistill.errors import UserError
     from flowdistill.recipes.reproduce.run import reproduce, reproduce_smoke
     from flowdistill.recipes.reproduce.settings import SMOKE_OUTPUT, Settings
@@ -43,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
     stages = choose(options.stages)
     if not options.data_root and not options.smoke:
         raise UserError(
-            "say where the data are: make reproduce-kitti DATA_ROOT=/data, which holds kitti2015/ and "
+            "set the data folder: make reproduce-kitti DATA_ROOT=/data, which contains kitti2015/ and "
             "FlyingThings3D_subset/; or try it without data: make reproduce-kitti SMOKE=1"
         )
     if options.data_root and options.smoke:
-        raise UserError("a smoke run renders its own data: leave DATA_ROOT out")
+        raise UserError("a smoke run renders its own data: omit DATA_ROOT")
     default = SMOKE_OUTPUT / f"seed{options.seed}" if options.smoke else Path("runs/reproduce-kitti")
     settings = Settings(
         data_root=(options.output or SMOKE_OUTPUT) / "data" if options.smoke else Path(options.data_root),

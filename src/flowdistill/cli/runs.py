@@ -1,4 +1,4 @@
-"""`flowdistill runs`: what trainings came to, what differs between them, how to go on."""
+"""`flowdistill runs`: results of trainings, differences between them, and how to resume them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _MOST_PANELS = 15
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command group `runs`."""
-    group = commands.add_parser("runs", help="list trainings, compare them, show one")
+    group = commands.add_parser("runs", help="list, compare and show trainings")
     runs = group.add_subparsers(title="runs commands", required=True, metavar="COMMAND")
     listed = runs.add_parser(
         "list",
-        help="a table of the runs below some folders",
-        description="Also of those that crashed or go on.",
+        help="print a table of the runs below some folders",
+        description="Includes crashed and running ones.",
     )
     listed.add_argument(
         "folder", nargs="*", type=Path, metavar="DIR", help="default: runs, else the current folder"
     )
     listed.add_argument(
-        "--metric", default="val/epe_all", help="last and best value of it (default: val/epe_all)"
+        "--metric", default="val/epe_all", help="show its last and best value (default: val/epe_all)"
     )
     listed.add_argument(
         "--sort", choices=("started", "metric", "name"), default="started", help="default: started"
@@ -38,24 +38,26 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listed.set_defaults(run=list_runs)
     compare = runs.add_parser(
         "compare",
-        help="the metrics and config keys that differ, and their curves in a picture",
-        description="Print last and best values of metrics, the config keys that differ, and draw the curves.",
+        help="print metrics and the config keys that differ, and plot the curves",
+        description="Print last and best values of metrics and the config keys that differ, and plot the curves.",
     )
-    compare.add_argument("folder", nargs="+", type=Path, metavar="RUN", help="folders of runs, or above them")
+    compare.add_argument(
+        "folder", nargs="+", type=Path, metavar="RUN", help="folders of runs, or parent folders"
+    )
     compare.add_argument(
         "--metrics",
         default="^(val/|train/loss$)",
         metavar="REGEX",
-        help="which (default: ^(val/|train/loss$))",
+        help="which metrics (default: ^(val/|train/loss$))",
     )
     compare.add_argument(
-        "--smooth", type=int, default=1, metavar="N", help="draw means of N values (default: 1)"
+        "--smooth", type=int, default=1, metavar="N", help="plot means of N values (default: 1)"
     )
     compare.add_argument(
         "--output", type=Path, default=Path("compare.png"), metavar="PNG", help="default: compare.png"
     )
     compare.set_defaults(run=compare_runs)
-    show = runs.add_parser("show", help="a run's card, or what is known of one that has none")
+    show = runs.add_parser("show", help="print a run's card, or what is known about a run without one")
     show.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
     show.set_defaults(run=show_run)
 
@@ -82,7 +84,7 @@ def list_runs(options: argparse.Namespace) -> int:
 
 
 def compare_runs(options: argparse.Namespace) -> int:
-    """Print the tables, write the picture."""
+    """Print the tables and write the picture."""
     from flowdistill.cli.evaluate import check_output
     from flowdistill.formats import write_atomically
     from flowdistill.tracking.run_tables import compare_table
@@ -95,16 +97,16 @@ def compare_runs(options: argparse.Namespace) -> int:
     try:
         re.compile(options.metrics)
     except re.error as error:
-        raise UserError(f"--metrics {options.metrics!r} is no regular expression: {error}") from error
+        raise UserError(f"--metrics {options.metrics!r} is not a regular expression: {error}") from error
     runs = find_runs(options.folder)
     if len(runs) < 2:
-        raise UserError(f"{runs[0].folder} is one run; give two or more, or a folder above them")
+        raise UserError(f"{runs[0].folder} is one run; give two or more, or a parent folder")
     print(compare_table(runs, options.metrics, width()))
     names = names_of(runs)
     metrics = sorted({name for run in runs for name in run.curves if re.search(options.metrics, name)})
     if len(metrics) > _MOST_PANELS:
         print(
-            f"\nthe picture shows {_MOST_PANELS} of {len(metrics)} metrics; choose by --metrics",
+            f"\nthe picture shows {_MOST_PANELS} of {len(metrics)} metrics; select with --metrics",
             file=sys.stderr,
         )
     curves = {
@@ -117,19 +119,19 @@ def compare_runs(options: argparse.Namespace) -> int:
         write_atomically(options.output, draw_run_curves(curves, names, options.smooth))
         print(f"\npicture: {options.output}")
     else:
-        print(f"\nno picture: no run has logged a metric that fits {options.metrics}")
+        print(f"\nno picture: no run has logged a metric that matches {options.metrics}")
     _remark(runs)
     return 0
 
 
 def show_run(options: argparse.Namespace) -> int:
-    """Print the card's page, or what the folder says."""
+    """Print the run card as Markdown, or a summary of the folder if there is none."""
     from flowdistill.tracking.markdown import to_markdown
     from flowdistill.tracking.run_tables import columns
     from flowdistill.tracking.runs import Run, is_run
 
     if not options.folder.is_dir() or not is_run(options.folder):
-        raise UserError(f"{options.folder} is no folder of a run; `flowdistill runs list` finds them")
+        raise UserError(f"{options.folder} is not a run's folder; `flowdistill runs list` lists them")
     run = Run(options.folder)
     if run.card is not None and run.status != "running":
         print(to_markdown(run.card), end="")
@@ -144,11 +146,11 @@ def show_run(options: argparse.Namespace) -> int:
     if run.status == "killed":
         last = run.last_checkpoint
         how = (
-            f"go on with it: the same command with --ckpt_path {run.folder}"
+            f"to resume it, run the same command with --ckpt_path {run.folder}"
             if last
-            else "it came to no checkpoint"
+            else "it saved no checkpoint"
         )
-        print(f"\nIt left no run card: it was killed, or its machine was switched off; {how}.")
+        print(f"\nIt wrote no run card: it was killed, or its machine was switched off; {how}.")
     _remark([run])
     return 0
 

@@ -1,4 +1,4 @@
-"""`flowdistill schedule plot`: what a config's weights and learning rate do over the run."""
+"""`flowdistill schedule plot`: plot a config's loss weights and learning rate over the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command group `schedule`."""
-    group = commands.add_parser("schedule", help="look at loss weights over a run")
+    group = commands.add_parser("schedule", help="inspect loss weights over a run")
     schedule_commands = group.add_subparsers(title="schedule commands", required=True, metavar="COMMAND")
     parser = schedule_commands.add_parser(
         "plot",
@@ -16,15 +16,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Check the schedules of one config, or of several as `lightning fit` composes them, print their "
         "knots and plot them over the run's steps.",
     )
-    parser.add_argument("config", nargs="+", type=Path, metavar="CONFIG", help="YAML files, later ones win")
     parser.add_argument(
-        "--output", type=Path, metavar="PNG", help="picture to write (default: NAME_schedule.png, here)"
+        "config", nargs="+", type=Path, metavar="CONFIG", help="YAML files; later ones take precedence"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PNG",
+        help="picture (default: NAME_schedule.png in the working directory)",
     )
     parser.set_defaults(run=run_plot)
 
 
 def run_plot(options: argparse.Namespace) -> int:
-    """Print the table, write the picture; returns the exit code."""
+    """Print the table, write the picture and return the exit code."""
     from flowdistill.cli.evaluate import check_output
     from flowdistill.formats import write_atomically
     from flowdistill.training.config_schedules import read_schedules

@@ -1,4 +1,4 @@
-"""`flowdistill sweep`: searches over loss schedules, here or at W&B, from one YAML file."""
+"""`flowdistill sweep`: search over loss schedules, locally or with W&B, from one YAML file."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     run = sweeps.add_parser(
         "run",
-        help="try points of a sweep on this machine, without an account",
-        description="Draw points of a sweep, train each by `lightning fit`, stop early what is worse than others, and "
-        "end with a table and a picture. The same command goes on with a search that was broken off. Further options "
-        "are those of `lightning fit`, such as --data.init_args.root DIR, and count for every trial.",
+        help="run trials of a sweep on this machine, without an account",
+        description="Sample points of a sweep, train each with `lightning fit`, stop early those worse than others, "
+        "and finish with a table and a picture. The same command resumes an interrupted search. Further options are "
+        "those of `lightning fit`, such as --data.init_args.root DIR, and apply to every trial.",
     )
-    run.add_argument("--jobs", type=int, default=1, help="trials at a time (default: 1)")
-    run.add_argument("--seed", type=int, default=0, help="of the points that are drawn (default: 0)")
+    run.add_argument("--jobs", type=int, default=1, help="parallel trials (default: 1)")
+    run.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default: 0)")
     show = sweeps.add_parser(
-        "show", help="table and picture of a search, also while it runs", description="Trains nothing."
+        "show", help="show table and picture of a search, also while it runs", description="Trains nothing."
     )
     commands_ = sweeps.add_parser(
         "commands", help="print the command lines that a sweep would run", description="Runs none of them."
     )
-    commands_.add_argument("--seed", type=int, default=0, help="of the points that are drawn (default: 0)")
+    commands_.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default: 0)")
     at_wandb = sweeps.add_parser(
         "wandb",
-        help="register a sweep at W&B and start an agent",
-        description="Needs an account (`wandb login`). Other machines join by the line that it prints.",
+        help="register a sweep with W&B and start an agent",
+        description="Needs an account (`wandb login`). Other machines join with the command that it prints.",
     )
     for parser in (run, show, commands_, at_wandb):
         parser.add_argument(
-            "file", type=Path, metavar="FILE", help="a sweep, such as configs/sweeps/demo_ddflow.yaml"
+            "file", type=Path, metavar="FILE", help="sweep file, such as configs/sweeps/demo_ddflow.yaml"
         )
     counts = {
-        run: "trials, those of earlier calls included (default: the file's run_cap, or all points of a grid)",
-        commands_: "how many (default: 5)",
+        run: "trials, including those of earlier calls (default: the file's run_cap, or all points of a grid)",
+        commands_: "number of command lines (default: 5)",
         at_wandb: "trials of this agent (default: until the sweep ends)",
     }
     for parser, text in counts.items():
         parser.add_argument("--count", type=int, help=text)
     for parser in (run, show):
         parser.add_argument("--output", type=Path, help="folder of the search (default: sweeps/NAME)")
-        parser.add_argument("--name", help="of the study in the storage (default: the file's name)")
+        parser.add_argument("--name", help="name of the study in the storage (default: the file's name)")
         parser.add_argument(
             "--storage", help="URL of a database for Optuna, which machines may share, such as "
-            "postgresql+psycopg://USER@HOST/DATABASE, or a journal's file (default: study.log in the folder)",
+            "postgresql+psycopg://USER@HOST/DATABASE, or a journal file (default: study.log in the folder)",
         )  # fmt: skip
     run.set_defaults(run=run_sweep, takes_config_keys=True)
     show.set_defaults(run=show_sweep)
@@ -68,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run_sweep(options: argparse.Namespace) -> int:
-    """Try points; exit code 1 if no trial came to its end."""
+    """Run trials; return exit code 1 if no trial completed."""
     sweep, study, folder = _opened(options, make=True)
     from flowdistill.tracking.sweep_report import ranked
     from flowdistill.tracking.sweep_run import Search
@@ -80,11 +80,11 @@ def run_sweep(options: argparse.Namespace) -> int:
     )
     if count is None:
         raise UserError(
-            "--count says how many trials; without an end a search needs W&B (`flowdistill sweep wandb`)"
+            "set --count to the number of trials; an endless search needs W&B (`flowdistill sweep wandb`)"
         )
     if count < 1 or options.jobs < 1:
         raise UserError("--count and --jobs must be 1 or more")
-    sweep.words({})  # before the first trial: a variable of the environment that is not set
+    sweep.words({})  # fails before the first trial if an environment variable is not set
     search = Search(sweep, study, folder, count if grid is None else min(count, grid), options.jobs,
                     list(options.config_keys), _say)  # fmt: skip
     try:
@@ -95,14 +95,14 @@ def run_sweep(options: argparse.Namespace) -> int:
 
 
 def show_sweep(options: argparse.Namespace) -> int:
-    """Print the table and draw the picture of what is there."""
+    """Print the table and draw the picture of the existing trials."""
     sweep, study, folder = _opened(options, make=False)
     _report(sweep, study, folder)
     return 0
 
 
 def print_commands(options: argparse.Namespace) -> int:
-    """Print command lines as a shell takes them, a line each."""
+    """Print command lines quoted for a shell, one per line."""
     import shlex
 
     from flowdistill.tracking.sweep_file import read_sweep
@@ -117,7 +117,7 @@ def print_commands(options: argparse.Namespace) -> int:
 
 
 def start_at_wandb(options: argparse.Namespace) -> int:
-    """Register the file as it is, and become an agent."""
+    """Register the file unchanged and become an agent."""
     import os
 
     import yaml
@@ -130,7 +130,7 @@ def start_at_wandb(options: argparse.Namespace) -> int:
     sweep.words({})
     if not has_key():
         raise UserError(
-            "a sweep at W&B needs an account: no API key on this machine (`wandb login`, or WANDB_API_KEY). "
+            "a sweep with W&B needs an account: no API key on this machine (`wandb login`, or WANDB_API_KEY). "
             f"Without one: flowdistill sweep run {options.file} --count N"
         )
     import wandb
@@ -143,7 +143,7 @@ def start_at_wandb(options: argparse.Namespace) -> int:
     try:
         identity = wandb.sweep(content, project=project, entity=entity)
     except (Error, OSError, ValueError) as error:
-        raise UserError(f"W&B did not take the sweep: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"W&B rejected the sweep: {str(error).strip().splitlines()[0]}") from error
     # The agent's commands find `lightning` where this flowdistill is installed.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     words = ["wandb", "agent", "--project", project]
@@ -164,7 +164,7 @@ def _opened(options: argparse.Namespace, make: bool) -> tuple[Sweep, Study, Path
     folder = options.output or Path("sweeps", options.file.stem)
     if not make and options.storage is None and not (folder / JOURNAL).is_file():
         raise UserError(
-            f"no search of {options.file} is in {folder}: start one by `flowdistill sweep run`, or give --output"
+            f"no search of {options.file} in {folder}: start one with `flowdistill sweep run`, or set --output"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def _report(sweep: Sweep, study: Study, folder: Path) -> None:
     from flowdistill.tracking.sweep_study import trials_of
 
     if not trials_of(study):
-        print("no trial yet")
+        print("no trials yet")
         return
     print(table(study, sweep, width()))
     print(f"written: {', '.join(map(str, write_report(study, sweep, folder)))}", flush=True)

@@ -1,4 +1,4 @@
-"""How wide a table may be."""
+"""Width available for tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def width() -> int | None:
-    """Of the terminal; a pipe or a file takes everything."""
+    """Return the width of the terminal; None for a pipe or a file, which have no limit."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return shutil.get_terminal_size().columns
     return None

@@ -1,4 +1,4 @@
-"""`--ckpt_path last` and `best`: which file that is, and in which run's folder a training goes on."""
+"""Resolve `--ckpt_path last` and `best` to a file and to the run's folder in which a training resumes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Found:
 
     @property
     def run(self) -> Path:
-        """RUNS/version_3 of RUNS/version_3/checkpoints/last.ckpt."""
+        """The run's folder: RUNS/version_3 for RUNS/version_3/checkpoints/last.ckpt."""
         return self.path.parents[1]
 
 
 def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Found | None, str]:
-    """The newest last.ckpt (or best.ckpt) of the runs with this name whose settings are the model's.
+    """Find the newest last.ckpt (or best.ckpt) among the runs of this name whose settings match the model's.
 
     Returns:
-        The checkpoint, or None; and a text on those that were passed over, which may be empty.
+        The checkpoint, or None; and a text that lists the skipped ones, which may be empty.
     """
     folder = runs_folder(trainer)
     name = LAST if word == "last" else BEST
@@ -57,7 +57,7 @@ def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Fo
 
 
 def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
-    """A run's last checkpoint and its content; where that is damaged, the one before, with a warning.
+    """Return a run's last checkpoint and its content; if it is damaged, the previous one, with a warning.
 
     Raises:
         UserError: none of them can be read.
@@ -69,23 +69,23 @@ def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
             damage = str(error)
             continue
         if path != last:
-            note(f"{last} is damaged; going back to {path.name}, step {stored.get('global_step')}")
+            note(f"{last} is damaged; falling back to {path.name}, step {stored.get('global_step')}")
         return Found(path, int(stored.get("global_step", 0))), stored
     raise UserError(damage)
 
 
 def of_folder(folder: Path, subcommand: str) -> Found:
-    """The newest checkpoint of a run, by its folder; its best one for everything but training.
+    """Return the newest checkpoint in a run's folder; the best one for everything except training.
 
     Raises:
-        UserError: it holds none that can be read.
+        UserError: the folder contains none that can be read.
     """
     names = (LAST,) if subcommand == "fit" else (BEST, LAST)
     files = [folder.resolve() / "checkpoints" / name for name in names]
     there = [file for file in files if file.is_file()]
     if not there:
         raise UserError(
-            f"--ckpt_path: {folder} is no folder of a run with a checkpoint (it holds no checkpoints/{names[0]})"
+            f"--ckpt_path: {folder} is not a run's folder with a checkpoint (checkpoints/{names[0]} is missing)"
         )
     found, _ = newest_whole(there[0])
     note(f"--ckpt_path: {found.path} (step {found.step})")
@@ -93,7 +93,7 @@ def of_folder(folder: Path, subcommand: str) -> Found:
 
 
 def of_this_slurm_job(trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
-    """The newest checkpoint of the run that this SLURM job began before, if it has the model's settings."""
+    """Return the newest checkpoint of the run that this SLURM job started before, if its settings match the model's."""
     folder = slurm_run(runs_folder(trainer))
     if folder is None or not (folder / LAST).is_file():
         return None
@@ -103,15 +103,15 @@ def of_this_slurm_job(trainer: pl.Trainer, model: pl.LightningModule) -> Found |
 
 
 def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
-    """What `--ckpt_path last`, `best` or `hpc` stands for; None where a training starts afresh. Says which.
+    """Resolve `--ckpt_path last`, `best` or `hpc`; None if a training starts from scratch. Logs the choice.
 
     Raises:
-        UserError: it stands for nothing.
+        UserError: there is no such checkpoint.
     """
     if word == "hpc":
         raise UserError(
-            "--ckpt_path hpc: runs of flowdistill leave no such files; a requeued SLURM job goes on by itself, and "
-            "`--ckpt_path last` takes the newest checkpoint of this run name"
+            "--ckpt_path hpc: flowdistill saves no such files; a requeued SLURM job resumes automatically, and "
+            "`--ckpt_path last` selects the newest checkpoint of this run name"
         )
     found, passed = find("last" if word == "last" else "best", trainer, model)
     if found is not None:
@@ -121,12 +121,12 @@ def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.Lightning
         return found
     if subcommand != "fit":
         raise UserError(f"--ckpt_path {word}: {passed}. Give a .ckpt file that `lightning fit` wrote.")
-    note(f"--ckpt_path {word}: {passed}; starting afresh")
+    note(f"--ckpt_path {word}: {passed}; starting from scratch")
     return None
 
 
 def runs_folder(trainer: pl.Trainer) -> Path:
-    """SAVE_DIR/NAME, which holds a folder for each run of this name."""
+    """Return SAVE_DIR/NAME, which contains one folder per run of this name."""
     if not trainer.loggers:
         return Path(trainer.default_root_dir)
     logger = trainer.loggers[0]
@@ -134,13 +134,13 @@ def runs_folder(trainer: pl.Trainer) -> Path:
 
 
 def _version(trainer: pl.Trainer) -> str:
-    """The name of the run's folder if its config says which, else a pattern of all."""
+    """Return the name of the run's folder if the config sets it, otherwise a pattern that matches all."""
     logger = trainer.loggers[0]
-    if isinstance(logger, WandbLogger):  # an id that no folder has is a new one
+    if isinstance(logger, WandbLogger):  # an id without a folder belongs to a new run
         return str(logger.version) if (runs_folder(trainer) / str(logger.version)).is_dir() else "*"
     version = getattr(logger, "_version", None)
     return "*" if version is None else version if isinstance(version, str) else f"version_{version}"
 
 
 def _listed(passed: list[str]) -> str:
-    return "".join(f"\n  passed over: {text}" for text in passed)
+    return "".join(f"\n  skipped: {text}" for text in passed)

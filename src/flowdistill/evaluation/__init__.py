@@ -1,1 +1,1 @@
-"""Scores files of predictions as the benchmarks do."""
+"""Score prediction files as the benchmarks do."""

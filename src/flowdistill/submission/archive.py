@@ -1,4 +1,4 @@
-"""Packing a submission: the same files give the same archive, and a killed run leaves none."""
+"""Pack a submission: the same files give the same archive, and a killed run leaves none."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tqdm import tqdm
 
 from flowdistill.errors import UserError
 
-# The oldest time that zip knows. A clock would make every archive different.
+# The earliest time that zip can store. The current time would make every archive different.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o644 << 16
 
 
 def write_zip(archive: Path, folder: Path, names: Iterable[str]) -> None:
-    """Packs files of a folder, under their paths in it, without compression: PNG is compressed already.
+    """Pack files of a folder, under their relative paths, without compression: PNG is compressed already.
 
-    The archive has its name only when it is complete; until then a hidden file lies beside it.
+    The archive gets its name when it is complete; until then, it is a hidden file in the same folder.
 
     Raises:
         UserError: `archive` exists (it is not replaced), or cannot be written.

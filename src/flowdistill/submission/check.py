@@ -1,4 +1,4 @@
-"""`flowdistill submit check`: a submission -> everything that its server would stumble over."""
+"""`flowdistill submit check`: report everything in a submission that its server would reject."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from flowdistill.submission.members import (
 )
 from flowdistill.submission.names import MISSING, match_names
 
-#: What KITTI's server says when it refuses an upload: "Zip file content is either invalid or too large (>500 MB)",
-#: where it means the unpacked files.
+#: KITTI's server rejects larger uploads: "Zip file content is either invalid or too large (>500 MB)", which refers to
+#: the unpacked files.
 KITTI_BYTES = 500 * 10**6
 
 
 @dataclass(frozen=True)
 class SubmissionReport:
-    """The result of a check."""
+    """Result of a check."""
 
-    title: str  # what it was checked as
+    title: str  # benchmark and task it was checked for
     faults: list[Fault]
-    notes: list[Fault]  # what is odd, but may be meant
-    files: int  # that were there, of those that should be
-    density: float  # share of their pixels that hold a value
+    notes: list[Fault]  # suspicious, but possibly intended
+    files: int  # number of expected files that exist
+    density: float  # fraction of their pixels that have a value
 
 
 def check_submission(
     members: Members, kind: SubmissionKind, sizes: Mapping[str, Size] | None = None
 ) -> SubmissionReport:
-    """Checks names, formats, sizes and values; reads every file.
+    """Check names, formats, sizes and values; reads every file.
 
     Args:
-        members: what `open_members` found.
-        kind: what it must be.
-        sizes: test image -> its size, as `image_sizes` reads them; None allows every size of the benchmark.
+        members: result of `open_members`.
+        kind: the expected submission.
+        sizes: test image -> its size, from `image_sizes`; None allows every size of the benchmark.
 
     Raises:
-        UserError: the members are an archive and the kind is none that is uploaded as zip.
+        UserError: the members are an archive, but the kind is not uploaded as a zip.
     """
     found, faults = match_names(members.names, kind)
-    broken = {fault.file for fault in members.faults}  # a link to nothing is named, and not missed, too
+    broken = {fault.file for fault in members.faults}  # a broken link is not also reported as missing
     missed = [fault for fault in faults if fault.problem != MISSING or fault.file not in broken]
     faults = [*members.faults, *missed]
     if kind.zipped and members.total_bytes() > KITTI_BYTES:
         detail = f"{members.total_bytes() / 1e6:.0f} MB unpacked"
         faults.append(
-            Fault("/", "is larger than the 500 MB that the server takes", "remove other files", detail)
+            Fault("/", "is larger than the 500 MB that the server accepts", "remove other files", detail)
         )
     first_of_image: dict[str, tuple[str, Size]] = {}
     notes: list[Fault] = []
@@ -80,15 +80,15 @@ def check_submission(
 
 
 def image_sizes(folder: Path, kind: SubmissionKind) -> dict[str, Size]:
-    """Test image -> (height, width) px, read from the images' files.
+    """Return test image -> (height, width) px, read from the image files.
 
-    Raises UserError for an image that is not there, FormatError for one that is damaged.
+    Raises UserError for a missing image, FormatError for a damaged one.
     """
     missing = [image for image in kind.images if not (folder / image).is_file()]
     if missing:
         raise UserError(
-            f"--images: {folder} lacks {len(missing)} of the {len(kind.images)} test images, first {missing[0]}; name "
-            "the folder that holds them (testing/image_2 for KITTI 2015, testing/colored_0 or image_0 for 2012, "
+            f"--images: {folder} lacks {len(missing)} of the {len(kind.images)} test images, first {missing[0]}; use "
+            "the folder that contains them (testing/image_2 for KITTI 2015, testing/colored_0 or image_0 for 2012, "
             "test/clean for Sintel)"
         )
     sizes = {}
@@ -99,7 +99,7 @@ def image_sizes(folder: Path, kind: SubmissionKind) -> dict[str, Size]:
 
 
 def check_path(path: Path, kind: SubmissionKind, sizes: Mapping[str, Size] | None = None) -> SubmissionReport:
-    """`check_submission` of a file or folder; a file that is no archive is a fault, too."""
+    """Run `check_submission` on a file or folder; a file that is not an archive is also a fault."""
     members = open_members(path)
     if isinstance(members, Fault):
         return SubmissionReport(kind.title, [members], [], 0, 0.0)
@@ -113,8 +113,8 @@ def _check_file(
     if content == "flo":
         if not isinstance(members, FolderMembers):
             raise UserError(
-                f"a submission to {kind.title} is not zipped: name the folder with clean and final that its bundler "
-                "takes"
+                f"a submission to {kind.title} is not zipped: give the folder with clean and final that its bundler "
+                "reads"
             )
         return check_flo(name, members.folder / name, sizes)
     try:

@@ -1,7 +1,7 @@
-"""Whether one file of a submission holds what its server reads: format, size, values.
+"""Check one file of a submission: format, size, values.
 
-A server reads more than it should: it takes swapped channels for flow and clipped codes for motion. What cannot have
-been meant is a fault here, too.
+A server accepts too much: it reads swapped channels as flow and clipped codes as motion. Values that cannot be
+intended are therefore also faults here.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _PNG_ADVICE = {
 
 @dataclass
 class FileCheck:
-    """What was found in one file."""
+    """Result for one file."""
 
     faults: list[Fault] = field(default_factory=list)
-    notes: list[Fault] = field(default_factory=list)  # odd, but it may be meant
-    size: Size | None = None  # None where it could not be read
+    notes: list[Fault] = field(default_factory=list)  # suspicious, but possibly intended
+    size: Size | None = None  # None if it could not be read
     pixels: int = 0
-    estimates: int = 0  # pixels that hold a value
+    estimates: int = 0  # number of pixels with a value
 
 
 def check_picture(
     name: str, content: bytes, expected: Literal["disparity", "flow"], sizes: frozenset[Size]
 ) -> FileCheck:
-    """Checks a KITTI picture's bytes.
+    """Check the bytes of a KITTI image.
 
     Args:
         name: its path in the submission, for the faults.
         content: its bytes.
-        expected: what it must hold.
-        sizes: (height, width) px that it may have.
+        expected: the quantity that it must contain.
+        sizes: allowed (height, width) px.
     """
     check = FileCheck()
     try:
@@ -61,7 +61,7 @@ def check_picture(
             return check
         codes = decode_png(name, content, header).astype(np.uint16, copy=False)
     except FormatError as error:
-        problem = "is no PNG" if not content.startswith(b"\x89PNG") else "is damaged"
+        problem = "is not a PNG" if not content.startswith(b"\x89PNG") else "is damaged"
         check.faults.append(Fault(name, problem, _MORE, _without_name(error, name)))
         return check
     valid = codes != 0 if expected == "disparity" else codes[..., 2] != 0
@@ -79,12 +79,12 @@ def check_picture(
 
 
 def check_flo(name: str, path: Path, sizes: frozenset[Size]) -> FileCheck:
-    """Checks a .flo file, which is `name` within the submission; arguments as for `check_picture`."""
+    """Check a .flo file, which is `name` within the submission; arguments as for `check_picture`."""
     check = FileCheck()
     try:
         flow = read_flo(path)  # (H, W, 2)
     except FormatError as error:
-        problem = "is no .flo file" if "magic number" in str(error) else "is damaged"
+        problem = "is not a .flo file" if "magic number" in str(error) else "is damaged"
         check.faults.append(Fault(name, problem, _MORE, _without_name(error, path)))
         return check
     check.size = flow.shape[0], flow.shape[1]
@@ -92,7 +92,7 @@ def check_flo(name: str, path: Path, sizes: frozenset[Size]) -> FileCheck:
     finite = np.isfinite(flow).all(axis=2)
     if not finite.all():
         detail = f"{np.count_nonzero(~finite)} of {finite.size} pixels"
-        advice = "predict it again: Sintel's server needs a number at every pixel"
+        advice = "predict it again: Sintel's server needs a finite value at every pixel"
         check.faults.append(Fault(name, "has values that are not finite", advice, detail))
     limit = max(check.size)
     far = (np.abs(flow) > limit).any(axis=2) & finite
@@ -108,8 +108,8 @@ def _check_size(check: FileCheck, name: str, sizes: frozenset[Size]) -> None:
     if check.size not in sizes:
         assert check.size is not None
         wanted = " or ".join(f"{height} x {width}" for height, width in sorted(sizes))
-        problem = f"is not of the test image's size, {wanted}"
-        advice = "predict at the image's size, or cut padding away"
+        problem = f"does not have the test image's size, {wanted}"
+        advice = "predict at the image's size, or crop the padding"
         check.faults.append(Fault(name, problem, advice, f"{check.size[0]} x {check.size[1]}"))
 
 

@@ -1,4 +1,4 @@
-"""Which benchmark and task a submission is for, told from what is in it."""
+"""Infer the benchmark and task of a submission from its content."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LOOKED_AT = 8
 
 
 def guess_benchmark(members: Members) -> str:
-    """One of `BENCHMARKS`: by the folders' names and the pictures' numbers.
+    """Return one of `BENCHMARKS`, inferred from the folder names and image numbers.
 
-    Raises UserError where nothing tells it.
+    Raises UserError if it cannot be inferred.
     """
     names = [name for name in members.names if not is_junk(name)]
     folders = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
@@ -30,20 +30,20 @@ def guess_benchmark(members: Members) -> str:
     numbers = [int(match[1]) for name in names if (match := _KITTI_NAME.fullmatch(PurePosixPath(name).name))]
     last = max(numbers, default=None)
     if folders & set(KITTI2015_FOLDERS["sceneflow"]):
-        # Of 2015's 200 scenes just the last five would be missing: these are 2012's, in a folder of 2015's.
+        # Exactly the last five of 2015's 200 scenes would be missing: these are 2012's, in a folder named as in 2015.
         return "kitti2012" if last == _LAST_OF_2012 and "disp_1" not in folders else "kitti2015"
     if last is None:
         raise UserError(
-            "nothing in the submission tells what it is for: there is no folder disp_0, disp_1, flow, clean or final, "
-            "and no 000000_10.png. Say it by --kind kitti2015, kitti2012 or sintel"
+            "cannot infer the benchmark from the submission: there is no folder disp_0, disp_1, flow, clean or final, "
+            "and no 000000_10.png. Set it with --kind kitti2015, kitti2012 or sintel"
         )
     return "kitti2012" if last <= _LAST_OF_2012 else "kitti2015"
 
 
 def guess_task(members: Members, benchmark: str) -> str:
-    """One of the benchmark's `TASKS`.
+    """Return one of the benchmark's `TASKS`.
 
-    Raises UserError where nothing tells it.
+    Raises UserError if it cannot be inferred.
     """
     if benchmark == "sintel":
         return TASKS_OF[benchmark][0]
@@ -60,7 +60,7 @@ def guess_task(members: Members, benchmark: str) -> str:
 
 
 def _task_of_pictures(members: Members, names: list[str]) -> str:
-    """Disparity is grey, flow is not; what most of the first pictures are."""
+    """Return the task of most of the first images: disparity is grey, flow is not."""
     grey = colour = 0
     for name in [name for name in names if name.endswith(".png")][:_LOOKED_AT]:
         try:
@@ -70,7 +70,7 @@ def _task_of_pictures(members: Members, names: list[str]) -> str:
         grey, colour = grey + is_grey, colour + (not is_grey)
     if not grey + colour:
         raise UserError(
-            "no picture in the submission can be read, so that nothing tells whether it is disparity or flow. Say it "
-            f"by --task {' or '.join(KITTI2012_MOTIONS)}"
+            "no image in the submission can be read, so it is unknown whether it is disparity or flow. Set it with "
+            f"--task {' or '.join(KITTI2012_MOTIONS)}"
         )
     return "stereo" if grey > colour else "flow"

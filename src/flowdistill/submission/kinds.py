@@ -1,10 +1,10 @@
-"""What each benchmark's server asks for: which files, what they hold, and the sizes of its test images.
+"""Requirements of each benchmark's server: files, their content, and the sizes of the test images.
 
 KITTI 2015: zip with disp_0/ (stereo), flow/ (flow) or disp_0/ disp_1/ flow/ (scene flow), each 000000_10.png to
             000199_10.png
 KITTI 2012: zip with 000000_10.png to 000194_10.png in its root, disparity or flow
 MPI Sintel: folder with clean/SCENE/frame_0001.flo ... and final/..., which Sintel's own `bundler` turns into one file;
-            frame0001.flo is taken, too, which is how the bundler's README has it
+            frame0001.flo, as in the bundler's README, is also accepted
 Sources: readme.txt of both KITTI development kits and the upload pages' instructions; README of Sintel's bundler.
 """
 
@@ -28,7 +28,7 @@ _KITTI2015_MOTIONS: dict[str, tuple[Motion, ...]] = {
     "flow": ("flow",),
     "sceneflow": ("disparity_t0", "disparity_t1", "flow"),
 }
-#: Folders of KITTI 2015 by task, with what they hold.
+#: Folders of KITTI 2015 by task, with their quantity.
 KITTI2015_FOLDERS: dict[str, dict[str, Motion]] = {
     task: {FOLDERS[motion]: motion for motion in motions} for task, motions in _KITTI2015_MOTIONS.items()
 }
@@ -40,7 +40,7 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 KITTI_SIZES, SINTEL_SIZES = DOWNLOADS["kitti2015"].sizes, DOWNLOADS["sintel"].sizes
 SINTEL_PASSES = ("clean", "final")
-#: Sintel's test scenes and their frames; a scene has one flow less.
+#: Sintel's test scenes and their numbers of frames; a scene has one flow fewer.
 SINTEL_TEST_FRAMES = {
     "PERTURBED_market_3": 50,
     "PERTURBED_shaman_1": 50,
@@ -62,22 +62,22 @@ _KITTI2015_SCENES, _KITTI2012_SCENES = 200, 195
 class SubmissionFile:
     """One file of a submission."""
 
-    motion: Motion  # what it says
-    content: Content  # in which format
-    image: str  # the test image that it belongs to, below the folder of a camera or pass
-    sample: str  # the sample that it is predicted from, by its name in the data package
+    motion: Motion  # its quantity
+    content: Content  # its format
+    image: str  # its test image, relative to the folder of a camera or pass
+    sample: str  # name, in the data package, of the sample that it is predicted from
 
 
 @dataclass(frozen=True)
 class SubmissionKind:
-    """All that a server expects; built by `kitti2015`, `kitti2012` and `sintel`."""
+    """Everything that a server expects; built by `kitti2015`, `kitti2012` and `sintel`."""
 
     benchmark: str  # one of BENCHMARKS
     title: str  # for the user
     files: Mapping[str, SubmissionFile]  # path in the submission -> file, in order
     sizes: frozenset[Size]  # of the benchmark's test images
     zipped: bool
-    other_names: Mapping[str, str] = field(default_factory=dict)  # path that is taken as well -> path
+    other_names: Mapping[str, str] = field(default_factory=dict)  # other accepted path -> path
 
     @property
     def images(self) -> list[str]:
@@ -86,7 +86,7 @@ class SubmissionKind:
 
 
 def kitti2015(task: str, scenes: int = _KITTI2015_SCENES) -> SubmissionKind:
-    """KITTI 2015's submission for a task of `TASKS`; `scenes` is another number for tests only."""
+    """KITTI 2015's submission for a task of `TASKS`; `scenes` is only changed by tests."""
     files = {
         f"{folder}/{name}.png": _kitti_file(motion, name)
         for folder, motion in KITTI2015_FOLDERS[task].items()
@@ -96,14 +96,14 @@ def kitti2015(task: str, scenes: int = _KITTI2015_SCENES) -> SubmissionKind:
 
 
 def kitti2012(task: str, scenes: int = _KITTI2012_SCENES) -> SubmissionKind:
-    """KITTI 2012's submission for a task of `TASKS`; `scenes` is another number for tests only."""
+    """KITTI 2012's submission for a task of `TASKS`; `scenes` is only changed by tests."""
     motion = KITTI2012_MOTIONS[task]
     files = {f"{name}.png": _kitti_file(motion, name) for name in _kitti_names(scenes)}
     return SubmissionKind("kitti2012", f"KITTI 2012 {task}", files, KITTI_SIZES, zipped=True)
 
 
 def sintel(frames: Mapping[str, int] | None = None) -> SubmissionKind:
-    """Sintel's two passes, before bundling; `frames` (scene -> number) is another test set for tests only."""
+    """Sintel's two passes, before bundling; `frames` (scene -> number) is only changed by tests."""
     names = [
         f"{scene}/frame_{number:04d}"
         for scene, count in (frames or SINTEL_TEST_FRAMES).items()
@@ -119,12 +119,12 @@ def sintel(frames: Mapping[str, int] | None = None) -> SubmissionKind:
 
 
 def submission_kind(benchmark: str, task: str) -> SubmissionKind:
-    """The real thing: what the server of a benchmark of `BENCHMARKS` wants for a task.
+    """Return the submission that the server of a benchmark of `BENCHMARKS` expects for a task.
 
-    Raises UserError where the benchmark has no such task.
+    Raises UserError if the benchmark has no such task.
     """
     if task not in TASKS[benchmark]:
-        raise UserError(f"--task: {benchmark} has no {task} benchmark, but {', '.join(TASKS[benchmark])}")
+        raise UserError(f"--task: {benchmark} has no {task} benchmark; it has {', '.join(TASKS[benchmark])}")
     if benchmark == "sintel":
         return sintel()
     return kitti2015(task) if benchmark == "kitti2015" else kitti2012(task)

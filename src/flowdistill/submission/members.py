@@ -1,4 +1,4 @@
-"""The files inside a submission, whether it is a zip archive or a folder; nothing is unpacked."""
+"""Files inside a submission, which is a zip archive or a folder; nothing is unpacked."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from flowdistill.data.access import is_folder, is_nowhere
 from flowdistill.data.tree import files_below
 from flowdistill.errors import UserError
 
-#: More than any picture of a benchmark takes; what says to be larger is not read.
+#: Larger than any image of a benchmark; members with a larger declared size are not read.
 LARGEST_MEMBER = 1 << 26
 _ENCRYPTED = 1
-_UNIX = 3  # the system whose modes an archive holds
+_UNIX = 3  # creator system whose file modes an archive stores
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that the server would stumble over."""
+    """Something that the server would reject."""
 
-    file: str  # path in the submission, a folder's ends with /; or the submission itself
-    problem: str  # what is wrong, in words that are the same for every file with this problem
+    file: str  # path in the submission, ending with / for a folder; or the submission itself
+    problem: str  # what is wrong, worded identically for every file with this problem
     advice: str  # what to do
-    detail: str = ""  # what is special about this file
+    detail: str = ""  # details for this file
 
 
 class UnreadableMemberError(Exception):
-    """A member's bytes cannot be had; the fault says why."""
+    """A member cannot be read; `fault` contains the reason."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.problem)
@@ -43,21 +43,21 @@ class Members(Protocol):
     """Paths with / between folders, and their bytes."""
 
     names: list[str]  # files only, sorted
-    faults: list[Fault]  # of the container itself, and of what is in it but not among the names
+    faults: list[Fault]  # of the container itself, and of members that are not in `names`
 
     def read(self, name: str) -> bytes:
-        """Raises UnreadableMemberError."""
+        """Return a file's bytes. Raises UnreadableMemberError."""
         ...
 
     def total_bytes(self) -> int:
-        """Of all files, unpacked."""
+        """Return the unpacked size of all files."""
         ...
 
 
 class FolderMembers:
     """A folder before zipping or bundling; links are followed, as zip does.
 
-    Raises UserError if a folder may not be listed.
+    Raises UserError if a folder cannot be listed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class FolderMembers:
         for name in sorted(files_below(folder, self._loop)):
             if is_nowhere(folder / name):
                 target = f"to {os.readlink(folder / name)}"
-                self.faults.append(Fault(name, "is a link to nothing", "copy the file here", target))
+                self.faults.append(Fault(name, "is a broken link", "copy the file here", target))
             else:
                 self.names.append(name)
 
@@ -81,7 +81,7 @@ class FolderMembers:
                 raise UnreadableMemberError(Fault(name, "is not a file", "remove it"))
             return path.read_bytes()
         except OSError as error:
-            advice = "look at its permissions"
+            advice = "check its permissions"
             raise UnreadableMemberError(
                 Fault(name, "cannot be read", advice, error.strerror or str(error))
             ) from error
@@ -90,11 +90,11 @@ class FolderMembers:
         return sum((self.folder / name).stat().st_size for name in self.names)
 
     def _loop(self, name: str) -> None:
-        self.faults.append(Fault(f"{name}/", "is a link to a folder that it lies in", "remove the link"))
+        self.faults.append(Fault(f"{name}/", "is a link to one of its parent folders", "remove the link"))
 
 
 class ZipMembers:
-    """A zip archive. Raises zipfile.BadZipFile if the file is none."""
+    """A zip archive. Raises zipfile.BadZipFile for any other file."""
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
@@ -107,7 +107,7 @@ class ZipMembers:
             Fault(name, "is in the archive more than once", "zip into a new archive") for name in repeated
         ]
         self.faults += [
-            Fault(info.filename, "is a link, not what it leads to", "zip again, without -y")
+            Fault(info.filename, "is a link, not a file", "zip again, without -y")
             for info in everything
             if _is_link(info)
         ]
@@ -119,8 +119,8 @@ class ZipMembers:
         if info.file_size > LARGEST_MEMBER:
             raise UnreadableMemberError(_too_large(name, info.file_size))
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            advice = "zip with the usual method (deflate) or without compression"
-            raise UnreadableMemberError(Fault(name, "is packed by an unusual method", advice))
+            advice = "zip with deflate or without compression"
+            raise UnreadableMemberError(Fault(name, "uses an unsupported compression method", advice))
         try:
             return self._archive.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
@@ -133,24 +133,24 @@ class ZipMembers:
 
 
 def open_members(path: Path) -> Members | Fault:
-    """What is inside a submission, or why nothing can be had from it.
+    """Open a submission; return its members, or the reason why it cannot be opened.
 
-    Raises UserError where there is nothing at `path`, or a file made by Sintel's bundler.
+    Raises UserError if `path` does not exist, or is a file written by Sintel's bundler.
     """
     if is_folder(path):
         return FolderMembers(path)
     if not path.is_file():
-        raise UserError(f"there is no file or folder {path}; name the submission to check")
+        raise UserError(f"there is no file or folder {path}; give the submission to check")
     if path.suffix == ".lzma":
         raise UserError(
-            f"{path}: what Sintel's bundler makes cannot be looked into; check the folder with clean and final that "
-            "it was made from"
+            f"{path}: the output of Sintel's bundler cannot be checked; check the folder with clean and final that it "
+            "was made from"
         )
     try:
         return ZipMembers(path)
     except zipfile.BadZipFile as error:
-        advice = "zip the folders again, and copy the archive as a whole"
-        return Fault(path.name, "is no zip archive, or only a part of one", advice, str(error))
+        advice = "zip the folders again, and copy the complete archive"
+        return Fault(path.name, "is not a zip archive, or is truncated", advice, str(error))
     except OSError as error:
         raise UserError(f"{path}: cannot be opened ({error.strerror or error})") from error
 
@@ -160,4 +160,4 @@ def _is_link(info: zipfile.ZipInfo) -> bool:
 
 
 def _too_large(name: str, size: int) -> Fault:
-    return Fault(name, "is too large for a picture of the benchmark", "write it again", f"{size} bytes")
+    return Fault(name, "is too large for an image of the benchmark", "write it again", f"{size} bytes")

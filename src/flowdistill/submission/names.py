@@ -1,4 +1,4 @@
-"""Whether a submission holds the right files, at the right places, and nothing else."""
+"""Check that a submission contains the right files, in the right places, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MISSING = "is missing"
 
 
 def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, str], list[Fault]]:
-    """Expected path -> the file that is there for it, perhaps at a wrong place; and the faults of names.
+    """Return expected path -> its actual file, possibly in the wrong place; and the faults of names.
 
-    A misplaced or misnamed file is one fault, not a missing file and an unexpected one, and many that are so in the
-    same way are one fault, too.
+    A misplaced or misnamed file is one fault, not a missing file and an unexpected one. Many files with the same
+    mistake are also one fault.
     """
     faults: list[Fault] = []
-    plain: dict[str, str] = {}  # path with / and without wrapping folder -> path as it is
+    plain: dict[str, str] = {}  # path with / and without wrapping folder -> actual path
     for name in names:
         if is_junk(name):
-            advice = "remove it (zip -d FILE PATH), or zip with a tool that leaves it out"
+            advice = "remove it (zip -d FILE PATH), or zip with a tool that does not add it"
             faults.append(Fault(name, "was added by the operating system", advice))
         elif "\\" in name:
             advice = "zip with a tool that writes / between folder and file"
@@ -36,10 +36,10 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
             plain[name] = name
     wrapper = find_wrapper(plain, kind)
     if wrapper:
-        root = "the archive's root" if kind.zipped else "the folder that you name"
-        flat = "" if any("/" in path for path in kind.files) else f": {kind.title} wants no folder"
-        advice = f"put what it holds into {root}{flat}"
-        faults.append(Fault(f"{wrapper}/", "holds the files one level too deep", advice))
+        root = "the archive's root" if kind.zipped else "the folder that you give"
+        flat = "" if any("/" in path for path in kind.files) else f": {kind.title} has no folders"
+        advice = f"move its content to {root}{flat}"
+        faults.append(Fault(f"{wrapper}/", "contains the files one level too deep", advice))
         plain = {path.removeprefix(f"{wrapper}/"): name for path, name in plain.items()}
     plain, renamed = _under_one_name(plain, kind)
     faults += renamed
@@ -55,10 +55,10 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
     if others := other_frames(extra, kind):
         more = f"and {len(others) - 1} more" if len(others) > 1 else ""
         faults.append(
-            Fault(plain[others[0]], "is not of frame 10, which alone is evaluated", "remove it", more)
+            Fault(plain[others[0]], "is not of frame 10, the only one evaluated", "remove it", more)
         )
         extra = [path for path in extra if path not in set(others)]
-    if not kind.zipped:  # a bundler takes the folders it is given, whatever lies beside them
+    if not kind.zipped:  # a bundler only reads the folders it is given
         given = {path.partition("/")[0] for path in kind.files}
         extra = [path for path in extra if path.partition("/")[0] in given]
     faults += _missing_faults(missing, kind)
@@ -67,33 +67,33 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
 
 
 def _under_one_name(plain: dict[str, str], kind: SubmissionKind) -> tuple[dict[str, str], list[Fault]]:
-    """The files under the names that we write, where they have others that serve as well or are numbered from 0."""
+    """Map files with other accepted names, or numbered from 0, to the names that flowdistill writes."""
     faults = []
     if shifted := counted_from_zero(plain, kind):
         first = next(iter(shifted))
         folders = {PurePosixPath(path).parent for path in shifted}
-        detail = f"must be {shifted[first]}; so are all files of {len(folders)} folders"
-        advice = "rename each to one number more, the last one first"
-        faults.append(Fault(plain[first], "is numbered from 0, and the benchmark from 1", advice, detail))
+        detail = f"must be {shifted[first]}; the same for all files of {len(folders)} folders"
+        advice = "increase each number by one, starting with the last file"
+        faults.append(Fault(plain[first], "is numbered from 0, but the benchmark from 1", advice, detail))
     renamed: dict[str, str] = {}
     for path, name in plain.items():
         known = shifted.get(path) or kind.other_names.get(path, path)
         if known in renamed:
             detail = f"the other is {renamed[known]}"
-            faults.append(Fault(name, "is there under two names", "remove one of the two", detail))
+            faults.append(Fault(name, "exists under two names", "remove one of the two", detail))
         else:
             renamed[known] = name
     return renamed, faults
 
 
 def is_junk(name: str) -> bool:
-    """Whether an operating system, not the user, put the file there."""
+    """Whether the file was added by an operating system, not by the user."""
     path = PurePosixPath(name)
     return _JUNK_FOLDER in path.parts or path.name in _JUNK_FILES or path.name.startswith("._")
 
 
 def find_wrapper(paths: Iterable[str], kind: SubmissionKind) -> str:
-    """The folder that holds what should lie in the root; empty if there is none."""
+    """Return the folder that contains what belongs in the root; empty if there is none."""
     prefixes: Counter[str] = Counter()
     for path in paths:
         parts = path.split("/")
@@ -102,12 +102,12 @@ def find_wrapper(paths: Iterable[str], kind: SubmissionKind) -> str:
             if path in kind.files or path in kind.other_names:
                 prefixes["/".join(parts[:depth])] += 1
     most = max(prefixes.values(), default=0)
-    # On a tie the root is right, and otherwise the shallowest.
+    # On a tie, the root or else the shallowest folder is right.
     return min((prefix for prefix, count in prefixes.items() if count == most), key=len, default="")
 
 
 def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]:
-    """One fault a file, or one for a folder of which everything is missing."""
+    """Return one fault per file, or one for a folder whose files are all missing."""
     advice = f"predict it too: {kind.title} has {len(kind.files)} files"
     wanted, absent = _folders(kind.files), _folders(missing)
     gone = {folder for folder, count in absent.items() if count == wanted[folder]}
@@ -115,8 +115,10 @@ def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]
     for folder in sorted(gone):
         if not any(str(parent) in gone for parent in PurePosixPath(folder).parents):
             if folder == ".":
-                return [Fault("/", "holds none of the expected files", advice, f"the first is {missing[0]}")]
-            apart = "; stereo and flow alone are archives of their own" if folder == "disp_1" else ""
+                return [
+                    Fault("/", "contains none of the expected files", advice, f"the first is {missing[0]}")
+                ]
+            apart = "; stereo and flow alone are separate archives" if folder == "disp_1" else ""
             faults.append(Fault(f"{folder}/", MISSING, f"{advice}{apart}", f"{absent[folder]} files"))
     for path in missing:
         if not any(str(parent) in gone for parent in PurePosixPath(path).parents):
@@ -125,7 +127,7 @@ def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]
 
 
 def _extra_faults(extra: Sequence[str], found: Sequence[str]) -> list[Fault]:
-    """One fault a file, or one for a folder in which nothing belongs."""
+    """Return one fault per file, or one for a folder that contains only unexpected files."""
     advice = "remove it"
     kept, there = _folders(found), _folders(extra)
     foreign = {folder for folder in there if folder not in kept and folder != "."}
@@ -133,13 +135,13 @@ def _extra_faults(extra: Sequence[str], found: Sequence[str]) -> list[Fault]:
     for folder in sorted(foreign):
         if not any(str(parent) in foreign for parent in PurePosixPath(folder).parents):
             files = many(there[folder], "file")
-            faults.append(Fault(f"{folder}/", "does not belong into the submission", advice, files))
+            faults.append(Fault(f"{folder}/", "does not belong in the submission", advice, files))
     for path in extra:
         if not any(str(parent) in foreign for parent in PurePosixPath(path).parents):
-            faults.append(Fault(path, "does not belong into the submission", advice))
+            faults.append(Fault(path, "does not belong in the submission", advice))
     return faults
 
 
 def _folders(paths: Iterable[str]) -> Counter[str]:
-    """Folder -> the number of files below it; `.` is the root."""
+    """Return folder -> number of files below it; `.` is the root."""
     return Counter(str(parent) for path in paths for parent in PurePosixPath(path).parents)

@@ -1,4 +1,4 @@
-"""Which unexpected file of a submission is meant for which that is missing, and one fault for a mistake made often."""
+"""Match unexpected files of a submission to missing ones, with one fault for each repeated mistake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHER_FRAME = re.compile(r"(\d{6})_(?!10)\d\d\.png")
 
 
 def pair(missing: Sequence[str], extra: Sequence[str], kind: SubmissionKind) -> dict[str, str]:
-    """Missing path -> the unexpected one that is surely meant: of its name, or of its number in its folder."""
+    """Return missing path -> its only matching unexpected path: same name, or same number in the same folder."""
 
     def same_name(path: str) -> str:
         return PurePosixPath(path).name
@@ -32,13 +32,13 @@ def pair(missing: Sequence[str], extra: Sequence[str], kind: SubmissionKind) -> 
 
 
 def number_of(path: str, kind: SubmissionKind) -> int | None:
-    """The number in a file's name: of the scene, which comes first, for KITTI; of the frame, last, for Sintel."""
+    """Return the number in a file's name: of the scene (the first) for KITTI, of the frame (the last) for Sintel."""
     numbers = _NUMBER.findall(PurePosixPath(path).name)
     return int(numbers[0 if kind.zipped else -1]) if numbers else None
 
 
 def counted_from_zero(paths: Collection[str], kind: SubmissionKind) -> dict[str, str]:
-    """Path -> the one that is meant, in folders whose files are all there, but numbered from 0 and not from 1."""
+    """Return path -> intended path, in folders whose files are complete, but numbered from 0 instead of 1."""
     wanted, there = _by_folder(kind.files, kind), _by_folder(paths, kind)
     meant: dict[str, str] = {}
     for folder, numbers in wanted.items():
@@ -49,10 +49,10 @@ def counted_from_zero(paths: Collection[str], kind: SubmissionKind) -> dict[str,
 
 
 def pair_faults(pairs: Mapping[str, str], name_of: Mapping[str, str]) -> list[Fault]:
-    """Faults of files at a wrong place or of a wrong name; one for all that lie in a folder or are called alike.
+    """Return faults of misplaced or misnamed files; one for all files of a folder or of the same name pattern.
 
     Args:
-        pairs: path that is missing -> path that is meant for it.
+        pairs: missing path -> path that is intended for it.
         name_of: the latter -> its name in the submission.
     """
     groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
@@ -66,18 +66,18 @@ def pair_faults(pairs: Mapping[str, str], name_of: Mapping[str, str]) -> list[Fa
     faults = []
     for (mistake, *_), found in groups.items():
         wanted, wrong = found[0]
-        name, more = name_of[wrong], f", and {len(found) - 1} more in the same way" if len(found) > 1 else ""
+        name, more = name_of[wrong], f", and {len(found) - 1} more of the same kind" if len(found) > 1 else ""
         if mistake == "name":
-            faults.append(Fault(name, "has a wrong name", "rename it", f"must be {wanted}{more}"))
+            faults.append(Fault(name, "has the wrong name", "rename it", f"must be {wanted}{more}"))
         elif len(found) == 1:
-            faults.append(Fault(name, "lies in a wrong place", "move it", f"must be {wanted}"))
+            faults.append(Fault(name, "is in the wrong place", "move it", f"must be {wanted}"))
         else:
             faults.append(_folder_fault(wanted, wrong, name, len(found)))
     return faults
 
 
 def other_frames(extra: Sequence[str], kind: SubmissionKind) -> list[str]:
-    """Those of KITTI's scenes, but of other frames than the one that is evaluated."""
+    """Return the files of KITTI's scenes whose frame is not the evaluated one."""
     if not kind.zipped:
         return []
     return [path for path in extra if _OTHER_FRAME.sub(r"\1_10.png", path) in kind.files]
@@ -87,17 +87,17 @@ def _folder_fault(wanted: str, wrong: str, name: str, count: int) -> Fault:
     right, there = PurePosixPath(wanted).parent, PurePosixPath(wrong).parent
     place = f"{PurePosixPath(name).parent}/".removeprefix("./") or "/"
     if str(there) == ".":
-        advice = f"put them into a folder {right}"
+        advice = f"move them to a folder {right}"
     elif right.parent == there.parent:
         advice = f"rename the folder to {right.name}"
     else:
         advice = f"move them to {right}/"
-    detail = f"{count} files: {name} must be {wanted}, and so on"
-    return Fault(place, "holds files that belong into another folder", advice, detail)
+    detail = f"{count} files: {name} must be {wanted}, etc."
+    return Fault(place, "contains files that belong in another folder", advice, detail)
 
 
 def _by_folder(paths: Collection[str], kind: SubmissionKind) -> dict[str, dict[int, str]]:
-    """Folder -> number -> path, of files with the suffix of the kind's; folders with a number twice are left out."""
+    """Return folder -> number -> path, of files with the kind's suffix; folders with a repeated number are skipped."""
     suffixes = {PurePosixPath(path).suffix for path in kind.files}
     folders: dict[str, dict[int, str]] = {}
     twice: set[str] = set()

@@ -1,1 +1,1 @@
-"""Scores folders of predictions as KITTI's development kit does (docs/evaluation.md)."""
+"""Score folders of predictions as KITTI's development kit does (docs/evaluation.md)."""

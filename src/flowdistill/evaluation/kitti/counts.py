@@ -1,8 +1,8 @@
 """KITTI's integer counts of outliers, for background and foreground, and the sum of end-point errors.
 
-Everything that is kept is an integer, so that images and processes add up to the same numbers in any order.
+All stored values are integers, so that sums over images and processes do not depend on their order.
 motion     # (H, W, C) float32 px; C = 2 for flow (x, y), 1 for disparity
-everything per pixel  # (H, W)
+all per-pixel arrays  # (H, W)
 Source: KITTI 2015 development kit, `evaluate_scene_flow`.
 """
 
@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Outliers and pixels of one class; `submitted` counts only where the prediction was not filled in."""
+    """Outliers and pixels of one class; `submitted` counts only pixels whose prediction was not filled in."""
 
     errors: int
     pixels: int
@@ -39,7 +39,7 @@ class ClassCounts:
 
     @property
     def rate(self) -> float:
-        """Share of outliers; 0 without pixels, as in the official tool."""
+        """Fraction of outliers; 0 without pixels, as in the official tool."""
         return self.errors / max(self.pixels, 1)
 
     @property
@@ -49,11 +49,11 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class MetricCounts:
-    """What one metric counts on one image, or, added, on many."""
+    """Counts of one metric on one image or, summed, on several."""
 
     background: ClassCounts
     foreground: ClassCounts
-    error_steps: int | None  # the sum of end-point errors in SUM_STEP px; None for scene flow, which has none
+    error_steps: int | None  # sum of end-point errors in SUM_STEP px; None for scene flow, which has none
 
     def __add__(self, other: MetricCounts) -> MetricCounts:
         steps = None
@@ -67,21 +67,21 @@ class MetricCounts:
 
     @property
     def density(self) -> float:
-        """Share of the pixels with truth that had an estimate; 0 without pixels."""
+        """Fraction of the pixels with ground truth that had an estimate; 0 without pixels."""
         return self.all.pixels_submitted / max(self.all.pixels, 1)
 
     @property
     def end_point_error(self) -> float | None:
-        """Mean in px over all pixels with truth, filled ones included; None for scene flow and without pixels."""
+        """Mean in px over all pixels with ground truth, including filled ones; None for scene flow or no pixels."""
         if self.error_steps is None or self.all.pixels == 0:
             return None
         return self.error_steps * SUM_STEP / self.all.pixels
 
 
 def vector_length(motion: Motion) -> PerPixel:
-    """Euclidean length over the channels (H, W, C) px -> (H, W) float32 px; absolute for C = 1.
+    """Euclidean length over the channels, (H, W, C) px -> (H, W) float32 px; absolute value for C = 1.
 
-    Single precision at every step, as in the official tool: numpy's float32 square root is right to the last bit.
+    Single precision in every step, as in the official tool: numpy's float32 square root is correctly rounded.
     """
     if motion.shape[2] == 1:
         return np.abs(motion[..., 0])
@@ -91,23 +91,23 @@ def vector_length(motion: Motion) -> PerPixel:
 
 
 def error_and_outliers(prediction: Motion, truth: Motion) -> tuple[PerPixel, Mask]:
-    """End-point error (H, W) px, and where it makes an outlier; meaningless where there is no truth."""
+    """Return the end-point error (H, W) px and the outlier mask; both are undefined without ground truth."""
     error = vector_length(prediction - truth)
-    with np.errstate(divide="ignore", invalid="ignore"):  # truths of length 0
+    with np.errstate(divide="ignore", invalid="ignore"):  # ground truth of length 0
         return error, is_outlier(error, vector_length(truth))
 
 
 def count(
     outlier: Mask, valid: Mask, submitted: Mask, foreground: Mask | None, error: PerPixel | None
 ) -> MetricCounts:
-    """Counts over the pixels with truth.
+    """Count over the pixels with ground truth.
 
     Args:
-        outlier: (H, W) what the outlier rule says.
-        valid: (H, W) where there is truth.
-        submitted: (H, W) where the prediction was there before filling.
-        foreground: (H, W) pixels of the class fg, the others are bg; None if all are bg.
-        error: (H, W) px, finite, or None where there is no end-point error (scene flow).
+        outlier: (H, W) result of the outlier rule.
+        valid: (H, W) pixels with ground truth.
+        submitted: (H, W) pixels with a prediction before filling.
+        foreground: (H, W) pixels of class fg, the others are bg; None if all are bg.
+        error: (H, W) px, finite, or None if there is no end-point error (scene flow).
     """
     wrong = outlier & valid
     steps = None if error is None else _error_steps(error, valid)
@@ -127,7 +127,7 @@ def _count_class(wrong: Mask, pixels: Mask, submitted: Mask) -> ClassCounts:
 
 
 def _error_steps(error: PerPixel, valid: Mask) -> int:
-    # SUM_STEP is a power of two, so that nothing but the rounding to whole steps changes a value.
+    # SUM_STEP is a power of two, so that only the rounding to whole steps changes a value.
     steps = error * np.float32(1 / SUM_STEP)
     np.rint(steps, out=steps)
     steps *= valid

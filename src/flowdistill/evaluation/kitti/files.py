@@ -1,4 +1,4 @@
-"""Which files of a KITTI evaluation belong together: the ground truth, or a split of it, decides, predictions follow.
+"""Find the files of a KITTI evaluation: the ground truth, or a split of it, determines the required predictions.
 
 2015: GROUND_TRUTH/disp_noc_0 disp_occ_0 disp_noc_1 disp_occ_1 flow_noc flow_occ obj_map
 2012: GROUND_TRUTH/disp_noc disp_occ flow_noc flow_occ
@@ -21,7 +21,7 @@ OCCLUSIONS = ("noc", "occ")
 SCENE_FLOW = "scene_flow"
 OBJECT_MAP = "obj_map"
 
-# Motion -> folder of its truth; * stands for noc or occ.
+# Motion -> folder of its ground truth; * stands for noc or occ.
 _FLOW = {"flow": "flow_*"}
 _TRUTH_2015 = {"disp_0": "disp_*_0", "disp_1": "disp_*_1", **_FLOW}
 _TRUTH_2012 = {"disp_0": "disp_*", **_FLOW}
@@ -30,7 +30,7 @@ _NOTE_2012 = f"KITTI 2012 has no second disparity: disp_1 and {SCENE_FLOW} are l
 
 @dataclass(frozen=True)
 class KittiFiles:
-    """The folders of one evaluation and the names of its images; small, so that it travels to worker processes."""
+    """Folders of one evaluation and the names of its images; small, because it is sent to worker processes."""
 
     predictions: dict[str, dict[str, Path]]  # motion -> image -> file
     truths: dict[str, dict[str, Path]]  # motion -> noc, occ -> folder
@@ -40,26 +40,26 @@ class KittiFiles:
 
     @property
     def scene_flow(self) -> list[str]:
-        """Of noc, occ: those where scene flow can be evaluated."""
+        """Those of noc and occ for which scene flow can be evaluated."""
         return [o for o in OCCLUSIONS if all(o in self.truths.get(motion, {}) for motion in MOTIONS)]
 
 
 def find_files(predictions: Path, ground_truth: Path, split: Path | None = None) -> KittiFiles:
-    """Looks which folders there are, and that each holds a file for every image.
+    """Find the existing folders and check that each contains a file for every image.
 
     Args:
         predictions: folder with disp_0, disp_1, flow.
-        ground_truth: folder with the truths of one year.
+        ground_truth: folder with the ground truth of one year.
         split: file with the ids of the images; by default every image of the ground truth.
 
     Raises:
-        UserError: where a folder does not exist, nothing can be evaluated, a file is missing, or the split has a line
-            that cannot be scored (file and line are named).
+        UserError: a folder does not exist, nothing can be evaluated, a file is missing, or the split has a line that
+            cannot be scored (the message gives file and line).
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
         if not is_folder(folder):
             raise UserError(
-                f"{option}: there is no folder {folder}; name the folder that holds disp_0, flow, ..."
+                f"{option}: there is no folder {folder}; set it to the folder that contains disp_0, flow, ..."
             )
     layout, truths = _find_truths(ground_truth)
     notes = [_NOTE_2012] if layout is _TRUTH_2012 else []
@@ -72,7 +72,7 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
         elif not folders:
             notes.append(f"{motion}: no folder {predictions / motion}; {_left_out(motion)}")
         elif len(folders) > 1:
-            raise UserError(f"{folders[0]} and {folders[1]} both hold disparities; remove one of them")
+            raise UserError(f"{folders[0]} and {folders[1]} both contain disparities; remove one of them")
         else:
             found[motion] = folders[0]
             notes += [
@@ -94,7 +94,7 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
 
 
 def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str, Path]]]:
-    """Folders of the year that they belong to, and those of them that exist: motion -> noc, occ -> folder."""
+    """Return the folder layout of the year, and its existing folders: motion -> noc, occ -> folder."""
     for layout in (_TRUTH_2015, _TRUTH_2012):
         truths: dict[str, dict[str, Path]] = {}
         for motion in layout:
@@ -102,7 +102,7 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
             folders = {o: folder for o, folder in folders.items() if is_folder(folder)}
             if folders:
                 truths[motion] = folders
-        # Flow lies in the same folders in both years.
+        # Flow has the same folders in both years.
         if truths.keys() - _FLOW:
             return layout, truths
     if truths:
@@ -110,7 +110,7 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
     inner = ground_truth / "training"
     hint = f" Did you mean {inner}?" if is_folder(inner) else ""
     raise UserError(
-        f"--ground-truth: {ground_truth} holds none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
+        f"--ground-truth: {ground_truth} has none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
         f"flow_occ (KITTI 2015), disp_noc, disp_occ (2012).{hint}"
     )
 
@@ -121,7 +121,7 @@ def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) 
 
 
 def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:
-    """The names of the images to evaluate, sorted: those of any folder of truths, or those of the split."""
+    """Return the sorted names of the images to evaluate: those of any ground-truth folder, or those of the split."""
     names = {name.removesuffix(".png") for folder in folders for name in listing(folder) if _is_picture(name)}
     if not names:
         places = ", ".join(str(folder) for folder in folders)
@@ -134,14 +134,14 @@ def _check_truths(ground_truth: Path, folders: list[Path], images: list[str]) ->
         ground_truth,
         {folder.name: [f"{image}.png" for image in images] for folder in folders},
         "ground truth files",
-        "Every folder of the ground truth must hold the same images.",
+        "Every folder of the ground truth must contain the same images.",
     )
 
 
 def _find_predictions(
     folders: dict[str, Path], images: list[str], wanted_by: Path
 ) -> dict[str, dict[str, Path]]:
-    """The file of every image by motion. Raises UserError for one that is missing or there in two forms."""
+    """Return the file of every image by motion. Raises UserError for one that is missing or exists in two formats."""
     found: dict[str, dict[str, Path]] = {}
     missing = []
     for motion, folder in folders.items():
@@ -154,7 +154,7 @@ def _find_predictions(
             paths = forms.setdefault(image, [])
             if len(paths) > 1:
                 names = " and ".join(str(path) for path in paths)
-                raise UserError(f"{names} are predictions of one image; remove what is not to be evaluated")
+                raise UserError(f"{names} are predictions of one image; keep only the one to evaluate")
             if not paths:
                 missing.append(str(folder / f"{image}.png"))
         found[motion] = {image: forms[image][0] for image in images if forms[image]}
@@ -162,8 +162,8 @@ def _find_predictions(
         missing,
         len(folders) * len(images),
         "predictions",
-        f"Every image of {wanted_by} needs its prediction (.png, .flo or .pfm); a folder that is absent as a whole is "
-        "left out.",
+        f"Every image of {wanted_by} needs its prediction (.png, .flo or .pfm); only a folder that is absent as a "
+        "whole is skipped.",
     )
     return found
 

@@ -1,4 +1,4 @@
-"""How KITTI's official tool fills missing predictions before it computes errors ("background interpolation").
+"""Filling of missing predictions before errors are computed, as in KITTI's official tool ("background interpolation").
 
 Source: KITTI 2015 development kit, `interpolateBackground` of its disparity and flow images.
 """
@@ -11,14 +11,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 def fill_missing(motion: Motion, valid: Mask, unfilled: float) -> tuple[Motion, Mask]:
-    """Fills a motion (H, W, C), float32 px, where `valid` (H, W), bool, is false; gives it and where it has a value.
+    """Fill a motion (H, W, C), float32 px, where `valid` (H, W), bool, is false; return it and a mask of its values.
 
-    * A gap between two valid pixels of a row gets the smaller of the two, in each channel for itself (signed). At the
-      row's ends the one neighbour is repeated.
-    * Empty rows over the first row that has a valid pixel repeat that one, empty rows under the last such row that one.
-      Empty rows in between stay without a value and hold `unfilled`; so does everything if no pixel is valid.
+    * A gap between two valid pixels of a row gets the smaller of the two, independently per channel (signed). At the
+      ends of the row, the only neighbour is repeated.
+    * Empty rows above the first row with a valid pixel repeat that row, and empty rows below the last such row repeat
+      that one. Empty rows in between have no value and are set to `unfilled`, as are all rows if no pixel is valid.
 
-    The input is not changed; if nothing is missing, the very same arrays are returned.
+    The input is not changed; if nothing is missing, the same arrays are returned.
     """
     if valid.all():
         return motion, valid
@@ -29,7 +29,7 @@ def fill_missing(motion: Motion, valid: Mask, unfilled: float) -> tuple[Motion, 
         filled[:] = unfilled
         return filled, np.zeros_like(valid)
 
-    # Edges of the gaps, on the borders between columns: a gap begins at every other one and ends at the next.
+    # Edges of the gaps, at the borders between columns: a gap begins at every other edge and ends at the next.
     missing = np.zeros((height, width + 2), dtype=bool)
     np.logical_not(valid, out=missing[:, 1:-1])
     missing[~has_some] = False

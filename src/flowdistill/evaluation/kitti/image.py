@@ -1,4 +1,4 @@
-"""One image's files -> the counts of every metric."""
+"""Evaluate one image's files: counts of every metric."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flowdistill.evaluation.kitti.fill import fill_missing
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, read_object_map
 from flowdistill.formats.motion import read_motion
 
-# What the official tool's arrays hold where even filling leaves no value.
+# Values of the official tool's arrays where even filling leaves a pixel empty.
 _UNFILLED = {"disp_0": -1.0, "disp_1": -1.0, "flow": 0.0}
 
 
 def evaluate_image(files: KittiFiles, image: str) -> dict[str, MetricCounts]:
-    """Counts of one image by metric: `disp_0_noc`, ..., `scene_flow_occ`.
+    """Return the counts of one image by metric: `disp_0_noc`, ..., `scene_flow_occ`.
 
-    Raises FormatError for a file that is damaged or of a wrong kind, UserError for one of another size than the
+    Raises FormatError for a file that is damaged or of the wrong kind, UserError for one whose size differs from the
     image's first ground truth.
     """
     name = f"{image}.png"
@@ -48,13 +48,13 @@ def evaluate_image(files: KittiFiles, image: str) -> dict[str, MetricCounts]:
     for occlusion in files.scene_flow:
         wrong = reduce(np.logical_or, [outliers[motion][occlusion] for motion in MOTIONS])
         known = reduce(np.logical_and, [valid[motion][occlusion] for motion in MOTIONS])
-        # The official tool asks disp_0 alone whether a pixel was submitted.
+        # The official tool uses only disp_0 to determine whether a pixel was submitted.
         counts[f"{SCENE_FLOW}_{occlusion}"] = count(wrong, known, submitted["disp_0"], foreground, None)
     return counts
 
 
 class _OneSize:
-    """Insists that all files of an image have the size of the first one, which is ground truth."""
+    """Check that all files of an image have the size of the first one, which is ground truth."""
 
     def __init__(self) -> None:
         self.first: tuple[Path, tuple[int, ...]] | None = None
@@ -76,7 +76,7 @@ def _read(motion: str, path: Path, sizes: _OneSize) -> tuple[Motion, Mask]:
 
 
 def _read_prediction(motion: str, path: Path, sizes: _OneSize) -> tuple[Motion, Mask]:
-    """A prediction by its suffix; what .flo and .pfm call unknown, and a negative disparity, was not submitted."""
+    """Read a prediction by its suffix; unknown pixels of .flo and .pfm and negative disparities are not submitted."""
     if path.suffix.lower() == ".png":
         return _read(motion, path, sizes)
     stored = read_motion(path, "flow" if motion == "flow" else "disparity")
@@ -87,7 +87,7 @@ def _read_prediction(motion: str, path: Path, sizes: _OneSize) -> tuple[Motion, 
         wrong, total = np.count_nonzero(negative), np.count_nonzero(valid)
         if 2 * wrong > total:
             raise UserError(
-                f"{path}: {wrong} of its {total} disparities are negative, and KITTI's are positive; turn their sign "
+                f"{path}: {wrong} of its {total} disparities are negative, but KITTI's are positive; flip their sign "
                 "with `flowdistill convert --negate-disparities`"
             )
         valid = valid & ~negative

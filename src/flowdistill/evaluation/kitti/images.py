@@ -1,4 +1,4 @@
-"""`flowdistill evaluate kitti`: folders of predictions -> the numbers of KITTI's official tool.
+"""`flowdistill evaluate kitti`: score folders of predictions with the numbers of KITTI's official tool.
 
 Source: KITTI 2015 development kit, `evaluate_scene_flow`; docs/evaluation.md states its rules.
 """
@@ -17,16 +17,16 @@ Counts = dict[str, MetricCounts]  # by metric
 
 
 def evaluate_images(files: KittiFiles, workers: int = 1) -> dict[str, Counts]:
-    """Counts by image, in the order of their names, whatever the number of worker processes.
+    """Return counts by image, ordered by name for any number of worker processes.
 
-    Raises UserError (FormatError included) for the first image in that order with a file that cannot be used, or for
-    fewer than one worker.
+    Raises UserError (including FormatError) for the first image in that order with an unusable file, or for fewer than
+    one worker.
     """
     counts = in_order(partial(evaluate_image, files), files.images, workers, "image", "evaluate")
     return dict(zip(files.images, counts, strict=True))
 
 
 def pool(images: dict[str, Counts]) -> Counts:
-    """The sum over images, by metric: large images weigh more, as in the official tool."""
+    """Sum over images, by metric: large images have more weight, as in the official tool."""
     metrics = next(iter(images.values()))
     return {metric: reduce(add, [counts[metric] for counts in images.values()]) for metric in metrics}

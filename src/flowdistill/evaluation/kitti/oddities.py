@@ -1,6 +1,6 @@
-"""Before a KITTI evaluation: do the files' numbers look like what the format says?
+"""Plausibility checks of the files' values before a KITTI evaluation.
 
-Odd files are scored all the same, as the official tool would.
+Odd files are scored nevertheless, as in the official tool.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from flowdistill.formats.encodings import (
 )
 from flowdistill.formats.motion import read_motion
 
-_IMAGES = 8  # that are looked at, evenly chosen
+_IMAGES = 8  # number of inspected images, evenly spaced
 
 
 def oddities(files: KittiFiles) -> list[str]:
-    """Sentences on what is odd, each once, with the first file and the number of files of those looked at.
+    """Return one warning per kind of oddity, with the first affected file and the number of the others.
 
-    Small disparities are judged beside the truth alone: they may be far away.
+    Small disparities are only judged against the ground truth: the scene may be far away.
 
     Raises:
-        FormatError: a file is damaged or of another kind; the evaluation would raise the same.
+        FormatError: a file is damaged or of the wrong kind; the evaluation would raise the same.
     """
     images = files.images[:: -(-len(files.images) // _IMAGES)]
     odd: dict[str, list[tuple[Path, Oddity]]] = {}
@@ -58,7 +58,7 @@ def _odd_codes(motion: str, path: Path) -> list[Oddity]:
 
 
 def _odd_factor(files: KittiFiles, motion: str, images: list[str]) -> Oddity | None:
-    """Predicted disparities beside the true ones, where both are known."""
+    """Compare predicted disparities with the true ones, where both are valid."""
     predictions: list[npt.NDArray[np.float32]] = []
     truths: list[npt.NDArray[np.float32]] = []
     folder = next(iter(files.truths[motion].values()))

@@ -1,4 +1,4 @@
-"""The result of a KITTI evaluation as JSON and as a table."""
+"""Report a KITTI evaluation as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flowdistill.evaluation.kitti.counts import ClassCounts, MetricCounts
 from flowdistill.evaluation.kitti.files import MOTIONS, OCCLUSIONS, SCENE_FLOW
 from flowdistill.evaluation.kitti.images import Counts, pool
 
-# What KITTI's tables call the metrics.
+# Names of the metrics in KITTI's tables.
 _TITLES = {"disp_0": "D1", "disp_1": "D2", "flow": "Fl", SCENE_FLOW: "SF"}
 _METRICS = [f"{motion}_{occlusion}" for motion in (*MOTIONS, SCENE_FLOW) for occlusion in OCCLUSIONS]
 
 
 def to_json(images: dict[str, Counts], split: Path | None = None) -> dict[str, Any]:
-    """`{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; for the block see docs/evaluation.md.
+    """Return `{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; blocks as in docs/evaluation.md.
 
-    The split file that chose the images, if one did, comes first: `{"split": "data_splits/kitti_40.txt", ...}`.
+    If a split file selected the images, it comes first: `{"split": "data_splits/kitti_40.txt", ...}`.
     """
     return {
         **({} if split is None else {"split": str(split)}),
@@ -27,9 +27,9 @@ def to_json(images: dict[str, Counts], split: Path | None = None) -> dict[str, A
 
 
 def table(pooled: Counts) -> str:
-    """D1, D2, Fl and SF in percent, density in percent and end-point error in px; occ first, as in KITTI's tables.
+    """Format D1, D2, Fl, SF and density in percent and end-point error in px; occ first, as in KITTI's tables.
 
-    Without foreground pixels only `all` is shown: background is the same then.
+    Without foreground pixels only `all` is shown, because background is identical.
     """
     with_classes = any(counts.foreground.pixels for counts in pooled.values())
     columns = (["bg", "fg"] if with_classes else []) + ["all", "density", "EPE px"]

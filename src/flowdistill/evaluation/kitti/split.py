@@ -1,4 +1,4 @@
-"""Which images of a KITTI evaluation a split file names."""
+"""Images that a split file selects for a KITTI evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowdistill.errors import UserError
 
 
 def read_images(split: Path, known: Set[str], ground_truth: Path) -> list[str]:
-    """The ids of a split file, sorted.
+    """Return the sorted ids of a split file.
 
     Args:
         split: the file.
@@ -18,26 +18,26 @@ def read_images(split: Path, known: Set[str], ground_truth: Path) -> list[str]:
         ground_truth: their folder, for the message.
 
     Raises:
-        UserError: if the file cannot be read as a split, or a line (which is named) cannot be scored: its id has no
-            ground truth, it is of the right camera, or it names proxy labels.
+        UserError: the file is not a valid split, or a line (given in the message) cannot be scored: its id has no
+            ground truth, or it requests the right camera or proxy labels.
     """
 
     def check(entry: SplitEntry) -> None:
         if entry.camera != "left":
             raise UserError(
-                "KITTI's ground truth is that of the left camera: what was predicted for the right one cannot be "
-                "scored. Remove the line."
+                "KITTI's ground truth is that of the left camera: predictions for the right one cannot be scored. "
+                "Remove the line."
             )
         if entry.labels is not None:
             raise UserError(
-                f"labels={entry.labels} names proxy labels, but predictions are scored against the ground truth of "
-                f"{ground_truth} alone. Remove `labels={entry.labels}`, or take a split of frames with ground truth, "
-                "such as data_splits/kitti_40.txt."
+                f"labels={entry.labels} selects proxy labels, but predictions are only scored against the ground truth "
+                f"in {ground_truth}. Remove `labels={entry.labels}`, or use a split of frames with ground truth, such "
+                "as data_splits/kitti_40.txt."
             )
         if entry.id not in known:
             raise UserError(
-                f"{entry.id} has no ground truth: no folder of {ground_truth} holds {entry.id}.png. Remove the line, "
-                "or name the ground truth that the split was made for."
+                f"{entry.id} has no ground truth: no folder of {ground_truth} contains {entry.id}.png. Remove the "
+                "line, or set --ground-truth to the data set that the split was made for."
             )
 
     return sorted(entry.id for entry in read_split(split, check))

@@ -1,1 +1,1 @@
-"""Scores folders of predictions with the end-point errors of Sintel's table (docs/evaluation.md)."""
+"""Score folders of predictions with the end-point errors of Sintel's table (docs/evaluation.md)."""

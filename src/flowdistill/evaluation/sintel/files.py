@@ -1,7 +1,7 @@
-"""Which files of a Sintel evaluation belong together: the ground truth decides, predictions follow.
+"""Find the files of a Sintel evaluation: the ground truth determines the required predictions.
 
 GROUND_TRUTH/flow/SCENE/frame_NNNN.flo   occlusions/SCENE/frame_NNNN.png   invalid/SCENE/frame_NNNN.png
-PREDICTIONS/clean/SCENE/frame_NNNN.flo   final/SCENE/frame_NNNN.flo   (frameNNNN.flo is taken as well)
+PREDICTIONS/clean/SCENE/frame_NNNN.flo   final/SCENE/frame_NNNN.flo   (frameNNNN.flo is also accepted)
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class SintelFiles:
-    """The folders of one evaluation and the names of its frames; small, so that it travels to worker processes."""
+    """Folders of one evaluation and the names of its frames; small, because it is sent to worker processes."""
 
     ground_truth: Path
     predictions: dict[str, Path]  # pass -> folder
-    masks: tuple[str, ...]  # those of `occlusions`, `invalid` that there are
+    masks: tuple[str, ...]  # those of `occlusions`, `invalid` that exist
     frames: list[str]  # SCENE/frame_NNNN, sorted
     notes: list[str]  # what is left out and why, for the user
 
 
 def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | None = None) -> SintelFiles:
-    """Looks which folders there are, and that each holds a file for every frame of the ground truth.
+    """Find the existing folders and check that each contains a file for every frame of the ground truth.
 
     Args:
         predictions: folder with `clean` and `final`, or one of them.
@@ -43,19 +43,21 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
         scenes: the scenes to evaluate; None for all of the ground truth.
 
     Raises:
-        UserError: a folder of either argument does not exist, there is nothing to evaluate, a scene is unknown, or a
-            file is missing.
+        UserError: one of the folders does not exist, there is nothing to evaluate, a scene is unknown, or a file is
+            missing.
     """
     for option, folder in (("--predictions", predictions), ("--ground-truth", ground_truth)):
         if not is_folder(folder):
             wanted = "clean and final" if option == "--predictions" else "flow, occlusions and invalid"
-            raise UserError(f"{option}: there is no folder {folder}; name the folder that holds {wanted}")
+            raise UserError(
+                f"{option}: there is no folder {folder}; set it to the folder that contains {wanted}"
+            )
     names = _truth_names(ground_truth, scenes)
     found = {name: predictions / name for name in PASSES if is_folder(predictions / name)}
     if not found:
         raise UserError(
-            f"--predictions: {predictions} holds neither clean nor final; flow belongs into clean/SCENE/frame_0001.flo "
-            "and final/SCENE/frame_0001.flo"
+            f"--predictions: {predictions} contains neither clean nor final; flow belongs in "
+            "clean/SCENE/frame_0001.flo and final/SCENE/frame_0001.flo"
         )
     notes = [
         f"{name}: no folder {predictions / name}; it is left out" for name in PASSES if name not in found
@@ -72,7 +74,7 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
             for scene, frames in names.items()
         },
         "ground truth files",
-        "Every flow of the ground truth needs its masks; a folder that is absent as a whole is left out.",
+        "Every flow of the ground truth needs its masks; only a folder that is absent as a whole is skipped.",
     )
     _check_predictions(predictions, list(found), names, ground_truth)
     return SintelFiles(
@@ -85,12 +87,12 @@ def find_files(predictions: Path, ground_truth: Path, scenes: Sequence[str] | No
 
 
 def prediction_names(frame: str) -> tuple[str, str]:
-    """The names that the prediction of frame_NNNN may have: Sintel's, and that of the README of Sintel's bundler."""
+    """Return the accepted names of frame_NNNN's prediction: Sintel's, and that of the README of Sintel's bundler."""
     return f"{frame}.flo", f"{frame.replace('frame_', 'frame')}.flo"
 
 
 def prediction_path(folder: Path, frame: str) -> Path:
-    """The file of a frame SCENE/frame_NNNN in the folder of a pass; one of its two names is there."""
+    """Return the file of a frame SCENE/frame_NNNN in the folder of a pass, under whichever of its two names exists."""
     scene, _, name = frame.partition("/")
     sintels, readmes = (folder / scene / file for file in prediction_names(name))
     return readmes if not is_file(sintels) and is_file(readmes) else sintels
@@ -99,7 +101,7 @@ def prediction_path(folder: Path, frame: str) -> Path:
 def _check_predictions(
     predictions: Path, passes: Sequence[str], names: dict[str, list[str]], ground_truth: Path
 ) -> None:
-    """Whether each frame has its prediction in each pass, under one name."""
+    """Check that each frame has its prediction in each pass, under one name."""
     missing: list[str] = []
     others: list[str] = []
     for folder in [f"{pass_}/{scene}" for pass_ in passes for scene in names]:
@@ -108,8 +110,8 @@ def _check_predictions(
         for sintels, readmes in wanted:
             if sintels != readmes and {sintels, readmes} <= there:
                 raise UserError(
-                    f"{predictions / folder} holds two predictions of a frame, {sintels} and {readmes}; remove one of "
-                    "the two"
+                    f"{predictions / folder} contains two predictions of a frame, {sintels} and {readmes}; remove one "
+                    "of them"
                 )
         absent = [str(predictions / folder / pair[0]) for pair in wanted if not there & set(pair)]
         missing += absent
@@ -118,24 +120,24 @@ def _check_predictions(
             others += [
                 f"{folder}/{name}" for name in sorted(spare) if name.endswith(".flo") and name[0] != "."
             ]
-    called = f" There is {few(others)}: call them frame_0001.flo or frame0001.flo." if others else ""
+    called = f" Found {few(others)}: rename them to frame_0001.flo or frame0001.flo." if others else ""
     report_missing(
         missing,
         len(passes) * sum(map(len, names.values())),
         "predictions",
-        f"Every flow of {ground_truth / FLOW} needs its prediction.{called} To evaluate some scenes only, name them: "
+        f"Every flow of {ground_truth / FLOW} needs its prediction.{called} To evaluate some scenes only, use "
         "--scenes ambush_2 ambush_6",
     )
 
 
 def _truth_names(ground_truth: Path, wanted: Sequence[str] | None) -> dict[str, list[str]]:
-    """Scene -> its frames' names without suffix, of those with flow."""
+    """Return scene -> names of its frames with flow, without suffix."""
     folder = ground_truth / FLOW
     if not is_folder(folder):
         inner = ground_truth / "training"
         hint = f" Did you mean {inner}?" if is_folder(inner) else ""
         raise UserError(
-            f"--ground-truth: {ground_truth} holds no folder flow (as Sintel's training does).{hint}"
+            f"--ground-truth: {ground_truth} contains no folder flow (as Sintel's training does).{hint}"
         )
     names: dict[str, list[str]] = {}
     for scene in sorted(listing(folder)):
@@ -145,13 +147,13 @@ def _truth_names(ground_truth: Path, wanted: Sequence[str] | None) -> dict[str, 
         if files:
             names[scene] = sorted(name.removesuffix(".flo") for name in files)
     if not names:
-        raise UserError(f"--ground-truth: {folder} holds no SCENE/frame_NNNN.flo")
+        raise UserError(f"--ground-truth: {folder} contains no SCENE/frame_NNNN.flo")
     if wanted is None:
         return names
     unknown = [scene for scene in wanted if scene not in names]
     if unknown:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         raise UserError(
-            f"--scenes: {folder} holds no scene {', '.join(unknown)}, but {', '.join(list(names)[:_SHOWN])}{more}"
+            f"--scenes: {folder} has no scene {', '.join(unknown)}; it has {', '.join(list(names)[:_SHOWN])}{more}"
         )
     return {scene: frames for scene, frames in names.items() if scene in wanted}

@@ -1,6 +1,6 @@
-"""One frame's files -> the sum of end-point errors over each region of Sintel's table.
+"""Evaluate one frame's files: sum of end-point errors over each region of Sintel's table.
 
-Sums are whole numbers of steps, so that frames and processes add up to the same digits in any order.
+Sums are integer multiples of a step, so that sums over frames and processes do not depend on their order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOW_BITS = 26
 
 @dataclass(frozen=True)
 class RegionError:
-    """End-point errors summed over some pixels."""
+    """Sum of end-point errors over some pixels."""
 
     steps: int  # of SUM_STEP px
     pixels: int
@@ -44,10 +44,10 @@ FrameErrors = dict[str, dict[str, RegionError]]  # pass -> region
 
 
 def evaluate_frame(files: SintelFiles, frame: str) -> FrameErrors:
-    """Errors of one frame, by pass and region.
+    """Return the errors of one frame, by pass and region.
 
     Raises:
-        FormatError: a file is damaged or of another kind, or a prediction has values that are no flow.
+        FormatError: a file is damaged or of the wrong kind, or a prediction has values that are not valid flow.
         UserError: a file differs in size from the frame's true flow.
     """
     path = files.ground_truth / FLOW / f"{frame}.flo"
@@ -56,7 +56,7 @@ def evaluate_frame(files: SintelFiles, frame: str) -> FrameErrors:
     if INVALID in files.masks:
         valid &= ~_read_mask(files, INVALID, frame, truth)
     occluded = _read_mask(files, OCCLUSIONS, frame, truth) if OCCLUSIONS in files.masks else None
-    truth[~valid] = 0  # may be infinite, and takes no part from here on
+    truth[~valid] = 0  # may be infinite, and is not used below
     parts = regions(valid, occluded, vector_length(truth))
     errors: FrameErrors = {}
     for name, folder in files.predictions.items():
@@ -67,7 +67,7 @@ def evaluate_frame(files: SintelFiles, frame: str) -> FrameErrors:
 
 
 def sum_over(steps: npt.NDArray[np.int64], mask: Mask) -> RegionError:
-    """The sum over the pixels (H, W) of a mask, exact for every error that `known` flows can have."""
+    """Sum over the pixels of a mask (H, W), exact for every possible error of `known` flows."""
     chosen = steps[mask]
     # An error of 2^31 px has 2^51 steps: 4,096 of them overflow 63 bits, their halves do not.
     high, low = chosen >> _LOW_BITS, chosen & ((1 << _LOW_BITS) - 1)

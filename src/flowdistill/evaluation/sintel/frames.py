@@ -1,4 +1,4 @@
-"""`flowdistill evaluate sintel`: folders of .flo -> the end-point errors of Sintel's table."""
+"""`flowdistill evaluate sintel`: score folders of .flo files with the end-point errors of Sintel's table."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from flowdistill.in_order import in_order
 
 
 def evaluate_frames(files: SintelFiles, workers: int = 1) -> dict[str, FrameErrors]:
-    """Errors by frame, in the order of their names, whatever the number of worker processes.
+    """Return errors by frame, ordered by name for any number of worker processes.
 
-    Raises UserError (FormatError included) for the first frame in that order with a file that cannot be used, or for
-    fewer than one worker.
+    Raises UserError (including FormatError) for the first frame in that order with an unusable file, or for fewer than
+    one worker.
     """
     errors = in_order(partial(evaluate_frame, files), files.frames, workers, "frame", "evaluate")
     return dict(zip(files.frames, errors, strict=True))
 
 
 def pool(frames: Iterable[FrameErrors]) -> FrameErrors:
-    """The sums over frames: every pixel weighs the same, in whichever frame it lies."""
+    """Sum over frames: every pixel of every frame has the same weight."""
     parts = list(frames)
     return {
         name: {region: reduce(add, [part[name][region] for part in parts]) for region in found}
@@ -31,7 +31,7 @@ def pool(frames: Iterable[FrameErrors]) -> FrameErrors:
 
 
 def by_scene(frames: dict[str, FrameErrors]) -> dict[str, FrameErrors]:
-    """The sums over the frames of each scene."""
+    """Sum over the frames of each scene."""
     scenes: dict[str, list[FrameErrors]] = {}
     for frame, errors in frames.items():
         scenes.setdefault(frame.partition("/")[0], []).append(errors)

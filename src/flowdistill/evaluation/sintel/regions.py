@@ -1,9 +1,9 @@
 """The regions of Sintel's table: pixels by visibility, by distance to an occlusion boundary and by speed.
 
 Source: Butler et al., "A naturalistic open source movie for optical flow evaluation", ECCV 2012, and the explanations
-of the benchmark's result table. Where those leave something open, docs/evaluation.md says what is done here.
+of the benchmark's result table. Where those are ambiguous, docs/evaluation.md states the choice made here.
 
-everything   # (H, W)
+all arrays   # (H, W)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ REGIONS = ("all", "matched", "unmatched", *DISTANCES, *SPEEDS)
 
 
 def regions(valid: Mask, occluded: Mask | None, speed: npt.NDArray[np.float32]) -> dict[str, Mask]:
-    """Region -> its pixels, in the order of `REGIONS`.
+    """Return region -> its pixels, in the order of `REGIONS`.
 
     Args:
-        valid: (H, W) pixels with truth; no region holds others.
-        occluded: (H, W) pixels that the next frame does not show; None leaves out the regions that depend on them.
+        valid: (H, W) pixels with ground truth; regions contain no others.
+        occluded: (H, W) pixels that are not visible in the next frame; None omits the regions that depend on them.
         speed: (H, W) px, length of the true flow.
     """
     found = {"all": valid}
@@ -47,13 +47,13 @@ def regions(valid: Mask, occluded: Mask | None, speed: npt.NDArray[np.float32]) 
 def squared_boundary_distance(occluded: Mask) -> npt.NDArray[np.int64] | None:
     """Squared distance (H, W), px^2, from each pixel to the nearest one of the other kind; None if all are of one kind.
 
-    Kinds are occluded and visible, distances run between pixel centres. So the pixels at both sides of an occlusion
-    boundary have distance 1, and the frame's border is none. Squares, because these are whole numbers: whether a pixel
-    lies under 10 px never hangs on a rounding.
+    Kinds are occluded and visible; distances are between pixel centres. Pixels on both sides of an occlusion boundary
+    therefore have distance 1, and the frame's border is not a boundary. Squares are integers, so that a comparison
+    with 10 px does not depend on rounding.
     """
     if occluded.all() or not occluded.any():
         return None
-    # Each transform is 0 on the pixels of its other kind, so that their sum holds the right one everywhere.
+    # Each transform is 0 on the pixels of the other kind, so that their sum is the right one everywhere.
     kinds = occluded.astype(np.uint8)
     distance = _distance_to_zero(kinds) + _distance_to_zero(1 - kinds)
     return np.rint(np.square(distance, dtype=np.float64)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The result of a Sintel evaluation as JSON and as a table."""
+"""Report a Sintel evaluation as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowdistill.evaluation.sintel.regions import REGIONS
 
 
 def to_json(frames: dict[str, FrameErrors]) -> dict[str, Any]:
-    """`{"pooled": {pass: {region: block}}, "per_scene": {...}, "per_frame": {...}}`; see docs/evaluation.md."""
+    """Return `{"pooled": {pass: {region: block}}, "per_scene": {...}, "per_frame": {...}}`; see docs/evaluation.md."""
     return {
         "pooled": _blocks(pool(frames.values())),
         "per_scene": {scene: _blocks(errors) for scene, errors in by_scene(frames).items()},
@@ -19,7 +19,7 @@ def to_json(frames: dict[str, FrameErrors]) -> dict[str, Any]:
 
 
 def table(pooled: FrameErrors) -> str:
-    """Mean end-point error in px, a line a pass, the columns of Sintel's table; `-` without pixels."""
+    """Format the mean end-point error in px, one line per pass, columns as in Sintel's table; `-` if no pixels."""
     columns = [region for region in REGIONS if any(region in errors for errors in pooled.values())]
     lines = [" " * 6 + "".join(f"{column:>11}" for column in columns)]
     for name, errors in pooled.items():
