@@ -49,8 +49,10 @@ NOTHING = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strid
 # Of PyTorch's multi-tensor kernels: elements a block takes, blocks a launch, tensors a launch for 1, 2, ... lists.
 CHUNK, BLOCKS, TENSORS = 65536, 320, (110, 64, 48, 36, 30)
 MODELS: dict[str, Callable[[], pl.LightningModule]] = {
-    "DWARF pre-training": lambda: DwarfModule("pretraining", {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}),
-    "DWARF KITTI": lambda: DwarfModule("kitti", {2: 0.001}),
+    "DWARF pre-training": lambda: DwarfModule(
+        "dense_multilevel", {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
+    ),
+    "DWARF KITTI": lambda: DwarfModule("sparse_full_resolution", {2: 0.001}),
     "DDFlow stage 1": lambda: DDFlowModule({"abs_robust_mean_no_occlusion": 1.0}),
     "DDFlow stage 2": lambda: DDFlowModule({"census_occlusion": 1.0}),
     "DDFlow stage 3": lambda: DDFlowModule(

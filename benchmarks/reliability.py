@@ -35,7 +35,7 @@ def command(data: Path, runs: Path, name: str, steps: int, processes: int) -> li
         "--data.init_args.root", str(data), "--data.init_args.batch_size", "2", "--data.init_args.num_workers", "1",
         "--data.init_args.flow.train_split", str(data / "train.txt"),
         "--data.init_args.flow.val_split", str(data / "val.txt"),
-        "--data.init_args.flow.flips", "true", "--data.init_args.flow.colour", "0.5",
+        "--data.init_args.flow.flips", "true", "--data.init_args.flow.colour_probability", "0.5",
         "--model.init_args.width", "0.125", "--best.metric", "val/epe_all",
         "--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false",
         "--trainer.log_every_n_steps", "1", "--trainer.val_check_interval", "25",

@@ -133,7 +133,7 @@ def module_of(model: str, compiled: bool) -> Any:
     if model == "ddflow":
         return DDFlowModule({"census_no_occlusion": 1.0}, **more)
     alphas = {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
-    return DwarfModule("pretraining", dict(alphas), **more)
+    return DwarfModule("dense_multilevel", dict(alphas), **more)
 
 
 def _clock() -> Any:

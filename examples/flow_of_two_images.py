@@ -2,7 +2,7 @@
 
     python examples/flow_of_two_images.py runs/demo/seed0/ddflow/version_0/checkpoints/last.ckpt a.png b.png out
 
-Writes out/flow.flo (H, W, 2) px and out/flow.png; prints the mean motion. The network's width is read from the checkpoint.
+Writes out/flow.flo (H, W, 2) px and out/flow.png; prints the mean motion.
 """
 
 import argparse
@@ -24,7 +24,9 @@ parser.add_argument("output", type=Path, help="folder")
 options = parser.parse_args()
 
 model = load_model(options.checkpoint, "checkpoint", device="cpu")
-images = [torch.from_numpy(read_image(path)).permute(2, 0, 1) / 255 for path in (options.image1, options.image2)]
+images = [
+    torch.from_numpy(read_image(path)).permute(2, 0, 1) / 255 for path in (options.image1, options.image2)
+]
 sample = {
     "name": options.image1.stem,
     "left_t0": images[0],
@@ -35,4 +37,6 @@ flow = predict_sample(model, sample)["flow"]  # (H, W, 2) px, from image 1 to im
 options.output.mkdir(parents=True, exist_ok=True)
 write_flo(options.output / "flow.flo", flow)
 write_image(options.output / "flow.png", flow_to_colours(flow))
-print(f"mean motion {np.linalg.norm(flow, axis=2).mean():.2f} px; wrote {options.output}/flow.flo and flow.png")
+print(
+    f"mean motion {np.linalg.norm(flow, axis=2).mean():.2f} px; wrote {options.output}/flow.flo and flow.png"
+)

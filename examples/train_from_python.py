@@ -22,7 +22,9 @@ options = parser.parse_args()
 
 data = options.output / "data"
 if not data.is_dir():
-    flowdistill(f"data render --scenes 32 --frames 3 --size 64x128 --layout kitti2015 --seed 0 --output {data}".split())
+    flowdistill(
+        f"data render --scenes 32 --frames 3 --size 64x128 --layout kitti2015 --seed 0 --output {data}".split()
+    )
 
 pl.seed_everything(0)
 view = View(train_split="scan", val_split="scan", flips=True, channel_swap=True)
@@ -30,7 +32,7 @@ module = MotionDataModule("kitti2015", root=str(data), flow=view, batch_size=4, 
 model = DDFlowModule(
     losses={"abs_robust_mean_no_occlusion": 1.0, "census_no_occlusion": Schedule([(0, 0.0), (100, 1.0)])},
     width=0.25,
-    start="linear",
+    initialization="linear",
     learning_rate=1e-3,
 )
 trainer = pl.Trainer(
@@ -41,4 +43,6 @@ trainer.fit(model, module)
 trainer.save_checkpoint(options.output / "last.ckpt")
 values = {name: float(value) for name, value in trainer.callback_metrics.items()}
 print(f"census distance {values['val/census']:.3f}, without motion {values['val/census_zero_motion']:.3f}")
-print(f"flow EPE {values['val/epe_all']:.2f} px after {options.steps} steps; checkpoint {options.output}/last.ckpt")
+print(
+    f"flow EPE {values['val/epe_all']:.2f} px after {options.steps} steps; checkpoint {options.output}/last.ckpt"
+)

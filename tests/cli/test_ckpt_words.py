@@ -141,7 +141,7 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
             str(fewer),
         ): r"split \(was kitti2015, 4 samples, \w+, is kitti2015, 3 sa",
         ("--data.init_args.exclude", str(exclude)): r"split's exclusions \(was None, is \w+\)",
-        ("--data.init_args.flow.colour", "0.5"): r"colour \(was None, is 0\.5\)",
+        ("--data.init_args.flow.colour_probability", "0.5"): r"colour_probability \(was None, is 0\.5\)",
         ("--data.init_args.flow.crop", "[64, 64]"): r"crop \(was None, is \[64, 64\]\)",
     }.items():
         said = run("fit", *more, *options, code=2)

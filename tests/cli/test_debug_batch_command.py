@@ -74,7 +74,9 @@ def test_what_the_device_changes_is_changed_again(rendered: Path, tmp_path: Path
     """The file holds the batch before it; the command's is what the network saw, to the bit."""
     data = flow_data(rendered)
     splits = {"train_split": str(rendered / "train.txt"), "val_split": str(rendered / "val.txt")}
-    data.views["flow"] = View(**splits, colour=0.7, blur=1.0, noise=0.1, photometric_on="device")
+    data.views["flow"] = View(
+        **splits, colour_probability=0.7, max_blur_sigma=1.0, max_noise_std=0.1, photometric_on="device"
+    )
     file, seen = stopped(tmp_path, data)
     stored = read_dump(file)["batch"]
     again: dict[str, Any] = dict(on_device(stored))
@@ -120,7 +122,7 @@ def checkpoint(path: Path, model: pl.LightningModule, **changes: Any) -> Path:
 
 def test_another_checkpoint_s_weights_are_taken(dump: Path, tmp_path: Path, capsys: Captured) -> None:
     """The batch in the file is in order here; its loss is that of the network that is given."""
-    other = small_ddflow(start="linear")
+    other = small_ddflow(initialization="linear")
     batch = read_dump(dump)["batch"]
     with torch.no_grad():
         forward, backward = (flow.full for flow in other.network(batch["left_t0"], batch["left_t1"]))
@@ -145,7 +147,9 @@ def test_mistakes_are_one_line(dump: Path, tmp_path: Path, capsys: Captured) -> 
     text = tmp_path / "text.pt"
     text.write_text("no tensors")
     half = changed(dump, batch=None)
-    dwarf = checkpoint(tmp_path / "dwarf.ckpt", DwarfModule("kitti", {2: 0.001}, width=0.125))
+    dwarf = checkpoint(
+        tmp_path / "dwarf.ckpt", DwarfModule("sparse_full_resolution", {2: 0.001}, width=0.125)
+    )
     bare = checkpoint(tmp_path / "bare.ckpt", small_ddflow(), hyper_parameters=None)
     cases: dict[str, list[object]] = {
         "nothing.pt does not exist or is not a file; give a non_finite_step_*.pt": [tmp_path / "nothing.pt"],

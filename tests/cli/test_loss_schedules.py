@@ -68,10 +68,10 @@ def test_nested_keys_of_yaml_and_command_line_meet(rendered: Path, tmp_path: Pat
 
 def test_levels_of_dwarf_take_dotted_keys(rendered: Path, tmp_path: Path) -> None:
     more = [f"{ALPHAS}.6.knots", "[[0, 0.32], [4, 0.0]]", f"{ALPHAS}.5", "0.04",
-            "--model.init_args.decay.knots", "[[0, 1e-5], [2, 0]]"]  # fmt: skip
+            "--model.init_args.l2_weight.knots", "[[0, 1e-5], [2, 0]]"]  # fmt: skip
     assert lightning(arguments("dwarf", rendered, tmp_path, *more)) == 0
     assert logged(tmp_path, "weight/alphas.6") == pytest.approx([0.32, 0.24, 0.16])
-    assert logged(tmp_path, "weight/decay") == pytest.approx([1e-5, 0.5e-5, 0])
+    assert logged(tmp_path, "weight/l2") == pytest.approx([1e-5, 0.5e-5, 0])
     stored = torch.load(tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt", weights_only=True)[
         "hyper_parameters"
     ]["alphas"]
@@ -93,12 +93,12 @@ def test_levels_of_dwarf_take_dotted_keys(rendered: Path, tmp_path: Path) -> Non
         ("ddflow", LOSSES, "{l2: 1.0}", "nothing to train on"),
         ("ddflow", f"{LOSSES}.distillation", "1", "losses.distillation needs a teacher"),
         ("ddflow", f"{LOSSES}.abs_robust_mean_no_occlusion.knots", "[[0, 1], [2, 0]]", "is 0 at step 2"),
-        ("ddflow", "--model.init_args.blind_steps", "0", "blind_steps must be 1 or more"),
+        ("ddflow", "--model.init_args.max_fully_occluded_steps", "0", "max_fully_occluded_steps must be 1 or more"),
         ("ddflow", "--model.init_args.learning_rate.knots", "[[0, -1]]", "learning_rate.knots[0] must be 0 or"),
         ("ddflow", "--model.init_args.teacher", "Teatcher", "Teatcher"),
         ("dwarf", f"{ALPHAS}.2.knots", "[[9, 1], [9, 2]]", "alphas.2.knots[1]: steps must increase"),
         ("dwarf", f"{ALPHAS}.7", "1", "alphas: levels are 2 (finest) to 6"),
-        ("dwarf", "--model.init_args.decay", ".inf", "decay must be 0 or more and finite, got inf"),
+        ("dwarf", "--model.init_args.l2_weight", ".inf", "l2_weight must be 0 or more and finite, got inf"),
     ],
 )  # fmt: skip
 def test_wrong_schedules_end_with_code_2_and_the_key(

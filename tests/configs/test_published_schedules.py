@@ -72,11 +72,11 @@ def test_pretraining(data: str, splits: tuple[str, str]) -> None:
     configs = ("configs/dwarf/things.yaml", f"configs/data/{data}.yaml")
     assert run_length(configs) == (1_200_000, 4, 1)
     settings = model(configs)
-    assert settings["loss"] == "pretraining"
+    assert settings["loss"] == "dense_multilevel"
     assert settings["learning_rate"] == 0.0001
     assert settings["halve_at"] == [400_000, 600_000, 800_000, 1_000_000]
     assert settings["alphas"] == {"2": 0.005, "3": 0.01, "4": 0.02, "5": 0.08, "6": 0.32}
-    assert settings["decay"] == 0.0004
+    assert settings["l2_weight"] == 0.0004
     assert FLOW_WEIGHT == 0.5
     assert (settings["width"], settings["start"]) == (1.0, "xavier")
     sees = view(configs, "scene_flow")
@@ -95,7 +95,7 @@ def test_fine_tuning_differs_in_nothing_but_the_splits(supervision: str) -> None
     assert settings["learning_rate"] == 0.00003
     assert settings["halve_at"] == [25_000, 35_000, 45_000]
     assert settings["alphas"] == {"2": 0.001}
-    assert settings["decay"] == 0.0004
+    assert settings["l2_weight"] == 0.0004
     assert (settings["width"], settings["start"]) == (1.0, "xavier")
     sees = view(configs, "scene_flow")
     assert (sees.pad_to, sees.crop) == ((384, 1280), (320, 896))

@@ -63,7 +63,9 @@ def test_nothing_is_on_by_itself() -> None:
 
 
 def test_keys_beside_a_preset_override_it() -> None:
-    changed = Augmentation(preset="dwarf_kitti", crop=(256, 512), zoom=0, colour=1.0, colour_shared=True)
+    changed = Augmentation(
+        preset="dwarf_kitti", crop=(256, 512), zoom_probability=0, colour_probability=1.0, colour_shared=True
+    )
     assert described(changed) == [
         ("ReflectPad", {"size": (384, 1280)}),
         ("RandomCrop", {"size": (256, 512)}),
@@ -78,8 +80,9 @@ def test_keys_beside_a_preset_override_it() -> None:
 
 def test_all_switches_in_their_order() -> None:
     everything = Augmentation(
-        scale=(0.8, 1.2), stretch=1.1, relative_rotation=3, relative_shift=5, pad_to=(80, 130), crop=(64, 96),
-        flips=True, zoom=0.3, patches=0.4, channel_swap=True, colour=0.6, blur=1, noise=0.02, photometric_on="device",
+        scale=(0.8, 1.2), max_stretch=1.1, max_relative_rotation=3, max_relative_shift=5, pad_to=(80, 130),
+        crop=(64, 96), flips=True, zoom_probability=0.3, erase_probability=0.4, channel_swap=True,
+        colour_probability=0.6, max_blur_sigma=1, max_noise_std=0.02, photometric_on="device",
     )  # fmt: skip
     assert described(everything) == [
         ("RandomScale", {"factors": (0.8, 1.2), "stretch": 1.1, "least": (1, 1)}),
@@ -113,26 +116,30 @@ def test_scaled_images_still_hold_the_crop(pad_to: Any, least: tuple[int, int]) 
 @pytest.mark.parametrize(
     ("stereo", "settings", "said"),
     [
-        (False, {"zoom": 1.2}, "here.zoom is a probability from 0 to 1, not 1.2."),
-        (False, {"patches": -0.1}, "here.patches is a probability"),
-        (False, {"colour": float("nan")}, "here.colour is a probability"),
+        (False, {"zoom_probability": 1.2}, "here.zoom_probability is a probability from 0 to 1, not 1.2."),
+        (False, {"erase_probability": -0.1}, "here.erase_probability is a probability"),
+        (False, {"colour_probability": float("nan")}, "here.colour_probability is a probability"),
         (False, {"crop": (0, 4)}, "here.crop is [height, width] in pixels, both positive, not [0, 4]."),
         (False, {"pad_to": (10, -1)}, "here.pad_to is [height, width]"),
         (False, {"scale": (1.5, 0.9)}, "here.scale is [smallest, largest] factor, above 0, not [1.5, 0.9]."),
         (False, {"scale": (0.0, 1.0)}, "here.scale is"),
-        (False, {"stretch": 0.8}, "here.stretch is a ratio from 1"),
-        (False, {"relative_rotation": 181}, "here.relative_rotation is in degrees"),
-        (False, {"relative_shift": float("inf")}, "here.relative_shift is in pixels"),
-        (False, {"blur": 2.5}, "here.blur is in pixels, from 0 to 2, not 2.5."),
-        (False, {"noise": 10}, "here.noise is from 0 to 1"),
+        (False, {"max_stretch": 0.8}, "here.max_stretch is a ratio from 1"),
+        (False, {"max_relative_rotation": 181}, "here.max_relative_rotation is in degrees"),
+        (False, {"max_relative_shift": float("inf")}, "here.max_relative_shift is in pixels"),
+        (False, {"max_blur_sigma": 2.5}, "here.max_blur_sigma is in pixels, from 0 to 2, not 2.5."),
+        (False, {"max_noise_std": 10}, "here.max_noise_std is from 0 to 1"),
         (True, {"flips": True}, "here.flips: a left-right flip would swap the cameras"),
         (True, {"preset": "ddflow"}, "Set it to vertical or false."),
         (
             True,
-            {"relative_rotation": 1},
-            "here.relative_rotation: the two pictures of a pair would no longer be",
+            {"max_relative_rotation": 1},
+            "here.max_relative_rotation: the two pictures of a pair would no longer be",
         ),
-        (True, {"relative_shift": 2.5}, "here.relative_shift is in whole pixels for stereo pairs, not 2.5."),
+        (
+            True,
+            {"max_relative_shift": 2.5},
+            "here.max_relative_shift is in whole pixels for stereo pairs, not 2.5.",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(stereo: bool, settings: dict[str, Any], said: str) -> None:
@@ -146,7 +153,14 @@ def test_what_can_be_is_not_refused(stereo: bool) -> None:
     check_augmentation("here", Augmentation(), stereo)
     check_augmentation(
         "here",
-        Augmentation(flips="vertical", relative_shift=3.0, relative_rotation=0, zoom=1, blur=2, noise=0),
+        Augmentation(
+            flips="vertical",
+            max_relative_shift=3.0,
+            max_relative_rotation=0,
+            zoom_probability=1,
+            max_blur_sigma=2,
+            max_noise_std=0,
+        ),
         stereo,
     )
     check_augmentation("here", Augmentation(preset="dwarf_kitti"), stereo)

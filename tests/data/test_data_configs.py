@@ -34,7 +34,7 @@ def test_a_model_trains_on_labels_that_the_data_has(benchmarks: Path) -> None:
     text = error_of_fit(data, Recorder("scene_flow", needs_labels=True))
     assert "Recorder trains on flow, disparity_t0, disparity_t1" in text
     assert "(kitti2012) has no disparity_t1" in text
-    model = DwarfModule(loss="kitti", alphas={2: 0.001}, width=0.125)
+    model = DwarfModule(loss="sparse_full_resolution", alphas={2: 0.001}, width=0.125)
     run = trainer(limit_val_batches=1)
     run.validate(model, datamodule=MotionDataModule(**data), verbose=False)
     logged = set(run.callback_metrics)

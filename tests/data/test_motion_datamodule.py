@@ -9,7 +9,7 @@ from kitti_writer import write_kitti
 from recorder import Recorder, error_of_fit, trainer
 
 from flowdistill.data import MotionDataModule, Source, View
-from flowdistill.data.loaders import Shard
+from flowdistill.data.loaders import UnpaddedDistributedSampler
 from flowdistill.errors import UserError
 
 
@@ -131,7 +131,7 @@ def test_two_processes_see_every_validation_sample_once(data: dict[str, Any], tm
 def test_shards_are_disjoint_and_complete() -> None:
     for length in range(1, 12):
         for world in range(1, length + 1):
-            shards = [Shard(range(length), world, rank) for rank in range(world)]
+            shards = [UnpaddedDistributedSampler(range(length), world, rank) for rank in range(world)]
             assert sorted(index for shard in shards for index in shard) == list(range(length))
             assert sum(len(shard) for shard in shards) == length
 
@@ -188,7 +188,7 @@ def test_worker_errors_keep_their_words(data: dict[str, Any]) -> None:
         ({"num_workers": -1}, "num_workers must be 0 or more"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"scene_flow": View("a", "b", flips=True)}, r"scene_flow\.flips: a left-right flip would swap"),
-        ({"flow": View("a", "b", colour=1.5)}, r"flow\.colour is a probability"),
+        ({"flow": View("a", "b", colour_probability=1.5)}, r"flow\.colour_probability is a probability"),
         ({"flow": View("a", "b", crop=(0, 4))}, r"flow\.crop is \[height, width\]"),
         ({"dataset": "kiti2015"}, r"'kiti2015' is unknown; known: .*Did you mean kitti2015"),
         (

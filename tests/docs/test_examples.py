@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 def run(script: str, *words: str) -> str:
     command = [sys.executable, str(ROOT / "examples" / script), *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -25,7 +27,9 @@ def test_train_from_python_then_flow_of_two_images(tmp_path: Path) -> None:
     found = re.search(r"flow EPE (\d+\.\d+) px after 4 steps", text)
     assert found is not None
     assert 0 < float(found[1]) < 100
-    images = [str(path) for path in sorted((tmp_path / "data" / "training" / "image_2").glob("000000_*.png"))[:2]]
+    images = [
+        str(path) for path in sorted((tmp_path / "data" / "training" / "image_2").glob("000000_*.png"))[:2]
+    ]
     text = run("flow_of_two_images.py", str(tmp_path / "last.ckpt"), *images, str(tmp_path / "out"))
     flow = read_flo(tmp_path / "out" / "flow.flo")
     flow = flow[0] if isinstance(flow, tuple) else flow

@@ -90,8 +90,8 @@ def test_a_wrong_import_path_of_a_dataset_is_one_line(
     name: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = importlib.import_module(_MODULES["lightning"]).main([
-        "fit", "--config", str(ROOT / "configs/ddflow/photometric.yaml"), "--config", str(ROOT / "configs/data/chairs.yaml"),
-        "--config", str(ROOT / "configs/trainer/cpu.yaml"), "--data.init_args.dataset", name,
+        "fit", "--config", "configs/ddflow/photometric.yaml", "--config", "configs/data/chairs.yaml",
+        "--config", "configs/trainer/cpu.yaml", "--data.init_args.dataset", name,
     ])  # fmt: skip
     assert code == 2
     assert message in capsys.readouterr().err

@@ -106,7 +106,9 @@ def ddflow(tmp_path: Path) -> Path:
 @pytest.fixture
 def dwarf(tmp_path: Path) -> Path:
     pl.seed_everything(0, verbose=False)
-    return save(DwarfModule(loss="kitti", alphas={2: 1.0}, width=0.125), tmp_path / "dwarf.ckpt")
+    return save(
+        DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=0.125), tmp_path / "dwarf.ckpt"
+    )
 
 
 def test_ddflow_gives_what_lightning_predict_gives(ddflow: Path) -> None:

@@ -11,7 +11,7 @@ from flowdistill.inference.measure_step import largest, measure, parts_of
 from flowdistill.inference.profile import table
 from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule
 
-KITTI = {"loss": "kitti", "alphas": {2: 1.0}}
+KITTI = {"loss": "sparse_full_resolution", "alphas": {2: 1.0}}
 
 
 def test_parameters_are_the_published_network_s() -> None:

@@ -88,7 +88,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(0)
     modules: dict[str, MotionModule] = {
         "ddflow": DDFlowModule(losses={"abs_robust_mean_no_occlusion": 1.0}, width=0.25),
-        "dwarf": DwarfModule(loss="kitti", alphas={2: 1.0}, width=0.125, start="residual"),
+        "dwarf": DwarfModule(
+            loss="sparse_full_resolution", alphas={2: 1.0}, width=0.125, initialization="residual"
+        ),
     }
     for name, module in modules.items():
         for parameter_name, parameter in module.network.named_parameters():

@@ -125,7 +125,7 @@ def test_of_two_runs_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
         write_counts(folder, second, {})
     assert not counts_path(folder, second).exists()
 
-    # Both looked before either had claimed the folder: the settings that stayed count.
+    # Both sampled before either had claimed the folder: the settings that stayed count.
     def overtaken() -> None:
         with labelling(folder, {"keep": 0.5}, second):
             (folder / LABELS_CONFIG).write_text("keep: 0.9\n")

@@ -11,7 +11,7 @@ from flowdistill.losses import Schedule
 from flowdistill.losses.schedule import (
     BETWEEN,
     as_schedule,
-    first_empty_step,
+    first_step_without_loss,
     plain_weights,
     positive_weights,
 )
@@ -108,4 +108,4 @@ def test_the_first_empty_step_is_found_as_by_trying_all(schedules: list[Schedule
         for number, schedule in enumerate(schedules)
     }
     empty = (step for step in range(steps) if not positive_weights(small, step))
-    assert first_empty_step(small, steps) == next(empty, None)
+    assert first_step_without_loss(small, steps) == next(empty, None)

@@ -21,7 +21,7 @@ CONFIGS = sorted((ROOT / "configs/trainer/precision").glob("*.yaml"))
 
 def dwarf() -> DwarfModule:
     pl.seed_everything(0, verbose=False)
-    return DwarfModule("pretraining", {2: 0.005, 4: 0.02, 6: 0.32}, width=0.125)
+    return DwarfModule("dense_multilevel", {2: 0.005, 4: 0.02, 6: 0.32}, width=0.125)
 
 
 def scenes(root: Path) -> MotionDataModule:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = """\
 model:
   class_path: flowdistill.training.DwarfModule
-  init_args: {loss: kitti, alphas: {2: 0.001}, decay: 1.1e-5, width: 0.125, learning_rate: 1.0e-4}
+  init_args: {loss: sparse_full_resolution, alphas: {2: 0.001}, l2_weight: 1.1e-5, width: 0.125, learning_rate: 1.0e-4}
 trainer: {max_steps: 2, enable_progress_bar: false, enable_model_summary: false}
 """
 LABELS = """\
@@ -48,7 +48,7 @@ def small(tmp_path: Path) -> Ablation:
         "gt_px": "\n".join([SCENES[0], *(f"{name} labels=proxy" for name in SCENES[1:])]),
         "train": "\n".join(SCENES),
         "val": "000002_00\n000002_01",
-        "data": "data: {init_args: {num_workers: 0, scene_flow: {zoom: 0.5, colour: 0.5}}}",
+        "data": "data: {init_args: {num_workers: 0, scene_flow: {zoom_probability: 0.5, colour_probability: 0.5}}}",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -75,7 +75,7 @@ def checkpoint(tmp_path: Path) -> Path:
     import pytorch_lightning as pl
 
     torch.manual_seed(0)
-    model = DwarfModule("kitti", {2: 0.001}, width=0.125, start="residual")
+    model = DwarfModule("sparse_full_resolution", {2: 0.001}, width=0.125, initialization="residual")
     trainer = pl.Trainer(
         logger=False, accelerator="cpu", default_root_dir=tmp_path, enable_progress_bar=False
     )

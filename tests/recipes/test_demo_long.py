@@ -122,7 +122,7 @@ def test_the_checkpoint_of_an_unfinished_demo_is_refused(tmp_path: Path) -> None
 def test_the_whole_demo_with_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained network does not reach the goals; everything is there, and only predicting is done again."""
     monkeypatch.chdir(ROOT)
-    config = (ROOT / demo_long.CONFIG).read_text().replace("start: residual", "width: 0.125")
+    config = (ROOT / demo_long.CONFIG).read_text().replace("initialization: residual", "width: 0.125")
     (tmp_path / "long.yaml").write_text(config.replace("max_steps: 3000", "max_steps: 2"))
     (tmp_path / "train.txt").write_text("000000_00\n000000_01\n")
     (tmp_path / "val.txt").write_text("000001_00\n000001_01\n")

@@ -15,7 +15,7 @@ from flowdistill.cli.flowdistill import main as flowdistill
 from flowdistill.cli.lightning import main as lightning
 from flowdistill.errors import UserError
 from flowdistill.losses import Schedule
-from flowdistill.losses.schedule import as_schedule, first_empty_step, plain_weights
+from flowdistill.losses.schedule import as_schedule, first_step_without_loss, plain_weights
 from flowdistill.tracking.sweep_file import Choice, Halving, Range, read_sweep
 from flowdistill.tracking.sweep_study import draw
 from flowdistill.training.ddflow import TAUGHT_BY, checked_losses
@@ -84,7 +84,7 @@ def check_points(path: Path, count: int) -> None:
             taught = dict(
                 checked_alphas({int(name): plain_or(value) for name, value in model["alphas"].items()})
             )
-        assert first_empty_step(taught, steps) is None
+        assert first_step_without_loss(taught, steps) is None
         for name, value in point.items():
             if name.endswith(".delay"):  # it arrived where it was meant to
                 assert str(value) in str(model)

@@ -125,7 +125,7 @@ def test_ddflow_keeps_its_best_recall(rendered: Path, tmp_path: Path) -> None:
             recalls.append(float(trainer.callback_metrics["val/occlusion_recall"]))
 
     fit = trainer(tmp_path, 4, callbacks=[keep, best, Recall()], val_check_interval=1)
-    fit.fit(small_ddflow(start="linear", learning_rate=5e-3), flow_data(rendered))
+    fit.fit(small_ddflow(initialization="linear", learning_rate=5e-3), flow_data(rendered))
     assert len(set(recalls)) > 1
     assert all(0 <= recall <= 1 for recall in recalls)
     stored = torch.load(best.path, weights_only=True) if best.path else {}

@@ -101,7 +101,7 @@ def test_dwarf_learns_the_same_and_predicts_any_size(tmp_path: Path, graphs: lis
     found = []
     for compiled in (False, True):
         pl.seed_everything(0, verbose=False)
-        model = DwarfModule("pretraining", {2: 0.005, 6: 0.32}, width=0.125, compile=compiled)
+        model = DwarfModule("dense_multilevel", {2: 0.005, 6: 0.32}, width=0.125, compile=compiled)
         data = DataLoader([scene((64, 128))] * 2, batch_size=None)
         found.append(fit(model, tmp_path / str(compiled), data, 2, limit_val_batches=0))
     assert len(graphs) == 1

@@ -79,7 +79,7 @@ def test_the_loss_is_the_weighted_sum_of_the_reference_terms(rendered: Path, tmp
 
 
 def test_start_chooses_the_extractor_s_first_weights() -> None:
-    linear, xavier = module(start="linear"), module()
+    linear, xavier = module(initialization="linear"), module()
     grey = torch.full((1, 3, 64, 64), 0.5)
     with torch.no_grad():
         # A linear start maps grey to nothing; Xavier's does not.

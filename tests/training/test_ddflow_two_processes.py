@@ -33,7 +33,7 @@ def run_guard(folder: Path, root: Path) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ddflow, "occlusion_masks", masks)
         try:
-            model = small_ddflow(losses={"census_occlusion": 1.0}, blind_steps=3)
+            model = small_ddflow(losses={"census_occlusion": 1.0}, max_fully_occluded_steps=3)
             fit.fit(model, flow_data(root, batch_size=2))
         except UserError as error:
             return str(error)
@@ -77,7 +77,11 @@ def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
     """Weights of student and teacher after a run that begins to distill at its third step, and the crops' places."""
     losses = {"abs_robust_mean_no_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}
     model = small_ddflow(
-        losses=losses, teacher=AverageTeacher(0.9), student_crop=(64, 96), learning_rate=1e-3, start="linear"
+        losses=losses,
+        teacher=AverageTeacher(0.9),
+        student_crop=(64, 96),
+        learning_rate=1e-3,
+        initialization="linear",
     )
     fit = trainer(folder, 5, devices=2, strategy="ddp", limit_val_batches=0)
     places = []

@@ -60,7 +60,9 @@ def ddflow(losses: dict[str, Any], **options: Any) -> DDFlowModule:
 
 
 def dwarf(loss: Any) -> DwarfModule:
-    alphas: dict[int, Any] = dict.fromkeys((2, 3, 4, 5, 6), 0.01) if loss == "pretraining" else {2: 0.001}
+    alphas: dict[int, Any] = (
+        dict.fromkeys((2, 3, 4, 5, 6), 0.01) if loss == "dense_multilevel" else {2: 0.001}
+    )
     return DwarfModule(loss, alphas, width=0.125)
 
 
@@ -74,8 +76,8 @@ STAGES: dict[str, Callable[[], pl.LightningModule]] = {
     "ddflow distillation": lambda: ddflow(
         {"census_no_occlusion": 1.0, "distillation": 1.0}, teacher=average_teacher(), student_crop=(64, 64)
     ),
-    "dwarf pretraining": lambda: dwarf("pretraining"),
-    "dwarf kitti": lambda: dwarf("kitti"),
+    "dwarf pretraining": lambda: dwarf("dense_multilevel"),
+    "dwarf kitti": lambda: dwarf("sparse_full_resolution"),
 }
 
 

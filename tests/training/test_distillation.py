@@ -79,7 +79,7 @@ def teacher(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher that has learned a little, so that it does not find everything occluded."""
     folder = tmp_path_factory.mktemp("teacher")
     fit = trainer(folder, 25, limit_val_batches=0)
-    fit.fit(small_ddflow(start="linear", learning_rate=1e-3), flow_data(rendered))
+    fit.fit(small_ddflow(initialization="linear", learning_rate=1e-3), flow_data(rendered))
     fit.save_checkpoint(folder / "teacher.ckpt")
     return folder / "teacher.ckpt"
 

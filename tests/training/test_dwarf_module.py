@@ -25,7 +25,12 @@ def datamodule(root: Path, **view: Any) -> MotionDataModule:
 
 def module(**options: Any) -> DwarfModule:
     pl.seed_everything(0, verbose=False)
-    defaults: dict[str, Any] = {"loss": "pretraining", "alphas": ALPHAS, "decay": 1e-5, "width": 0.125}
+    defaults: dict[str, Any] = {
+        "loss": "dense_multilevel",
+        "alphas": ALPHAS,
+        "l2_weight": 1e-5,
+        "width": 0.125,
+    }
     return DwarfModule(**(defaults | options))
 
 
@@ -48,7 +53,7 @@ def test_training_lowers_the_loss_and_validation_has_every_metric(rendered: Path
 
 
 def test_the_kitti_loss_is_the_reference_loss_plus_decay(rendered: Path, tmp_path: Path) -> None:
-    model = module(loss="kitti", alphas={2: 0.001}, decay=0.0004)
+    model = module(loss="sparse_full_resolution", alphas={2: 0.001}, l2_weight=0.0004)
     loader_batch: list[Any] = []
     losses: list[float] = []
     original = model.training_step
@@ -112,7 +117,9 @@ def test_init_from_fills_the_network_and_says_so(
     fit.fit(first, datamodule(rendered))
     checkpoint = tmp_path / "first.ckpt"
     fit.save_checkpoint(checkpoint)
-    second = module(loss="kitti", alphas={2: 0.001}, init_from=str(checkpoint), learning_rate=0.0)
+    second = module(
+        loss="sparse_full_resolution", alphas={2: 0.001}, init_from=str(checkpoint), learning_rate=0.0
+    )
     with caplog.at_level("INFO"):
         trainer(tmp_path, 1, limit_val_batches=0).fit(second, datamodule(rendered))
     for name, value in first.network.state_dict().items():
@@ -160,7 +167,7 @@ def test_weights_follow_their_schedules(
 
     monkeypatch.setattr("flowdistill.training.dwarf.squared_weights", counted)
     alphas = {2: 0.005, 3: Schedule([(1, 0.0), (3, 0.02)]), 6: Schedule([(0, 0.3), (2, 0.0)], "step"), 4: 0.0}
-    model = module(alphas=alphas, decay=Schedule([(0, 1e-5), (3, 0.0)], "step"))
+    model = module(alphas=alphas, l2_weight=Schedule([(0, 1e-5), (3, 0.0)], "step"))
     logged = Recorder()
     fit = trainer(tmp_path, 4, logger=logged, limit_val_batches=0)
     fit.fit(model, datamodule(rendered))
@@ -172,13 +179,13 @@ def test_weights_follow_their_schedules(
     assert levels == [{"2", "6"}, {"2", "6"}, {"2", "3"}, {"2", "3"}]
     weights = [{k: v for k, v in step.items() if k.startswith("weight/")} for step in logged.steps]
     assert weights[2] == pytest.approx(
-        {"weight/alphas.2": 0.005, "weight/alphas.3": 0.01, "weight/alphas.6": 0.0, "weight/decay": 1e-5}
+        {"weight/alphas.2": 0.005, "weight/alphas.3": 0.01, "weight/alphas.6": 0.0, "weight/l2": 1e-5}
     )
     assert len(decayed) == 3
     fit.save_checkpoint(tmp_path / "scheduled.ckpt")
     loaded = DwarfModule.load_from_checkpoint(tmp_path / "scheduled.ckpt")
     assert loaded.alphas == model.alphas
-    assert loaded.decay == model.decay
+    assert loaded.l2_weight == model.l2_weight
 
 
 def test_init_from_refuses_what_does_not_fit(rendered: Path, tmp_path: Path) -> None:
@@ -207,6 +214,8 @@ def test_wrong_levels_are_refused() -> None:
         ({3: Schedule([(5, 1.0), (5, 0.0)])}, r"alphas\.3\.knots\[1\]: steps must increase"),
     ):
         with pytest.raises(UserError, match=text):
-            DwarfModule(loss="kitti", alphas=alphas, width=0.1)
-    with pytest.raises(UserError, match=r"decay\.knots\[0\] must be 0 or more"):
-        DwarfModule(loss="kitti", alphas={2: 1.0}, decay=Schedule([(0, -1.0)]), width=0.1)
+            DwarfModule(loss="sparse_full_resolution", alphas=alphas, width=0.1)
+    with pytest.raises(UserError, match=r"l2_weight\.knots\[0\] must be 0 or more"):
+        DwarfModule(
+            loss="sparse_full_resolution", alphas={2: 1.0}, l2_weight=Schedule([(0, -1.0)]), width=0.1
+        )

@@ -112,7 +112,7 @@ def distilled(teacher: Any) -> DDFlowModule:
 
 def dwarf(loss: Any) -> DwarfModule:
     alphas: dict[int, Any] = {2: Schedule([(0, 0.0), (4, 1.0)]), 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}
-    return DwarfModule(loss, alphas if loss == "pretraining" else {2: 0.001}, width=0.125)
+    return DwarfModule(loss, alphas if loss == "dense_multilevel" else {2: 0.001}, width=0.125)
 
 
 STAGES: dict[str, Callable[[], pl.LightningModule]] = {
@@ -128,8 +128,8 @@ STAGES: dict[str, Callable[[], pl.LightningModule]] = {
     "average teacher": lambda: distilled(AverageTeacher()),
     "snapshot teacher": lambda: distilled(SnapshotTeacher()),
     "checkpoint teacher": lambda: distilled(CheckpointTeacher("stage2.ckpt")),
-    "dwarf pretraining": lambda: dwarf("pretraining"),
-    "dwarf kitti": lambda: dwarf("kitti"),
+    "dwarf pretraining": lambda: dwarf("dense_multilevel"),
+    "dwarf kitti": lambda: dwarf("sparse_full_resolution"),
 }
 
 

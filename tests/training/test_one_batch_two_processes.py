@@ -37,7 +37,7 @@ def ddflow(losses: dict[str, Any], teacher: Any = None) -> DDFlowModule:
 
 
 def dwarf(**options: Any) -> DwarfModule:
-    return DwarfModule(**options, width=0.125, start="residual", learning_rate=1e-4)
+    return DwarfModule(**options, width=0.125, initialization="residual", learning_rate=1e-4)
 
 
 MODELS: dict[str, Callable[[], DDFlowModule | DwarfModule]] = {
@@ -50,11 +50,11 @@ MODELS: dict[str, Callable[[], DDFlowModule | DwarfModule]] = {
     "ddflow, snapshot": lambda: ddflow(
         {"census_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}, SnapshotTeacher()
     ),
-    "dwarf, pre-training": lambda: dwarf(loss="pretraining", alphas={2: 0.005, 4: 0.02, 6: 0.32}),
-    "dwarf, kitti": lambda: dwarf(loss="kitti", alphas={2: 0.001}),
+    "dwarf, pre-training": lambda: dwarf(loss="dense_multilevel", alphas={2: 0.005, 4: 0.02, 6: 0.32}),
+    "dwarf, kitti": lambda: dwarf(loss="sparse_full_resolution", alphas={2: 0.001}),
     # Level 2 and its weights come in later, and nothing else reaches them.
     "dwarf, coarse to fine": lambda: dwarf(
-        loss="pretraining", alphas={2: Schedule([(0, 0.0), (3, 0.005)], "step"), 6: 0.32}, decay=0.0
+        loss="dense_multilevel", alphas={2: Schedule([(0, 0.0), (3, 0.005)], "step"), 6: 0.32}, l2_weight=0.0
     ),
 }
 
@@ -176,7 +176,7 @@ def test_nothing_is_broadcast_at_each_step(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decay", "alphas", "idle"),
+    ("l2_weight", "alphas", "idle"),
     [
         (0.0, {2: 1.0}, False),
         (0.0, {3: 1.0}, True),
@@ -186,9 +186,9 @@ def test_nothing_is_broadcast_at_each_step(kind: str) -> None:
     ],
 )
 def test_unused_weights_are_looked_for_where_there_are_some(
-    decay: float, alphas: dict[int, Any], idle: bool
+    l2_weight: float, alphas: dict[int, Any], idle: bool
 ) -> None:
-    assert dwarf(loss="pretraining", alphas=alphas, decay=decay).has_idle_parameters(100) == idle
+    assert dwarf(loss="dense_multilevel", alphas=alphas, l2_weight=l2_weight).has_idle_parameters(100) == idle
     assert not ddflow({"census_occlusion": 1.0}).has_idle_parameters(100)
 
 

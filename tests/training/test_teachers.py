@@ -109,7 +109,7 @@ def stage2(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of another width than the students'."""
     folder = tmp_path_factory.mktemp("stage2")
     fit = trainer(folder, 15, limit_val_batches=0)  # so that it does not find everything occluded
-    fit.fit(small_ddflow(width=0.25, start="linear", learning_rate=1e-3), flow_data(rendered))
+    fit.fit(small_ddflow(width=0.25, initialization="linear", learning_rate=1e-3), flow_data(rendered))
     fit.save_checkpoint(folder / "stage2.ckpt")
     return folder / "stage2.ckpt"
 

@@ -52,12 +52,12 @@ def run_make(options: argparse.Namespace) -> int:
 
     rank, ranks = number_from_environment("RANK", 0), number_from_environment("WORLD_SIZE", 1)
     if ranks > 1:
-        _meet()
+        _init_process_group()
         if rank > 0:
-            _wait()  # rank 0 creates the folder
+            _barrier()  # rank 0 creates the folder
     run = prepare(options.config, options.root, options.split, options.output, open_checkpoint)
     if ranks > 1 and rank == 0:
-        _wait()
+        _barrier()
     mine = run.share(rank, ranks)
     left = [entry for entry, done in zip(mine, run.done(mine), strict=True) if done is None]
     if len(left) < len(mine):
@@ -67,8 +67,8 @@ def run_make(options: argparse.Namespace) -> int:
     if left:
         in_order(run.job, left, options.workers, "sample", "labels")
     if ranks > 1:
-        _wait()
-        _part()
+        _barrier()
+        _destroy_process_group()
     if rank == 0:
         text, files = write_report(run)
         print(f"\n{len(run.entries)} samples in {run.job.folder}, before the filter -> after it\n\n{text}\n")
@@ -77,7 +77,7 @@ def run_make(options: argparse.Namespace) -> int:
     return 0
 
 
-def _meet() -> None:
+def _init_process_group() -> None:
     """Join torchrun's process group and select this rank's GPU."""
     import torch
     from torch import distributed
@@ -87,14 +87,14 @@ def _meet() -> None:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
 
 
-def _wait() -> None:
+def _barrier() -> None:
     """Wait until every rank has reached this point."""
     from torch import distributed
 
     distributed.barrier()
 
 
-def _part() -> None:
+def _destroy_process_group() -> None:
     """Leave the process group."""
     from torch import distributed
 

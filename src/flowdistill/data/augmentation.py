@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from flowdistill import renamed
 from flowdistill.data.photometric import ChannelSwap, OccludingPatches, Photometric, Strength
 from flowdistill.data.photometric.strength import LARGEST_BLUR
 from flowdistill.data.sampler import Transform
@@ -13,13 +14,18 @@ Preset = Literal["dwarf_things", "dwarf_kitti", "ddflow"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     # DWARF (AAAI 2020), released code: pre-training.
-    "dwarf_things": {"crop": (384, 768), "zoom": 0.5, "colour": 1.0, "colour_shared": False},
+    "dwarf_things": {
+        "crop": (384, 768),
+        "zoom_probability": 0.5,
+        "colour_probability": 1.0,
+        "colour_shared": False,
+    },
     # DWARF, configurations/kitti.json; filters/color.py draws anew for each of the four images.
     "dwarf_kitti": {
         "pad_to": (384, 1280),
         "crop": (320, 896),
-        "zoom": 0.5,
-        "colour": 0.5,
+        "zoom_probability": 0.5,
+        "colour_probability": 0.5,
         "colour_shared": False,
     },
     # DDFlow (AAAI 2019), data_augmentation.py; the crop is each data set's own.
@@ -35,39 +41,55 @@ class Augmentation:
     Attributes:
         preset: a published recipe: dwarf_things, dwarf_kitti or ddflow. Keys beside it override its own.
         scale: [smallest, largest] factor of the image size, drawn uniformly in the logarithm; never below the crop.
-        stretch: largest ratio of the factors of width and height, 1 or more.
-        relative_rotation: largest rotation of the second frame against the first, degrees (flow view only).
-        relative_shift: largest shift of the second frame (of both t1 images of stereo: whole pixels), px.
+        max_stretch: largest ratio of the factors of width and height, 1 or more.
+        max_relative_rotation: largest rotation of the second frame against the first, degrees (flow view only).
+        max_relative_shift: largest shift of the second frame (of both t1 images of stereo: whole pixels), px.
         pad_to: reflect-pad training samples to at least this [height, width] before the crop.
         crop: [height, width] of the random crop in training.
         flips: left-right and top-bottom flips, each with probability 1/2; `vertical` for top-bottom alone, the only one
             that the scene_flow view allows.
-        zoom: probability of enlarging by 1-1.8 and cutting the centre back to the crop's size.
-        patches: probability of covering one or two rectangles of the t1 images; what moves there is occluded.
+        zoom_probability: probability of enlarging by 1-1.8 and cutting the centre back to the crop's size.
+        erase_probability: probability of covering one or two rectangles of the t1 images; what moves there is occluded.
         channel_swap: random order of the colour channels in training.
-        colour: probability of changing gamma, brightness and colour in training.
-        blur: largest standard deviation of a Gaussian blur, px, at most 2.
-        noise: largest standard deviation of Gaussian noise, of values in [0, 1].
+        colour_probability: probability of changing gamma, brightness and colour in training.
+        max_blur_sigma: largest standard deviation of a Gaussian blur, px, at most 2.
+        max_noise_std: largest standard deviation of Gaussian noise, of values in [0, 1].
         colour_shared: draw colour, blur and noise once for all images of a sample (default); else each on its own.
         photometric_on: where colour, blur and noise are applied: workers (default) or device.
     """
 
     preset: Preset | None = None
     scale: tuple[float, float] | None = None
-    stretch: float | None = None
-    relative_rotation: float | None = None
-    relative_shift: float | None = None
+    max_stretch: float | None = None
+    max_relative_rotation: float | None = None
+    max_relative_shift: float | None = None
     pad_to: tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
     flips: bool | Literal["vertical"] | None = None
+    zoom_probability: float | None = None
+    erase_probability: float | None = None
+    channel_swap: bool | None = None
+    colour_probability: float | None = None
+    max_blur_sigma: float | None = None
+    max_noise_std: float | None = None
+    colour_shared: bool | None = None
+    photometric_on: Literal["workers", "device"] | None = None
+
+    # The old names of eight switches, for one version.
     zoom: float | None = None
     patches: float | None = None
-    channel_swap: bool | None = None
     colour: float | None = None
     blur: float | None = None
     noise: float | None = None
-    colour_shared: bool | None = None
-    photometric_on: Literal["workers", "device"] | None = None
+    stretch: float | None = None
+    relative_shift: float | None = None
+    relative_rotation: float | None = None
+
+    def __post_init__(self) -> None:
+        for old, new in renamed.AUGMENTATION.items():
+            given = getattr(self, old)
+            setattr(self, new, renamed.old_or_new(renamed.AUGMENTATION, old, given, getattr(self, new), None))
+            setattr(self, old, None)
 
     def with_preset(self) -> "Augmentation":
         """The same switches with the preset's values where nothing was said."""
@@ -82,24 +104,27 @@ class Augmentation:
         """
         full = self.with_preset()
         chosen: list[Transform] = []
-        if full.scale is not None or full.stretch is not None:
-            chosen.append(RandomScale(full.scale or (1.0, 1.0), full.stretch or 1.0, full._least_size()))
-        if full.relative_rotation or full.relative_shift:
-            chosen.append(RelativeMotion(full.relative_rotation or 0.0, full.relative_shift or 0.0))
+        if full.scale is not None or full.max_stretch is not None:
+            chosen.append(RandomScale(full.scale or (1.0, 1.0), full.max_stretch or 1.0, full._least_size()))
+        if full.max_relative_rotation or full.max_relative_shift:
+            chosen.append(RelativeMotion(full.max_relative_rotation or 0.0, full.max_relative_shift or 0.0))
         if full.pad_to is not None:
             chosen.append(ReflectPad(full.pad_to))
         if full.crop is not None:
             chosen.append(RandomCrop(full.crop))
         if full.flips:
             chosen.append(RandomFlips(left_right=full.flips != "vertical"))
-        if full.zoom:
-            chosen.append(Zoom(full.zoom))
-        if full.patches:
-            chosen.append(OccludingPatches(full.patches))
+        if full.zoom_probability:
+            chosen.append(Zoom(full.zoom_probability))
+        if full.erase_probability:
+            chosen.append(OccludingPatches(full.erase_probability))
         if full.channel_swap:
             chosen.append(ChannelSwap())
         strength = Strength(
-            full.colour or 0.0, full.blur or 0.0, full.noise or 0.0, shared=full.colour_shared is not False
+            full.colour_probability or 0.0,
+            full.max_blur_sigma or 0.0,
+            full.max_noise_std or 0.0,
+            shared=full.colour_shared is not False,
         )
         if strength.colour or strength.blur or strength.noise:
             chosen.append(Photometric(strength, full.photometric_on or "workers"))
@@ -125,16 +150,26 @@ def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
         UserError: naming the key and what to write there.
     """
     full = chosen.with_preset()
-    for key in ("zoom", "patches", "colour"):
+    for key in ("zoom_probability", "erase_probability", "colour_probability"):
         _check(place, full, key, "is a probability from 0 to 1", lambda value: 0 <= value <= 1)
     for key in ("pad_to", "crop"):
         _check(place, full, key, "is [height, width] in pixels, both positive", lambda size: min(size) >= 1)
     _check(place, full, "scale", "is [smallest, largest] factor, above 0", lambda s: 0 < s[0] <= s[1] < 100)
-    _check(place, full, "stretch", "is a ratio from 1 to 10", lambda ratio: 1 <= ratio <= 10)
-    _check(place, full, "relative_rotation", "is in degrees, from 0 to 180", lambda angle: 0 <= angle <= 180)
-    _check(place, full, "relative_shift", "is in pixels, from 0 to 1000", lambda shift: 0 <= shift <= 1000)
-    _check(place, full, "blur", f"is in pixels, from 0 to {LARGEST_BLUR:g}", lambda s: 0 <= s <= LARGEST_BLUR)
-    _check(place, full, "noise", "is from 0 to 1, of values in [0, 1]", lambda s: 0 <= s <= 1)
+    _check(place, full, "max_stretch", "is a ratio from 1 to 10", lambda ratio: 1 <= ratio <= 10)
+    _check(
+        place, full, "max_relative_rotation", "is in degrees, from 0 to 180", lambda angle: 0 <= angle <= 180
+    )
+    _check(
+        place, full, "max_relative_shift", "is in pixels, from 0 to 1000", lambda shift: 0 <= shift <= 1000
+    )
+    _check(
+        place,
+        full,
+        "max_blur_sigma",
+        f"is in pixels, from 0 to {LARGEST_BLUR:g}",
+        lambda s: 0 <= s <= LARGEST_BLUR,
+    )
+    _check(place, full, "max_noise_std", "is from 0 to 1, of values in [0, 1]", lambda s: 0 <= s <= 1)
     if not stereo:
         return
     if full.flips and full.flips != "vertical":
@@ -142,14 +177,14 @@ def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
             f"{place}.flips: a left-right flip would swap the cameras of a stereo pair, and labels of the right "
             "picture do not exist. Set it to vertical or false."
         )
-    if full.relative_rotation:
+    if full.max_relative_rotation:
         raise UserError(
-            f"{place}.relative_rotation: the two pictures of a pair would no longer be rectified. Set it to 0."
+            f"{place}.max_relative_rotation: the two pictures of a pair would no longer be rectified. Set it to 0."
         )
     _check(
         place,
         full,
-        "relative_shift",
+        "max_relative_shift",
         "is in whole pixels for stereo pairs",
         lambda shift: shift == int(shift),
     )

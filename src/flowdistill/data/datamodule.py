@@ -11,7 +11,7 @@ from flowdistill.data.batch_size import in_words, share_of_batch
 from flowdistill.data.dataset import MotionDataset, ViewName
 from flowdistill.data.datasets import dataset_class, open_dataset
 from flowdistill.data.first_batch import first_batch, warn_of_odd_labels
-from flowdistill.data.loaders import Shard, StepLoader, start_worker
+from flowdistill.data.loaders import ResumableLoader, UnpaddedDistributedSampler, start_worker
 from flowdistill.data.mixture import Mixture, Part
 from flowdistill.data.notes import note
 from flowdistill.data.photometric.device import apply_on_device
@@ -113,7 +113,7 @@ class MotionDataModule(pl.LightningDataModule):
         )
         # Workers are made anew for every epoch, so that each epoch starts them at the trainer's step; there
         # is one epoch unless limit_train_batches ends it.
-        return StepLoader(trainer, batches, batch_size=None, **self._loader_options())
+        return ResumableLoader(trainer, batches, batch_size=None, **self._loader_options())
 
     def val_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
         trainer, name, view = self._attached()
@@ -219,7 +219,7 @@ class MotionDataModule(pl.LightningDataModule):
         return DataLoader(
             cast(Any, dataset),
             batch_size=1,
-            sampler=Shard(cast(Sized, dataset), world_size, rank),
+            sampler=UnpaddedDistributedSampler(cast(Sized, dataset), world_size, rank),
             collate_fn=collate,
             persistent_workers=self.num_workers > 0,
             **self._loader_options(),

@@ -60,7 +60,8 @@ def _imported(path: str) -> type[MotionDataset]:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise UserError(
-            f"dataset: {path} cannot be imported ({error}). Install the package it is in, or add its folder to PYTHONPATH."
+            f"dataset: {path} cannot be imported ({error}). Install the package it is in, or add its folder to "
+            "PYTHONPATH."
         ) from error
     if not (isinstance(found, type) and issubclass(found, MotionDataset)):
         raise UserError(

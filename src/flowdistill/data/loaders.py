@@ -19,7 +19,7 @@ from flowdistill.stopping import leave_stopping_to_owner
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
-class StepLoader(DataLoader[Batch]):
+class ResumableLoader(DataLoader[Batch]):
     """A loader of `InfiniteBatches` that starts at the step where the trainer is, whenever it is iterated.
 
     That is how a resumed run goes on with the samples it would have seen. `state_dict` is empty: the
@@ -45,7 +45,7 @@ class StepLoader(DataLoader[Batch]):
         pass
 
 
-class Shard(DistributedSampler[Any]):
+class UnpaddedDistributedSampler(DistributedSampler[Any]):
     """Every `world_size`-th sample from `rank` on: each sample belongs to exactly one process.
 
     A DistributedSampler, because Lightning leaves those alone; torch's own repeats samples to make shards

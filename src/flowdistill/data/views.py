@@ -45,7 +45,7 @@ class View(Augmentation):
 
     Example:
         >>> from flowdistill.data import View
-        >>> view = View(train_split="data_splits/kitti_160.txt", preset="dwarf_kitti", zoom=0.0)
+        >>> view = View(train_split="data_splits/kitti_160.txt", preset="dwarf_kitti", zoom_probability=0.0)
         >>> full = view.with_preset()
         >>> full.crop, full.zoom  # the preset's crop; its zoom is overridden
         ((320, 896), 0.0)
@@ -57,6 +57,7 @@ class View(Augmentation):
     train_sources: list[Source] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # jsonargparse makes this word of a `null` on the command line, for fields of a dataclass.
         for name in ("train_split", "val_split", "predict_split"):
             if getattr(self, name) == "None":

@@ -53,7 +53,7 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     if any(name.startswith(_ENCODER_OF_DDFLOW) for name in names):
         model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
     elif any(name.startswith(_ENCODER_OF_DWARF) for name in names):
-        model = DwarfModule(loss="kitti", alphas={2: 1.0}, width=width)
+        model = DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=width)
     else:
         raise UserError(
             f"{option}: {path} is neither a DDFlow nor a DWARF checkpoint; give a .ckpt file of one of them"

@@ -17,7 +17,7 @@ from flowdistill.errors import UserError
 from flowdistill.labels.confidence import confidence, direct_confidence
 from flowdistill.labels.config import LabelConfig
 from flowdistill.labels.estimate import Estimate, Mask, Teacher, Values
-from flowdistill.labels.look_up import look_up
+from flowdistill.labels.sample_at import sample_at
 from flowdistill.losses.occlusion import occlusion_masks
 
 
@@ -158,8 +158,8 @@ def _next_disparity(
         values = label.values
     else:
         stereo = _fused("disparity_next", names, said, sample, config)
-        looked = look_up(stereo.values, stereo.known, flow.values, stereo.confidence)
-        values, found, trust = looked.values, looked.found, looked.confidence
+        sampled = sample_at(stereo.values, stereo.known, flow.values, stereo.confidence)
+        values, found, trust = sampled.values, sampled.found, sampled.confidence
     known = found & flow.known
     sure_of_both = np.where(known, np.minimum(trust, flow.confidence), np.float32(0))
     return Label(values, known, sure_of_both, known & flow.keep & (trust >= checks.keep))
@@ -173,7 +173,7 @@ def _occluded(forward: Label, backward: Label) -> dict[str, Mask]:
         ("occluded", found[0], forward, backward),
         ("occluded_backward", found[1], backward, forward),
     ):
-        met = look_up(back.values, back.known, there.values, edge=np.inf).found & there.known
+        met = sample_at(back.values, back.known, there.values, edge=np.inf).found & there.known
         result[key] = mask[0, 0].numpy() | ~met
     return result
 

@@ -17,7 +17,7 @@ from flowdistill.data.sample import Sample
 from flowdistill.errors import UserError
 from flowdistill.labels.config import Checks, Consistency, Photometric, Uniqueness
 from flowdistill.labels.estimate import Estimate, Values, image_array
-from flowdistill.labels.look_up import along_row, look_up
+from flowdistill.labels.sample_at import along_row, sample_at
 from flowdistill.labels.uniqueness import Grey, flow_ratio, match_cost, stereo_ratio
 
 # Motion -> the motion back, source image, target image.
@@ -113,13 +113,13 @@ def _left_over(
     there: Estimate, back: Estimate, motion: Values, tolerance: Consistency
 ) -> tuple[Values, Tolerance]:
     """Return the forward-backward (left-right) error and its tolerance, px; both (H, W)."""
-    looked = look_up(back.values, back.known, motion)
+    sampled = sample_at(back.values, back.known, motion)
     # Forward and backward flow cancel; the disparities of both sides are positive.
     sign = 1 if there.values.shape[2] == 2 else -1
-    gap = np.linalg.norm(there.values + sign * looked.values, axis=2)
-    size = np.square(there.values).sum(axis=2) + np.square(looked.values).sum(axis=2)
+    gap = np.linalg.norm(there.values + sign * sampled.values, axis=2)
+    size = np.square(there.values).sum(axis=2) + np.square(sampled.values).sum(axis=2)
     allowed = np.sqrt(tolerance.absolute**2 + tolerance.relative**2 * size)
-    return np.where(looked.found, gap, np.inf).astype(np.float32), allowed.astype(np.float32)
+    return np.where(sampled.found, gap, np.inf).astype(np.float32), allowed.astype(np.float32)
 
 
 def _difference(grey: tuple[Grey, Grey], motion: Values, check: Photometric) -> Values:

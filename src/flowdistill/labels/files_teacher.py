@@ -48,7 +48,7 @@ class FilesTeacher:
         self.part = part
         self.folder = Path(part.folder)
         if not is_folder(self.folder):
-            raise UserError(f"files.folder: there is no folder {self.folder} (looked from {Path.cwd()}).")
+            raise UserError(f"files.folder: there is no folder {self.folder} (looked for from {Path.cwd()}).")
 
     def __call__(self, sample: Sample) -> dict[str, Estimate]:
         name = sample["name"]

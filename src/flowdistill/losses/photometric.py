@@ -18,13 +18,32 @@ from flowdistill.losses.robust import robust_loss
 from flowdistill.ops.precision import float32_island
 from flowkernels import warp_zero
 
-# What is compared, and where.
+#: What is compared, and where, by the names of the released code: `_occlusion` leaves occluded pixels out.
 PHOTOMETRIC_TERMS = (
     "abs_robust_mean_no_occlusion",
     "abs_robust_mean_occlusion",
     "census_no_occlusion",
     "census_occlusion",
 )
+#: The same terms by names that say which pixels they average over -> the released name.
+PLAIN_TERMS = {
+    "abs_robust_mean_all_pixels": "abs_robust_mean_no_occlusion",
+    "abs_robust_mean_visible": "abs_robust_mean_occlusion",
+    "census_all_pixels": "census_no_occlusion",
+    "census_visible": "census_occlusion",
+}
+#: Every name of a photometric term.
+PHOTOMETRIC_NAMES = (*PHOTOMETRIC_TERMS, *PLAIN_TERMS)
+
+
+def released_term(name: str) -> str:
+    """The released code's name of a term; other names come back as they are."""
+    return PLAIN_TERMS.get(name, name)
+
+
+def masks_occlusion(name: str) -> bool:
+    """Whether a photometric term averages over the visible pixels only."""
+    return name in PHOTOMETRIC_NAMES and not released_term(name).endswith("_no_occlusion")
 
 
 @float32_island
@@ -45,7 +64,7 @@ def photometric_losses(
         flow_forward: (B, 2, H, W) px on image 1's grid; flow_backward on image 2's.
         occluded_forward, occluded_backward: (B, 1, H, W) bool or 0/1; excluded by the `_occlusion` terms
             (the `_no_occlusion` terms ignore occlusion and average over all pixels).
-        terms: the terms to compute, from `PHOTOMETRIC_TERMS`.
+        terms: the terms to compute, from `PHOTOMETRIC_TERMS` or `PLAIN_TERMS`.
         ranks: the processes that share the batch.
 
     Returns:
@@ -67,19 +86,19 @@ def photometric_losses(
         >>> round(losses[term].item(), 4)  # 0.01 ** 0.4 / 2 for each of 3 channels and 2 directions: no difference
         0.4755
     """
-    unknown = set(terms) - set(PHOTOMETRIC_TERMS)
+    unknown = set(terms) - set(PHOTOMETRIC_NAMES)
     if unknown:
         raise ValueError(
-            f"unknown photometric terms {sorted(unknown)}; known: {', '.join(PHOTOMETRIC_TERMS)}"
+            f"unknown photometric terms {sorted(unknown)}; known: {', '.join(PHOTOMETRIC_NAMES)}"
         )
     warped = ((image1, warp_zero(image2, flow_forward)), (image2, warp_zero(image1, flow_backward)))
     visible = [1.0 - occluded.to(image1.dtype) for occluded in (occluded_forward, occluded_backward)]
     everywhere = [torch.ones_like(mask) for mask in visible]
     losses: dict[str, Tensor] = {}
-    for term in PHOTOMETRIC_TERMS:
+    for term in PHOTOMETRIC_NAMES:
         if term not in terms:
             continue
-        masks = everywhere if term.endswith("_no_occlusion") else visible
+        masks = visible if masks_occlusion(term) else everywhere
         losses[term] = sum(
             (
                 census_loss(image, other, mask, ranks)

@@ -78,7 +78,7 @@ class Schedule:
         return len({value for _, value in self.knots}) == 1
 
     @property
-    def ever_positive(self) -> bool:
+    def is_ever_positive(self) -> bool:
         return any(value > 0 for _, value in self.knots)
 
 
@@ -134,7 +134,7 @@ def positive_weights(schedules: Mapping[Key, Schedule], step: int) -> dict[Key, 
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-def first_empty_step(schedules: Mapping[Key, Schedule], steps: int | None = None) -> int | None:
+def first_step_without_loss(schedules: Mapping[Key, Schedule], steps: int | None = None) -> int | None:
     """Return the first step at which all weights are 0, within the first `steps` if given; None if there is none."""
     # A weight can only become 0 at a knot.
     for step in sorted({0, *(step for schedule in schedules.values() for step, _ in schedule.knots)}):

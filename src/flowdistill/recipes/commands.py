@@ -19,6 +19,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from flowdistill import renamed
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
@@ -96,6 +97,8 @@ def train(
     settings = json.loads(json.dumps(settings))
     started = folder / "started.json"
     before = read_json(started)
+    if before is not None:
+        before["configs"] = {path: renamed.config(text) for path, text in before.get("configs", {}).items()}
     if before != settings and _holds_something(folder):
         # Nothing is lost where nothing was trained.
         trained = last_checkpoint(folder) or finished(folder)
@@ -201,7 +204,7 @@ def _configs(arguments: Sequence[str]) -> list[str]:
 
 def _content(path: str) -> Any:
     """What a YAML file says; a changed comment is no change."""
-    return OmegaConf.to_container(OmegaConf.load(find(path)), resolve=False)
+    return renamed.config(OmegaConf.to_container(OmegaConf.load(find(path)), resolve=False))
 
 
 def _without_values(arguments: Sequence[str], neutral: Collection[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from flowdistill import renamed
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.tracking.splits import open_splits
@@ -40,7 +41,7 @@ class Resume(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._stored = checkpoint.get(DATA) or {}  # none in checkpoints of version 0.1
+        self._stored = renamed.switches(checkpoint.get(DATA) or {})  # none in checkpoints of version 0.1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._own = data_of(trainer)
@@ -80,7 +81,9 @@ def data_of(trainer: pl.Trainer) -> dict[str, Any]:
             f"{name}'s exclusions": None if source["exclude"] is None else source["exclude"]["sha256"][:12],
         }
     augmentation = {
-        field.name: switches[field.name] for field in fields(Augmentation) if field.name != "preset"
+        field.name: switches[field.name]
+        for field in fields(Augmentation)
+        if field.name != "preset" and field.name not in renamed.AUGMENTATION
     }
     return found | {name: _plain(value) for name, value in augmentation.items()}
 

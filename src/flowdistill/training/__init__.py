@@ -1,10 +1,11 @@
 """The LightningModules: they wire networks, losses and metrics together."""
 
+from flowdistill import renamed
 from flowdistill.training.atomic_io import AtomicCheckpointIO
 from flowdistill.training.checkpoints import BEST, LAST, BestCheckpoint, Checkpoints, older_checkpoints
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
-from flowdistill.training.guards import BlindRunError, NonFiniteLossError, NonFiniteWeightsError
+from flowdistill.training.guards import NonFiniteLossError, NonFiniteWeightsError, OcclusionCollapseError
 from flowdistill.training.progress import train_row, validates_first
 from flowdistill.training.run_folder import run_folder
 from flowdistill.training.stop_together import StopTogether, slurm_run
@@ -22,13 +23,13 @@ __all__ = [
     "AtomicCheckpointIO",
     "AverageTeacher",
     "BestCheckpoint",
-    "BlindRunError",
     "CheckpointTeacher",
     "Checkpoints",
     "DDFlowModule",
     "DwarfModule",
     "NonFiniteLossError",
     "NonFiniteWeightsError",
+    "OcclusionCollapseError",
     "OfflineTeacher",
     "SnapshotTeacher",
     "StopTogether",
@@ -39,3 +40,5 @@ __all__ = [
     "train_row",
     "validates_first",
 ]
+
+__getattr__ = renamed.moved(__name__, {"BlindRunError": ("flowdistill.training", "OcclusionCollapseError")})

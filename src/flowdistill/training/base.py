@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from flowdistill import renamed
 from flowdistill.data.notes import note
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
@@ -24,7 +25,7 @@ from flowdistill.losses.schedule import (
     Schedule,
     Weight,
     as_schedule,
-    first_empty_step,
+    first_step_without_loss,
     plain_weights,
 )
 from flowdistill.training.guards import GRADIENT, GRADIENT_NORM, check_weights, non_finite
@@ -96,7 +97,7 @@ class MotionModule(pl.LightningModule, ABC):
     def term_names(self) -> list[str]:
         """Logged names of all terms that any step of a run computes."""
 
-    def taught_by(self) -> dict[str, Schedule]:
+    def data_terms(self) -> dict[str, Schedule]:
         """The weights of which at least one must be positive at every step, to give a training signal."""
         return self.schedules()
 
@@ -118,9 +119,9 @@ class MotionModule(pl.LightningModule, ABC):
             )
         if stage == "fit":
             limit = self.trainer.max_steps
-            empty = first_empty_step(self.taught_by(), limit if limit >= 0 else None)
+            empty = first_step_without_loss(self.data_terms(), limit if limit >= 0 else None)
             if empty is not None:
-                names = ", ".join(self.taught_by())
+                names = ", ".join(self.data_terms())
                 raise UserError(f"every weight ({names}) is 0 at step {empty}: there is nothing to train on")
             if self.has_idle_parameters(limit if limit >= 0 else None):
                 expect_idle_parameters(self.trainer.strategy)
@@ -155,7 +156,7 @@ class MotionModule(pl.LightningModule, ABC):
         """
         return self.network(*images) if self.training else self.network.forward(*images)
 
-    def keep_settings(self, **settings: Any) -> None:
+    def save_plain_hyperparameters(self, **settings: Any) -> None:
         """Add settings to the hyper-parameters in a form that a checkpoint can hold."""
         self.save_hyperparameters({name: plain_weights(value) for name, value in settings.items()})
 
@@ -196,13 +197,17 @@ class MotionModule(pl.LightningModule, ABC):
 
     def changed_settings(self, checkpoint: Mapping[str, Any]) -> list[str]:
         """Describe the settings in which a checkpoint's run differs from this model."""
-        stored = checkpoint.get("hyper_parameters", {})
-        own = {name: value for name, value in self.hparams.items() if name not in MAY_CHANGE}
+        stored = self.comparable(renamed.settings(checkpoint.get("hyper_parameters", {})))
+        own = {name: v for name, v in self.comparable(dict(self.hparams)).items() if name not in MAY_CHANGE}
         return [
             f"{name} (was {stored[name]}, is {own[name]})"
             for name in own
             if name in stored and not _same(stored[name], own[name])
         ]
+
+    def comparable(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Hyper-parameters with one spelling for what has several."""
+        return settings
 
     @property
     def fits(self) -> bool:

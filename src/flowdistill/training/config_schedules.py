@@ -11,12 +11,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from flowdistill import renamed
 from flowdistill.data.shipped import expand
 from flowdistill.errors import UserError
-from flowdistill.losses.schedule import Schedule, as_schedule, first_empty_step
+from flowdistill.losses.schedule import Schedule, as_schedule, first_step_without_loss
 from flowdistill.training.ddflow import TAUGHT_BY as DDFLOW_TERMS
 from flowdistill.training.ddflow import checked_losses
-from flowdistill.training.dwarf import checked_alphas
+from flowdistill.training.dwarf import L2_WEIGHT, checked_alphas
 from flowdistill.training.optimisers import LearningRate
 
 
@@ -44,7 +45,7 @@ def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
     for path in (file for config in configs for file in expand(config)):
         content = _read(path)
         model |= _part(content, "model", path)
-        arguments |= _part(_part(content, "model", path), "init_args", path)
+        arguments |= renamed.settings(_part(_part(content, "model", path), "init_args", path))
         trainer |= _part(content, "trainer", path)
     name = str(model.get("class_path", "")).rpartition(".")[2]
     where = ", ".join(map(str, configs))
@@ -54,14 +55,14 @@ def read_schedules(configs: Sequence[Path]) -> ConfigSchedules:
     elif name == "DwarfModule":
         alphas = {_level(level): alpha for level, alpha in _part(arguments, "alphas", where).items()}
         taught = {f"alphas.{level}": alpha for level, alpha in checked_alphas(alphas).items()}
-        weights = {**taught, "decay": as_schedule("decay", arguments.get("decay", 0.0004))}
+        weights = {**taught, "l2": as_schedule("l2_weight", arguments.get("l2_weight", L2_WEIGHT))}
     else:
         found = model.get("class_path") or "no model.class_path"
         raise UserError(f"{where}: schedules are those of DDFlowModule and DwarfModule, found {found}")
     rate = as_schedule("learning_rate", arguments.get("learning_rate", 1e-4))
     learning_rate = LearningRate(rate, tuple(arguments.get("halve_at") or ()))
     steps = _steps(trainer, weights, learning_rate)
-    empty = first_empty_step(taught, steps)
+    empty = first_step_without_loss(taught, steps)
     if empty is not None:
         raise UserError(f"{where}: every weight ({', '.join(taught)}) is 0 at step {empty}")
     return ConfigSchedules(weights, learning_rate, steps)

@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from flowdistill import renamed
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import (
-    PHOTOMETRIC_TERMS,
     Schedule,
     Weight,
     distillation_loss,
@@ -25,12 +25,13 @@ from flowdistill.losses import (
     occlusion_masks,
     photometric_losses,
 )
+from flowdistill.losses.photometric import PHOTOMETRIC_NAMES, masks_occlusion, released_term
 from flowdistill.losses.schedule import as_schedule, check_number, positive_weights
 from flowdistill.networks import DDFlowNet
 from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.networks.initialisation import start_encoder_linear
 from flowdistill.training.base import MotionModule
-from flowdistill.training.guards import BlindGuard
+from flowdistill.training.guards import OcclusionCollapseGuard
 from flowdistill.training.ranks import all_ranks
 from flowdistill.training.recent_steps import RecentStep
 from flowdistill.training.student import crop_at, crop_offset
@@ -38,10 +39,10 @@ from flowdistill.training.teachers import Teacher, TeacherLabels, as_teacher
 from flowdistill.training.validation import MotionValidation
 
 DISTILLATION, L2 = "distillation", "l2"
-TAUGHT_BY = (*PHOTOMETRIC_TERMS, DISTILLATION)
+TAUGHT_BY = (*PHOTOMETRIC_NAMES, DISTILLATION)
 TERMS = (*TAUGHT_BY, L2)
-MASKING = tuple(term for term in PHOTOMETRIC_TERMS if not term.endswith("_no_occlusion"))
 _TEACHER = "teacher."
+MAX_FULLY_OCCLUDED_STEPS = 200
 
 
 class DDFlowModule(MotionModule):
@@ -49,19 +50,21 @@ class DDFlowModule(MotionModule):
 
     Args:
         losses: term -> weight, a number or a schedule over steps. Terms are the photometric ones of
-            `flowdistill.losses.PHOTOMETRIC_TERMS`, `distillation`, and `l2`, the released code's regulariser, which
+            `flowdistill.losses.PHOTOMETRIC_TERMS` (`census_visible` is `census_occlusion`, `census_all_pixels` is
+            `census_no_occlusion`, and so on), `distillation`, and `l2`, the released code's regulariser, which
             that code does not use. The paper's first stage is {abs_robust_mean_no_occlusion: 1}, its second
             {census_occlusion: 1}, its third {census_occlusion: 1, distillation: 1}.
         teacher: source of the distillation term's flow (`flowdistill.training.teachers`).
         student_crop: [height, width] of the student's crop of the view while the distillation weight is positive; at
             other steps the student gets the whole view.
         width: factor on the network's channels; 1.0 is the published network.
-        start: "xavier", the original initialisation, or "linear": the extractor starts as a linear image pyramid
+        initialization: "xavier", as in the original, or "linear": the extractor starts as a linear image pyramid
             (`flowdistill.networks.initialisation`).
         learning_rate: of Adam, a number or a schedule over steps.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage that provides the initial weights.
-        blind_steps: the run stops after this many consecutive steps in which the occlusion check masks everything.
+        max_fully_occluded_steps: the run stops after this many consecutive steps in which the occlusion check masks
+            everything.
         compile: train with `torch.compile`: the first step takes minutes, later steps are faster, and results agree up
             to rounding. Prediction and validation are not compiled.
         checkpoint_activations: backward recomputes the decoders instead of storing their activations: stored
@@ -69,6 +72,8 @@ class DDFlowModule(MotionModule):
             a CPU), and gradients are bitwise identical.
         skip_non_finite: number of steps per run whose loss or gradient may be NaN or infinite; they change no weight,
             and their batches are written to files. One more ends the run.
+        start: old name of `initialization`, for one version.
+        blind_steps: old name of `max_fully_occluded_steps`, for one version.
     """
 
     view = "flow"
@@ -83,15 +88,21 @@ class DDFlowModule(MotionModule):
         teacher: Teacher | None = None,
         student_crop: tuple[int, int] | None = None,
         width: float = 1.0,
-        start: Literal["xavier", "linear"] = "xavier",
+        initialization: Literal["xavier", "linear"] = "xavier",
         learning_rate: Weight = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
-        blind_steps: int = 200,
+        max_fully_occluded_steps: int = MAX_FULLY_OCCLUDED_STEPS,
         compile: bool = False,
         checkpoint_activations: bool = False,
         skip_non_finite: int = 0,
+        start: Literal["xavier", "linear"] | None = None,
+        blind_steps: int | None = None,
     ) -> None:
+        initialization = renamed.old_or_new(renamed.MODEL, "start", start, initialization, "xavier")
+        max_fully_occluded_steps = renamed.old_or_new(
+            renamed.MODEL, "blind_steps", blind_steps, max_fully_occluded_steps, MAX_FULLY_OCCLUDED_STEPS
+        )
         check_number("width", width, positive=True)
         super().__init__(
             self.make_network(width),
@@ -107,16 +118,19 @@ class DDFlowModule(MotionModule):
         self.teacher = as_teacher(teacher)
         self.student_crop = student_crop
         self._check_distillation()
-        if blind_steps < 1:
-            raise UserError(f"blind_steps must be 1 or more, got {blind_steps}")
-        self.blind = BlindGuard(blind_steps)
-        self.save_hyperparameters(ignore=["teacher"])
-        self.keep_settings(
+        if max_fully_occluded_steps < 1:
+            raise UserError(f"max_fully_occluded_steps must be 1 or more, got {max_fully_occluded_steps}")
+        self.collapse = OcclusionCollapseGuard(max_fully_occluded_steps)
+        self.save_hyperparameters(ignore=["teacher", *renamed.MODEL])
+        self.save_plain_hyperparameters(
             losses=losses,
             learning_rate=learning_rate,
+            # Under their present names, which `lightning` would keep as the config has them.
+            initialization=initialization,
+            max_fully_occluded_steps=max_fully_occluded_steps,
             teacher=None if self.teacher is None else self.teacher.settings(),
         )
-        if start == "linear":
+        if initialization == "linear":
             start_encoder_linear(cast(DDFlowNet, self.network).extractor)
 
     def make_network(self, width: float) -> nn.Module:
@@ -144,7 +158,11 @@ class DDFlowModule(MotionModule):
     def term_names(self) -> list[str]:
         return [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
 
-    def taught_by(self) -> dict[str, Schedule]:
+    def comparable(self, settings: dict[str, Any]) -> dict[str, Any]:
+        losses = settings.get("losses") or {}
+        return settings | {"losses": {released_term(name): weight for name, weight in losses.items()}}
+
+    def data_terms(self) -> dict[str, Schedule]:
         return {name: weight for name, weight in self.losses.items() if name != L2}
 
     def on_fit_start(self) -> None:
@@ -180,7 +198,7 @@ class DDFlowModule(MotionModule):
         image1, image2, labels = self._student_view(batch, DISTILLATION in weights)
         forward, backward = self._flows(image1, image2, batch["name"])
         occluded = occlusion_masks(forward, backward)
-        photometric = [term for term in PHOTOMETRIC_TERMS if term in weights]
+        photometric = [term for term in PHOTOMETRIC_NAMES if term in weights]
         ranks = all_ranks()
         images = (image1, image2)
         terms = photometric_losses(*images, forward, backward, *occluded, terms=photometric, ranks=ranks)
@@ -204,9 +222,9 @@ class DDFlowModule(MotionModule):
         super().check_steps(steps)
         for step in steps:
             weights = positive_weights(self.losses, step.step)
-            if any(term in weights for term in MASKING):
+            if any(map(masks_occlusion, weights)):
                 # The same value on all processes, so that they stop together.
-                self.blind.look(1 - step.means["occluded_share"], step.step)
+                self.collapse.look(1 - step.means["occluded_share"], step.step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         image1, image2 = batch["left_t0"], batch["left_t1"]
@@ -291,8 +309,10 @@ def checked_losses(losses: dict[str, Weight], own_terms: Sequence[str] = ()) -> 
         known = (*TERMS, *own_terms)
         if name not in known:
             raise UserError(f"losses.{name}: unknown term {name!r}; known: {', '.join(known)}")
+        if any(released_term(name) == released_term(other) for other in schedules):
+            raise UserError(f"losses.{name} is another name of {released_term(name)}: give one of them")
         schedules[name] = as_schedule(f"losses.{name}", weight)
-    kept = {name: schedule for name, schedule in schedules.items() if schedule.ever_positive}
+    kept = {name: schedule for name, schedule in schedules.items() if schedule.is_ever_positive}
     if not set(kept) - {L2}:
         raise UserError("losses: every weight is 0, there is nothing to train on")
     return kept

@@ -7,15 +7,16 @@ batch: left_t0 right_t0 left_t1 right_t1   # (B, 3, H, W) RGB in [0, 1]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
+from flowdistill import renamed
 from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import Schedule, Weight, dwarf_kitti_loss, dwarf_pretraining_loss, squared_weights
-from flowdistill.losses.schedule import as_schedule, check_number, first_empty_step, positive_weights
+from flowdistill.losses.schedule import as_schedule, check_number, first_step_without_loss, positive_weights
 from flowdistill.metrics import SCENE_FLOW_KEYS as LABELS
 from flowdistill.networks import Dwarf, DwarfOutput, SceneMotion, dwarf_to_image_size
 from flowdistill.networks.dwarf import LEVELS
@@ -25,20 +26,22 @@ from flowdistill.training.base import MotionModule
 from flowdistill.training.validation import MotionValidation
 
 MULTIPLE = 64
+L2_WEIGHT = 0.0004  # released code
 
 
 class DwarfModule(MotionModule):
     """Supervised scene flow with the losses of DWARF (AAAI 2020).
 
     Args:
-        loss: "pretraining" compares every level with area-averaged dense labels (FlyingThings3D), "kitti" upsamples
-            the levels to full size and compares where labels are valid.
+        loss: "dense_multilevel" compares every level with area-averaged dense labels (the pre-training on
+            FlyingThings3D), "sparse_full_resolution" enlarges the levels to full size and compares where labels are
+            valid (KITTI).
         alphas: level -> weight of its terms, a number or a schedule over steps.
-        decay: factor of the sum of all squared weights in the loss, a number or a schedule.
+        l2_weight: factor of the sum of all squared weights in the loss, a number or a schedule.
         non_finite: labels that are NaN or infinite count as 0 ("zero", as published) or are ignored ("mask").
         width: factor on the network's channels; 1.0 is the published network.
-        start: "xavier", the original initialisation, or "residual": the encoder starts as a linear image pyramid, and
-            every level initially passes on the coarser level's motion (`flowdistill.networks.initialisation`).
+        initialization: "xavier", as in the original, or "residual": the encoder starts as a linear image pyramid, and
+            every level passes the motion of the coarser level on (`flowdistill.networks.initialisation`).
         learning_rate: of Adam, a number or a schedule.
         halve_at: optimiser steps at which the learning rate is halved.
         init_from: checkpoint of an earlier stage that provides the initial weights.
@@ -49,6 +52,8 @@ class DwarfModule(MotionModule):
             a CPU), and gradients are bitwise identical.
         skip_non_finite: number of steps per run whose loss or gradient may be NaN or infinite; they change no weight,
             and their batches are written to files. One more ends the run.
+        decay: old name of `l2_weight`, for one version.
+        start: old name of `initialization`, for one version.
     """
 
     view = "scene_flow"
@@ -57,19 +62,24 @@ class DwarfModule(MotionModule):
 
     def __init__(
         self,
-        loss: Literal["pretraining", "kitti"],
+        loss: Literal["dense_multilevel", "sparse_full_resolution", "pretraining", "kitti"],
         alphas: dict[int, Weight],
-        decay: Weight = 0.0004,
+        l2_weight: Weight = L2_WEIGHT,
         non_finite: Literal["zero", "mask"] = "mask",
         width: float = 1.0,
-        start: Literal["xavier", "residual"] = "xavier",
+        initialization: Literal["xavier", "residual"] = "xavier",
         learning_rate: Weight = 1e-4,
         halve_at: Sequence[int] = (),
         init_from: str | None = None,
         compile: bool = False,
         checkpoint_activations: bool = False,
         skip_non_finite: int = 0,
+        decay: Weight | None = None,
+        start: Literal["xavier", "residual"] | None = None,
     ) -> None:
+        l2_weight = renamed.old_or_new(renamed.MODEL, "decay", decay, l2_weight, L2_WEIGHT)
+        initialization = renamed.old_or_new(renamed.MODEL, "start", start, initialization, "xavier")
+        loss = cast(Any, renamed.loss(loss))
         check_number("width", width, positive=True)
         super().__init__(
             Dwarf(width),
@@ -82,23 +92,30 @@ class DwarfModule(MotionModule):
             skip_non_finite,
         )
         self.alphas = checked_alphas(alphas)
-        self.decay = as_schedule("decay", decay)
+        self.l2_weight = as_schedule("l2_weight", l2_weight)
         self.loss, self.non_finite = loss, non_finite
-        self.save_hyperparameters()
-        self.keep_settings(alphas=alphas, decay=decay, learning_rate=learning_rate)
-        if start == "residual":
+        self.save_hyperparameters(ignore=list(renamed.MODEL))
+        # Under their present names, which `lightning` would keep as the config has them.
+        self.save_plain_hyperparameters(
+            alphas=alphas,
+            l2_weight=l2_weight,
+            learning_rate=learning_rate,
+            loss=loss,
+            initialization=initialization,
+        )
+        if initialization == "residual":
             start_as_residual(cast(Dwarf, self.network))
 
     def schedules(self) -> dict[str, Schedule]:
-        return {**self.taught_by(), "decay": self.decay}
+        return {**self.data_terms(), "l2": self.l2_weight}
 
-    def taught_by(self) -> dict[str, Schedule]:
+    def data_terms(self) -> dict[str, Schedule]:
         return {f"alphas.{level}": alpha for level, alpha in self.alphas.items()}
 
     def has_idle_parameters(self, steps: int | None) -> bool:
         # The finest level uses all weights, and so does the regulariser.
         finest = {level: alpha for level, alpha in self.alphas.items() if level == min(LEVELS)}
-        without = first_empty_step({**finest, "decay": self.decay}, steps)
+        without = first_step_without_loss({**finest, "l2": self.l2_weight}, steps)
         return without is not None
 
     def term_names(self) -> list[str]:
@@ -114,9 +131,9 @@ class DwarfModule(MotionModule):
             )
         terms = self.data_loss(self.run_network(*images), batch)
         data_loss = terms.pop("data_loss")
-        loss, decay = data_loss, self.decay.at(self.global_step)
-        if decay > 0:
-            loss = data_loss + decay * squared_weights(self.network.parameters())
+        loss, l2_weight = data_loss, self.l2_weight.at(self.global_step)
+        if l2_weight > 0:
+            loss = data_loss + l2_weight * squared_weights(self.network.parameters())
         labeled = [cast("dict[str, Tensor]", batch)[f"valid_{name}"] for name in LABELS]
         masked = 1 - torch.stack(labeled).float().mean()  # share of the labels that the loss ignores
         return self.guarded(loss, {"data_loss": data_loss, **terms, "masked_share": masked}, batch, batch_idx)
@@ -127,7 +144,7 @@ class DwarfModule(MotionModule):
         alphas = positive_weights(self.alphas, self.global_step)
         labels = {name: tensors[name] for name in LABELS}
         valid = {name: tensors[f"valid_{name}"] for name in LABELS}
-        if self.loss == "kitti":
+        if self.loss == "sparse_full_resolution":
             return dwarf_kitti_loss(
                 output.levels,
                 **labels,
@@ -171,7 +188,7 @@ def checked_alphas(alphas: dict[int, Weight]) -> dict[int, Schedule]:
     if unknown or not alphas:
         raise UserError(f"alphas: levels are 2 (finest) to 6, got {sorted(alphas)}")
     schedules = {level: as_schedule(f"alphas.{level}", alpha) for level, alpha in alphas.items()}
-    kept = {level: schedule for level, schedule in schedules.items() if schedule.ever_positive}
+    kept = {level: schedule for level, schedule in schedules.items() if schedule.is_ever_positive}
     if not kept:
         raise UserError("alphas: every weight is 0, there is nothing to train on")
     return kept

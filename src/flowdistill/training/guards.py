@@ -27,7 +27,7 @@ class NonFiniteWeightsError(UserError):
     """Weights are NaN or infinite, so no checkpoint is written."""
 
 
-class BlindRunError(UserError):
+class OcclusionCollapseError(UserError):
     """The photometric loss had no unmasked pixels for many steps."""
 
 
@@ -126,7 +126,7 @@ def check_weights(weights: Mapping[str, Tensor], step: int) -> None:
         )
 
 
-class BlindGuard:
+class OcclusionCollapseGuard:
     """Stops a run when the occlusion check has left under 0.1 % of the pixels for `steps` consecutive steps.
 
     Such a run learns nothing: no loss penalises marking every pixel as occluded. This is the usual result of masking
@@ -135,21 +135,21 @@ class BlindGuard:
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.blind = 0
+        self.collapsed = 0  # consecutive steps without a pixel
 
     def look(self, visible_share: float, step: int) -> None:
         """Record a step's share of unmasked pixels, 0 to 1.
 
         Raises:
-            BlindRunError: this was one blind step too many.
+            OcclusionCollapseError: this was one such step too many.
         """
-        self.blind = self.blind + 1 if visible_share < LEAST_VISIBLE else 0
-        if self.blind >= self.steps:
-            raise BlindRunError(
-                f"the photometric loss has had no pixels left for {self.blind} steps, up to step {step}: the occlusion "
-                f"check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The forward and "
-                "backward flow of an untrained network are inconsistent nearly everywhere. Start from pretrained "
+        self.collapsed = self.collapsed + 1 if visible_share < LEAST_VISIBLE else 0
+        if self.collapsed >= self.steps:
+            raise OcclusionCollapseError(
+                f"the photometric loss has had no pixels left for {self.collapsed} steps, up to step {step}: the "
+                f"occlusion check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The forward "
+                "and backward flow of an untrained network are inconsistent nearly everywhere. Start from pretrained "
                 "weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or use a "
                 "*_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more such "
-                "steps: --model.init_args.blind_steps."
+                "steps: --model.init_args.max_fully_occluded_steps."
             )

@@ -11,7 +11,7 @@ from flowdistill.errors import UserError
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold the folder; wait, and say so, while another process does.
 
     The kernel lets go of the lock with the process, however that ends. Some network file systems do not pass locks on

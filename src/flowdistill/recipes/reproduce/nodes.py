@@ -43,7 +43,7 @@ def node_rank(settings: Settings) -> int:
     )
 
 
-def take_part(settings: Settings, stages: Sequence[str]) -> None:
+def join_trainings(settings: Settings, stages: Sequence[str]) -> None:
     """On a machine that is not the first: join the trainings that are left, one after the other.
 
     Raises:
@@ -66,7 +66,7 @@ def take_part(settings: Settings, stages: Sequence[str]) -> None:
 
 
 @contextmanager
-def open_to_others(folder: Path, settings: Settings) -> Iterator[None]:
+def announced(folder: Path, settings: Settings) -> Iterator[None]:
     """On the first machine, around a training: tell the others that it begins."""
     if settings.nodes == 1:
         yield
@@ -81,7 +81,7 @@ def open_to_others(folder: Path, settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def first_of_all(settings: Settings) -> Iterator[None]:
+def announcements(settings: Settings) -> Iterator[None]:
     """On the first machine, around all stages: take back what a killed one left, and give the others signs of life."""
     for begun in settings.output.glob(f"*/{BEGUN}"):
         begun.unlink(missing_ok=True)

@@ -20,9 +20,9 @@ from flowdistill.errors import UserError
 from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, train
 from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, start_of
 from flowdistill.recipes.reproduce.cards import keep_training_card
-from flowdistill.recipes.reproduce.lock import alone_in
+from flowdistill.recipes.reproduce.lock import exclusive_lock
 from flowdistill.recipes.reproduce.needs import check_data
-from flowdistill.recipes.reproduce.nodes import first_of_all, node_rank, open_to_others, take_part
+from flowdistill.recipes.reproduce.nodes import announced, announcements, join_trainings, node_rank
 from flowdistill.recipes.reproduce.others import labels_are_there, run_other
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.smoke import render_data
@@ -42,9 +42,9 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
     use_threads(settings)
     check_devices(settings, stages)
     if node_rank(settings) > 0:
-        take_part(settings, stages)
+        join_trainings(settings, stages)
         return
-    with alone_in(settings.output), first_of_all(settings):
+    with exclusive_lock(settings.output), announcements(settings):
         check_needs(settings, stages)
         for stage in stages:
             print(f"\n=== {stage}: {title(stage)}", flush=True)
@@ -65,7 +65,7 @@ def reproduce_smoke(settings: Settings, stages: Sequence[str]) -> None:
         UserError: as `reproduce`.
     """
     check_files(settings)
-    with alone_in(settings.data_root):
+    with exclusive_lock(settings.data_root):
         render_data(settings.data_root)
     reproduce(settings, stages)
 
@@ -123,7 +123,7 @@ def run_training(training: Training, settings: Settings) -> Path:
     if before is not None and finished(folder) is None:
         print(f"going on from {before}")
     start = start_of(training, settings)
-    with open_to_others(folder, settings):
+    with announced(folder, settings):
         checkpoint = train(
             folder,
             fit_arguments(training, settings, start),

@@ -13,7 +13,7 @@ _EPSILON = 1e-4  # px: a position this near to a pixel needs no neighbour
 
 
 @dataclass(frozen=True)
-class Looked:
+class Sampled:
     """Result of a look-up: `values` (H, W, C), 0 where not `found` (H, W); `confidence` (H, W) of the pixels used."""
 
     values: Values
@@ -21,9 +21,9 @@ class Looked:
     confidence: Values
 
 
-def look_up(
+def sample_at(
     values: Values, known: Mask, motion: Values, confidence: Values | None = None, edge: float = 1.0
-) -> Looked:
+) -> Sampled:
     """Sample a map of motions bilinearly at pixel + motion.
 
     All pixels used must be known; otherwise nothing is found. Where they differ by more than `edge` (a depth edge,
@@ -38,12 +38,12 @@ def look_up(
 
     Example:
         >>> import numpy as np
-        >>> from flowdistill.labels.look_up import look_up
+        >>> from flowdistill.labels.sample_at import sample_at
         >>> disparity = np.float32([[[10.0], [10.5], [40.0]]])  # (1, 3, 1) px, a depth edge before the last
         >>> right = np.zeros((1, 3, 2), np.float32)
         >>> right[..., 0] = 0.25  # px, the motion: the last pixel leaves the image
-        >>> looked = look_up(disparity, np.ones((1, 3), bool), right)
-        >>> looked.values[0, :, 0].tolist(), looked.found[0].tolist()
+        >>> sampled = sample_at(disparity, np.ones((1, 3), bool), right)
+        >>> sampled.values[0, :, 0].tolist(), sampled.found[0].tolist()
         ([10.125, 10.5, 0.0], [True, True, False])
     """
     height, width = known.shape
@@ -76,7 +76,7 @@ def look_up(
     found = inside & (smooth | known[near])
     result = np.where(smooth[..., None], mean, values[near])
     trust = np.where(smooth, least, weight_of[near])
-    return Looked(
+    return Sampled(
         np.where(found[..., None], result, np.float32(0)),
         found,
         np.where(found, trust, np.float32(0)).astype(np.float32),
@@ -88,7 +88,7 @@ def along_row(disparity: Values, sign: int) -> npt.NDArray[np.float32]:
 
     Example:
         >>> import numpy as np
-        >>> from flowdistill.labels.look_up import along_row
+        >>> from flowdistill.labels.sample_at import along_row
         >>> along_row(np.float32([[[8.0]]]), sign=-1).tolist()  # 8 px to the left in the right image
         [[[-8.0, 0.0]]]
     """

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowdistill.labels.look_up import look_up
+from flowdistill.labels.sample_at import sample_at
 
 SIZE = (5, 7)
 
@@ -38,36 +38,36 @@ def by_loop(
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 3.0, 100.0]))
-def test_look_up_is_the_loop(seed: int, edge: float) -> None:
+def test_sampling_is_the_loop(seed: int, edge: float) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 8, (*SIZE, 1)).astype(np.float32)
     known = rng.random(SIZE) < 0.8
     # Quarters and no halves: whole positions occur, and which of two pixels is the nearest is never in doubt.
     motion = (rng.integers(-20, 20, (*SIZE, 2)) / 4).astype(np.float32)
     motion[np.abs(motion % 1 - 0.5) < 0.1] += 0.25
-    looked = look_up(values, known, motion, edge=edge)
+    sampled = sample_at(values, known, motion, edge=edge)
     expected, found = by_loop(values, known, motion, edge)
-    assert np.array_equal(looked.found, found)
-    assert np.allclose(looked.values, expected, atol=1e-5)
+    assert np.array_equal(sampled.found, found)
+    assert np.allclose(sampled.values, expected, atol=1e-5)
 
 
 def test_confidence_is_the_least_of_those_that_took_part() -> None:
     values, known = np.full((1, 3, 1), 2, np.float32), np.ones((1, 3), bool)
     sure = np.array([[0.9, 0.4, 0.7]], np.float32)
     motion = np.array([[[0.25, 0], [0, 0], [-0.5, 0]]], np.float32)
-    assert look_up(values, known, motion, sure).confidence.tolist() == [[np.float32(0.4)] * 3]
+    assert sample_at(values, known, motion, sure).confidence.tolist() == [[np.float32(0.4)] * 3]
 
 
 def test_a_depth_edge_is_not_averaged() -> None:
     values = np.array([[[10], [50]]], np.float32)
     known = np.ones((1, 2), bool)
     motion = np.array([[[0.25, 0], [-0.25, 0]]], np.float32)
-    assert look_up(values, known, motion).values[..., 0].tolist() == [[10, 50]]
-    assert look_up(values, known, motion, edge=np.inf).values[..., 0].tolist() == [[20, 40]]
+    assert sample_at(values, known, motion).values[..., 0].tolist() == [[10, 50]]
+    assert sample_at(values, known, motion, edge=np.inf).values[..., 0].tolist() == [[20, 40]]
 
 
 def test_far_away_finds_nothing() -> None:
     values, known = np.ones((2, 2, 1), np.float32), np.ones((2, 2), bool)
-    looked = look_up(values, known, np.full((2, 2, 2), 1e9, np.float32))
-    assert not looked.found.any()
-    assert not looked.values.any()
+    sampled = sample_at(values, known, np.full((2, 2, 2), 1e9, np.float32))
+    assert not sampled.found.any()
+    assert not sampled.values.any()
