@@ -167,7 +167,7 @@ def test_configs_are_listed_shown_and_copied(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(list(listing()))
     assert any(
-        line.startswith("configs/trainer/cpu.yaml") and "A machine without GPU" in line for line in lines
+        line.startswith("configs/trainer/cpu.yaml") and "A machine without a GPU" in line for line in lines
     )
     assert main(["configs", "show", "configs/trainer/cpu.yaml"]) == 0
     assert capsys.readouterr().out == (REPOSITORY / "configs/trainer/cpu.yaml").read_text()

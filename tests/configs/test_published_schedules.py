@@ -127,7 +127,7 @@ def test_what_each_kind_of_supervision_learns_from(supervision: str) -> None:
     assert validated == {f"{s:06d}_10" for s in range(160, 200)}
     trained_on = {id_[:6] for id_ in validated} & {entry.id[:6] for entry in entries}
     text = Path(f"configs/dwarf/supervision/{supervision}.yaml").read_text()
-    assert ("Validation is no test here" in text) == bool(trained_on)
+    assert ("Validation is not a test here" in text) == bool(trained_on)
 
 
 def test_a_patch_changes_its_view_alone_and_comes_after_the_data_config(
