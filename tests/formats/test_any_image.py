@@ -115,7 +115,7 @@ def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (pillow(COLOUR, "TIFF", **_TWO), "a TIFF of one page, found 2; write each into a file"),
+        (pillow(COLOUR, "TIFF", **_TWO), "a TIFF of one page, found 2; save each page to its own file"),
         (pillow(COLOUR, "WEBP", **_TWO), "a WebP of one picture, found an animation"),
         (pillow(Image.fromarray(COLOUR).convert("CMYK"), "TIFF"), "in grey, RGB or .*convert it to PNG"),
         (pillow(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"), "4 channels"),
@@ -131,7 +131,7 @@ def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) ->
         (_bmp(16), "an uncompressed BMP of 1, 4, 8, 24 or 32 bits per pixel, found 16 bits"),
         (_bmp(8, compression=1), "found 8 bits, compression 1"),
         (_bmp(24, offset=50), "behind byte 54, found byte 50"),
-        (_bmp(32, compression=3), "whose channels have a byte each, found the mask 000007e0"),
+        (_bmp(32, compression=3), "one byte per channel, found the mask 000007e0"),
         (_bmp(8, colours=2) + bytes([0, 0, 0, 0, 255, 255, 255, 0]), "indices of its 2 colours, found the index 255"),
         (pillow(COLOUR, "GIF"), "found a file that starts with b'GIF87a"),
         (b"P3\n1 1\n255\n1 2 3\n", "binary PPM"),

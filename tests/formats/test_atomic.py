@@ -157,7 +157,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_missing_folder_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FormatError, match=rf"the folder {tmp_path}/no/where does not exist; make it first"):
+    with pytest.raises(FormatError, match=rf"the folder {tmp_path}/no/where does not exist; create it first"):
         WRITERS[name](tmp_path / "no" / "where" / name)
     assert os.listdir(tmp_path) == []
 

@@ -217,11 +217,11 @@ def test_which_files_are_motions(tmp_path: Path) -> None:
 
 def test_a_disparity_is_no_flow(tmp_path: Path) -> None:
     write_anew(tmp_path / "a.pfm", "disparity", np.ones((1, 1, 1)), np.ones((1, 1), bool))
-    with pytest.raises(FormatError, match=r"a\.pfm: it holds disparity, and \.flo only flow"):
+    with pytest.raises(FormatError, match=r"a\.pfm: it contains disparity, but \.flo can only store flow"):
         convert_motion(tmp_path / "a.pfm", tmp_path / "new" / "a.flo")
     assert not (tmp_path / "new").exists()
     motion = read_motion(tmp_path / "a.pfm")
-    with pytest.raises(FormatError, match="holds nothing else"):
+    with pytest.raises(FormatError, match="can only store flow"):
         write_motion(tmp_path / "a.flo", motion)
 
 

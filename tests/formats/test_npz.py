@@ -60,7 +60,7 @@ def test_without_a_mask_every_number_is_valid(tmp_path: Path) -> None:
 
 def test_both_quantities_in_one_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", flow=FLOW, disparity=FLOW[..., 0])
-    with pytest.raises(FormatError, match="found both; say with --quantity"):
+    with pytest.raises(FormatError, match="found both; choose one with --quantity"):
         inspect_motion(tmp_path / "a.npz")
     assert read_motion(tmp_path / "a.npz", "flow").values.shape == (5, 6, 2)
     assert read_motion(tmp_path / "a.npz", "disparity").values.shape == (5, 6, 1)

@@ -100,6 +100,6 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: bytes, expected: str, fo
 
 @pytest.mark.parametrize("shape", [(4,), (4, 5, 2), (4, 5, 4), (0, 5), (4, 0, 3), (1, 4, 5, 3)])
 def test_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="a PFM holds"):
+    with pytest.raises(ValueError, match="a PFM array must have"):
         write_pfm(tmp_path / "a.pfm", np.zeros(shape))
     assert list(tmp_path.iterdir()) == []
