@@ -1,4 +1,4 @@
-"""Anybody's images: the pixels that other tools put there, and refusals that say what to do."""
+"""Arbitrary images: the pixels written by other tools, and errors that say what to do."""
 
 import struct
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_code_of_16_bits_goes_to_the_nearest_of_8(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(opencv(".png", codes))
     pixels = read_any_image(tmp_path / "a.png")[..., 0]
     assert np.abs(pixels * 257.0 - codes).max() <= 128  # half of a step, which is odd
-    # Eight bits that were made sixteen come back.
+    # 8-bit values expanded to 16 bit are recovered.
     np.testing.assert_array_equal(pixels.ravel()[::257], np.arange(256))
 
 

@@ -1,4 +1,4 @@
-"""Motions in .npz: numpy's own files in and out, other people's arrays, damage."""
+"""Motions in .npz: numpy's own files read and written, third-party arrays, damage."""
 
 import io
 import zipfile
@@ -106,7 +106,7 @@ def test_arrays_of_another_form(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damaged_archives(tmp_path: Path, method: int) -> None:
-    """An error, or what was written: the archive's checksums tell."""
+    """An error, or the written values: the archive's checksums detect damage."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", method) as archive:
         for name, array in (("flow", FLOW), ("valid", VALID)):
@@ -122,7 +122,7 @@ def test_damaged_archives(tmp_path: Path, method: int) -> None:
                 refused += 1
                 continue
             taken += 1
-            # The name `valid` may have been hit; then the array is no mask any more.
+            # The name `valid` may have been damaged; then the array is no longer a mask.
             assert (motion.values[VALID] == FLOW[VALID]).all()
             assert (motion.valid == VALID).all() or motion.valid.all()
     assert refused > 500
