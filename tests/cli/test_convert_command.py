@@ -30,7 +30,7 @@ def test_the_subset_of_flyingthings3d_becomes_kittis_files(tmp_path: Path, capsy
     assert convert(things / "train" / "flow", out / "flow", "--to", "png") == 0
     disparity = things / "train" / "disparity"
     assert convert(disparity, out / "disparity", "--to", "png") == 1
-    assert "all negative, and KITTI's PNG holds positive ones" in capsys.readouterr().err
+    assert "all negative, but KITTI's PNG stores only positive ones" in capsys.readouterr().err
     assert not (out / "disparity").exists()
     assert convert(disparity, out / "disparity", "--to", "png", "--negate-disparities") == 0
     kitti = tmp_path / "kitti2015" / "training"
@@ -66,7 +66,7 @@ def test_the_sign_of_disparities_is_told(tmp_path: Path, capsys: Captured) -> No
     mixed = pfm(tmp_path / "c.pfm", np.where(DISPARITY > 8, DISPARITY, -DISPARITY))
     assert convert(mixed, tmp_path / "c.png") == 0
     count = np.count_nonzero(DISPARITY <= 8)
-    assert f"which KITTI's PNG does not hold, now invalid: {count}\n" in capsys.readouterr().out
+    assert f"which KITTI's PNG cannot store, now invalid: {count}\n" in capsys.readouterr().out
     assert convert(pfm(tmp_path / "d.pfm"), tmp_path / "d.png", "--negate-disparities") == 2
     assert "convert it without --negate-disparities" in capsys.readouterr().err
     assert not (tmp_path / "d.png").exists()
@@ -256,7 +256,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a picture": (["in/a.png", "x.flo"], "expected flow or disparity: a 16-bit PNG"),
     "other arrays": (["in/camera.npz", "x.flo"], "found the arrays matrix"),
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),
-    "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it holds disparity, and .flo only flow"),
+    "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it contains disparity, but .flo can only store flow"),
     "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo contains flow"),
     "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but others (in/deep/pictures/x.png)"),
     "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no file at all"),

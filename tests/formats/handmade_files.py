@@ -78,7 +78,7 @@ def flo(width: int, height: int, values: list[float]) -> bytes:
 
 @contextmanager
 def overwritten(path: Path) -> Iterator[Callable[[bytes | bytearray], None]]:
-    """A function that replaces the file's content: some file systems take milliseconds to open one for writing."""
+    """Return a function that replaces the file's content: opening one for writing can take milliseconds."""
     with path.open("wb", buffering=0) as stream:
 
         def replace(content: bytes | bytearray) -> None:

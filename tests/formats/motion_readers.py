@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read_anew(path: Path, quantity: str) -> tuple[Array, Array]:
-    """Values (H, W, C) and where the file knows them (H, W), by somebody else's reader."""
+    """Return values (H, W, C) and where they are known (H, W), by an independent reader."""
     suffix = path.suffix.lower()
     if suffix == ".flo":
         values = cv2.readOpticalFlow(str(path))
@@ -37,13 +37,13 @@ def read_pfm_by_hand(path: Path) -> Array:
 
 
 def write_anew(path: Path, quantity: str, values: Array, valid: Array) -> None:
-    """Writes values (H, W, C) that the format can hold; unknown ones in the format's own words."""
+    """Write values (H, W, C) that the format can store; unknown ones in the format's own encoding."""
     suffix = path.suffix.lower()
     mask = valid[..., None]
     if suffix == ".flo":
         assert cv2.writeOpticalFlow(str(path), np.where(mask, values, 1e10).astype(np.float32))
     elif suffix == ".pfm":
-        # OpenCV writes PFM, too, blue first.
+        # OpenCV also writes PFM blue first.
         stored = np.where(mask, values, np.inf).astype(np.float32)
         if quantity == "flow":
             stored = np.dstack([np.zeros_like(stored[..., 0]), stored[..., 1], stored[..., 0]])

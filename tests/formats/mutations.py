@@ -1,4 +1,4 @@
-"""Ways to damage a file: deterministic, general ones for all formats and some that keep a format's outer shape."""
+"""Deterministic ways to damage a file: general ones for all formats, and some that keep a format's outer structure."""
 
 import struct
 from collections.abc import Iterator
@@ -99,7 +99,7 @@ def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def png_structures(content: bytes, seed: int) -> Iterator[bytes]:
-    """Damage that right checksums hide: other headers, orders, kinds and bodies of chunks."""
+    """Damage hidden by correct checksums: other headers, orders, kinds and bodies of chunks."""
     rng = np.random.default_rng(seed)
     chunks = chunks_of(content)
     (_, header), rest = chunks[0], chunks[1:]

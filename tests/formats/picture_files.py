@@ -1,4 +1,4 @@
-"""Pictures by OpenCV, by Pillow and by hand, each with the 8-bit RGB pixels that it means."""
+"""Pictures by OpenCV, by Pillow and by hand, each with the 8-bit RGB pixels that it represents."""
 
 import io
 import struct
@@ -32,7 +32,7 @@ def opencv(suffix: str, pixels: np.ndarray, *options: int) -> bytes:
 
 
 def with_alpha(pixels: np.ndarray, alpha: int | None = None) -> np.ndarray:
-    """(H, W) or (H, W, 3) with one more channel, opaque unless told otherwise."""
+    """(H, W) or (H, W, 3) with one more channel, opaque by default."""
     value = np.iinfo(pixels.dtype).max if alpha is None else alpha
     return np.dstack([pixels, np.full(pixels.shape[:2], value, pixels.dtype)])
 
@@ -76,12 +76,12 @@ def tiff(pixels: np.ndarray, order: str = "<", rows: int = 7, **tags: int | tupl
 
 
 def differences(pixels: np.ndarray) -> np.ndarray:
-    """Each pixel less the one at its left: TIFF's predictor 2."""
+    """Each pixel minus its left neighbour: TIFF's predictor 2."""
     return np.diff(pixels, axis=1, prepend=np.zeros_like(pixels[:, :1]))
 
 
 def _decoded(content: bytes) -> Case:
-    """A lossy file, and what Pillow makes of it."""
+    """A lossy file, and its pixels decoded by Pillow."""
     return content, np.array(Image.open(io.BytesIO(content)).convert("RGB"))
 
 

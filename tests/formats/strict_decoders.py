@@ -1,4 +1,4 @@
-"""Slow decoders of every format from its specification: what bytes mean, or BrokenError. Independent of the package.
+"""Slow decoders of every format from its specification: values, or BrokenError. Independent of the package.
 
 Lenient where the package says so: bytes after PNG's IEND, compressed data after the last row and zlib's own checksum
 (beside PNG's) are ignored.
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 class BrokenError(Exception):
-    """The bytes are no file of the format."""
+    """The bytes are not a file of the format."""
 
 
 def need(condition: bool, why: str) -> None:
@@ -96,7 +96,7 @@ def chunks_of(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 class Png:
-    """The samples (H, W, C) of a PNG, and what its header says."""
+    """The samples (H, W, C) of a PNG, and the fields of its header."""
 
     def __init__(self, content: bytes) -> None:
         chunks = chunks_of(content)
@@ -136,7 +136,7 @@ class Png:
 
 
 def inflated(packed: bytes) -> bytes:
-    """What DEFLATE data hold up to their end or the first error."""
+    """Unpack DEFLATE data up to their end or the first error."""
     inflate, raw = zlib.decompressobj(-15), b""
     for byte in packed:
         try:

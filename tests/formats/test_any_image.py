@@ -1,4 +1,4 @@
-"""Anybody's images: the pixels that other tools put there, and refusals that say what to do."""
+"""Arbitrary images: the pixels written by other tools, and errors that say what to do."""
 
 import struct
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_code_of_16_bits_goes_to_the_nearest_of_8(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(opencv(".png", codes))
     pixels = read_any_image(tmp_path / "a.png")[..., 0]
     assert np.abs(pixels * 257.0 - codes).max() <= 128  # half of a step, which is odd
-    # Eight bits that were made sixteen come back.
+    # 8-bit values expanded to 16 bit are recovered.
     np.testing.assert_array_equal(pixels.ravel()[::257], np.arange(256))
 
 
@@ -115,7 +115,7 @@ def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) ->
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (pillow(COLOUR, "TIFF", **_TWO), "a TIFF of one page, found 2; write each into a file"),
+        (pillow(COLOUR, "TIFF", **_TWO), "a TIFF of one page, found 2; save each page to its own file"),
         (pillow(COLOUR, "WEBP", **_TWO), "a WebP of one picture, found an animation"),
         (pillow(Image.fromarray(COLOUR).convert("CMYK"), "TIFF"), "in grey, RGB or .*convert it to PNG"),
         (pillow(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"), "4 channels"),
@@ -131,7 +131,7 @@ def _bmp(bits: int, compression: int = 0, offset: int = 62, colours: int = 0) ->
         (_bmp(16), "an uncompressed BMP of 1, 4, 8, 24 or 32 bits per pixel, found 16 bits"),
         (_bmp(8, compression=1), "found 8 bits, compression 1"),
         (_bmp(24, offset=50), "behind byte 54, found byte 50"),
-        (_bmp(32, compression=3), "whose channels have a byte each, found the mask 000007e0"),
+        (_bmp(32, compression=3), "one byte per channel, found the mask 000007e0"),
         (_bmp(8, colours=2) + bytes([0, 0, 0, 0, 255, 255, 255, 0]), "indices of its 2 colours, found the index 255"),
         (pillow(COLOUR, "GIF"), "found a file that starts with b'GIF87a"),
         (b"P3\n1 1\n255\n1 2 3\n", "binary PPM"),

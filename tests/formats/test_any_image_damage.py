@@ -23,7 +23,7 @@ FILES = {
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """The pixels, or None where the file is refused as it should be."""
+    """Return the pixels, or None if the file is rejected with the expected error."""
     try:
         return read_any_image(path)
     except FormatError as error:
@@ -73,7 +73,7 @@ def test_other_damage_gives_an_error_or_pixels(
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name.startswith("png") or "deflate" in name])
 def test_a_changed_byte_of_checked_pixels_is_noticed(tmp_path: Path, name: str) -> None:
-    """PNG has a checksum of everything, zlib one of what it holds."""
+    """PNG has a checksum of everything, zlib one of its content."""
     content, expected = PICTURES[name]
     middle = range(len(content) // 4, len(content) // 2, 1 + len(content) // 100)
     with overwritten(tmp_path / "a") as replace:

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, whatever happens to the writer."""
+"""A file is written completely or not at all, whatever happens to the writer."""
 
 import os
 import signal
@@ -132,7 +132,7 @@ def test_readers_see_whole_files_only_and_so_does_who_comes_after_a_kill(tmp_pat
             assert (flow == flow[0, 0, 0]).all()
             seen.add(float(flow[0, 0, 0]))
         writer.send_signal(signal.SIGKILL)
-    assert len(seen) > 10  # it did change while we looked
+    assert len(seen) > 10  # it did change while it was read
     last = read_flo(target)
     assert (last == last[0, 0, 0]).all()
 
@@ -157,7 +157,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_missing_folder_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FormatError, match=rf"the folder {tmp_path}/no/where does not exist; make it first"):
+    with pytest.raises(FormatError, match=rf"the folder {tmp_path}/no/where does not exist; create it first"):
         WRITERS[name](tmp_path / "no" / "where" / name)
     assert os.listdir(tmp_path) == []
 

@@ -1,4 +1,4 @@
-"""Every pair of formats: what arrives, by readers of others, and what is said to be lost, by a loop over the pixels."""
+"""Every pair of formats: the result by independent readers, and the reported losses by a loop over the pixels."""
 
 import math
 from pathlib import Path
@@ -39,7 +39,7 @@ near = st.floats(-600, 600, width=32)
 
 
 def a_motion(quantity: str, source: str) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
-    """Values that the source can hold and a mask: any code of a PNG; else numbers near its range, and far off."""
+    """Values that the source can store, and a mask: any code of a PNG; else numbers near its range, and far outside."""
     shape = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
     def of(sides: tuple[int, int]) -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
@@ -90,7 +90,7 @@ def test_what_arrives_and_what_is_lost(
         pixel is not None and pixel[0] < 0 for line in wanted for pixel in line
     )
     assert found.negative == negatives
-    # Once more into the source's format: what arrived can go back, and nothing further is lost.
+    # Back into the source's format: nothing further is lost.
     back = convert_motion(place, tmp_path / f"c{source}")
     again, valid_again = read_anew(tmp_path / f"c{source}", quantity)
     if source != ".png" or target == ".png":
@@ -103,7 +103,7 @@ def test_what_arrives_and_what_is_lost(
 def by_a_loop(
     quantity: str, values: np.ndarray, mask: np.ndarray, source: str, target: str
 ) -> Expected | None:
-    """What is to arrive; None if the conversion is to be refused."""
+    """The expected result; None if the conversion must be rejected."""
     lost = {NEGATIVE: 0, OUT_OF_RANGE: 0, NO_NUMBER: 0}
     errors: list[float] = []
     rows: list[list[Pixel]] = []
@@ -116,7 +116,7 @@ def by_a_loop(
                 line.append(None)
                 continue
             if any(math.isnan(number) or abs(number) > 1e9 for number in pixel):
-                lost[NO_NUMBER] += source == ".npz"  # elsewhere that is how invalid is written
+                lost[NO_NUMBER] += source == ".npz"  # other formats use it to mark invalid pixels
                 line.append(None)
                 continue
             signs.append(pixel[0] < 0)
@@ -140,7 +140,7 @@ def by_a_loop(
 
 
 def nearest(number: float, quantity: str) -> float:
-    """The nearest number that a code stands for: within half a step, but for the ends of the range."""
+    """The nearest number represented by a code: within half a step, except at the ends of the range."""
     step, low = STEP[quantity], LOWEST[quantity]
     first = 1 if quantity == "disparity" else 0
     code = min(max(round((number - low) * step), first), 65535)
@@ -163,7 +163,7 @@ def test_suffixes_of_any_case(tmp_path: Path, quantity: str, suffix: str) -> Non
 
 
 def test_negated_disparities(tmp_path: Path) -> None:
-    """FlyingThings3D's subset stores them so; 0 stays a positive 0, and an unknown value unknown."""
+    """As stored in FlyingThings3D's subset; 0 stays a positive 0, and an unknown value unknown."""
     cv2.imwrite(str(tmp_path / "a.pfm"), np.array([[-3.5, -0.25, 0, np.nan]], np.float32))
     found = convert_motion(tmp_path / "a.pfm", tmp_path / "b.npz", negate_disparity=True)
     with np.load(tmp_path / "b.npz") as arrays:
@@ -217,16 +217,16 @@ def test_which_files_are_motions(tmp_path: Path) -> None:
 
 def test_a_disparity_is_no_flow(tmp_path: Path) -> None:
     write_anew(tmp_path / "a.pfm", "disparity", np.ones((1, 1, 1)), np.ones((1, 1), bool))
-    with pytest.raises(FormatError, match=r"a\.pfm: it holds disparity, and \.flo only flow"):
+    with pytest.raises(FormatError, match=r"a\.pfm: it contains disparity, but \.flo can only store flow"):
         convert_motion(tmp_path / "a.pfm", tmp_path / "new" / "a.flo")
     assert not (tmp_path / "new").exists()
     motion = read_motion(tmp_path / "a.pfm")
-    with pytest.raises(FormatError, match="holds nothing else"):
+    with pytest.raises(FormatError, match="can only store flow"):
         write_motion(tmp_path / "a.flo", motion)
 
 
 def test_a_picture_of_a_negative_world_is_written_where_asked(tmp_path: Path) -> None:
-    """The writer by itself refuses nothing: what the PNG does not hold is invalid."""
+    """The writer itself rejects nothing: values that the PNG cannot store become invalid."""
     values = np.array([[[-1.0], [2.0]]], np.float32)
     write_motion(tmp_path / "a.png", Motion("disparity", values, np.array([[True, True]])))
     assert cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED).tolist() == [[0, 512]]

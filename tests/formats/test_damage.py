@@ -92,7 +92,7 @@ def test_every_changed_byte_of_a_png_is_noticed(tmp_path: Path, kind: str) -> No
 
 @pytest.mark.parametrize("kind", [kind for kind in READERS if kind not in PNGS])
 def test_a_changed_byte_elsewhere_gives_an_error_or_as_many_values(tmp_path: Path, kind: str) -> None:
-    """These formats have no checksum: what a size check cannot see must still come out as an array."""
+    """These formats have no checksum: damage that a size check cannot detect must still give an array."""
     path = tmp_path / kind
     path.write_bytes(CONTENT[kind])
     whole = READERS[kind](path)
@@ -149,7 +149,7 @@ def _wrong_structure() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", _wrong_structure())
 def test_a_png_of_wrong_structure_is_noticed(tmp_path: Path, name: str) -> None:
-    """Checksums are right here; the structure is not."""
+    """With correct checksums but a wrong structure."""
     (tmp_path / "a.png").write_bytes(_wrong_structure()[name])
     _assert_refused(_values(read_kitti_disparity), tmp_path / "a.png")
 
@@ -173,7 +173,7 @@ def test_what_is_no_readable_file_is_named_with_the_reason(tmp_path: Path, kind:
 
 
 def test_a_forbidden_file_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulated, because nothing is forbidden to root, who may run this test."""
+    """Simulated, because root, which may run this test, can read everything."""
 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))

@@ -1,4 +1,4 @@
-"""The rules on KITTI's codes: every planted mistake is named, whatever the valid code, and right files pass."""
+"""The rules on KITTI's codes: every planted mistake is detected, for any valid code, and correct files pass."""
 
 from functools import lru_cache
 
@@ -24,7 +24,7 @@ def rendered(world: str = "rooms", seed: int = 5) -> tuple[np.ndarray, np.ndarra
 
 
 def flow_codes(flow: np.ndarray, valid: np.ndarray | None = None, mark: int = 1) -> np.ndarray:
-    """As the development kit writes: x, y, valid."""
+    """As written by the development kit: x, y, valid."""
     known = np.ones(flow.shape[:2], bool) if valid is None else valid
     codes = np.dstack([np.rint(flow * 64) + 32768, np.full(known.shape, mark)])
     return np.where(known[..., None], codes, 0).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Thousands of damaged files of every format: a FormatError, or exactly what the bytes mean to a slow decoder."""
+"""Thousands of damaged files of every format: a FormatError, or exactly the values of a slow decoder."""
 
 import struct
 import subprocess
@@ -42,7 +42,7 @@ def values_of(read: Callable[[Path], tuple[Array, Array]]) -> Reader:
 
 
 def opencv_jpeg(content: bytes) -> Array:
-    """OpenCV as the second decoder, RGB; it is asked only for files that ours takes, so that it stays silent."""
+    """OpenCV as the second decoder, RGB; used only for files that ours accepts, so that it prints nothing."""
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     assert pixels is not None
     return pixels[..., ::-1]
@@ -142,7 +142,7 @@ def test_the_whole_file_is_what_the_slow_decoder_says(tmp_path: Path, name: str)
 
 
 def values_or_none(read: Reader, path: Path) -> Array | None:
-    """What is read; None for a FormatError, anything else is a crash."""
+    """Return what is read; None for a FormatError. Any other exception is a failure."""
     try:
         return read(path)
     except FormatError as error:
@@ -172,7 +172,7 @@ def test_damaged_files_give_an_error_or_what_their_bytes_mean(
             if values is None:
                 refused += 1
                 if not name.startswith("jpeg"):
-                    # What has a meaning must not be refused, either.
+                    # Valid content must not be rejected, either.
                     assert meaning(decode, mutated) is None, f"mutation {number} means something"
                 continue
             taken += 1
@@ -184,9 +184,9 @@ def test_damaged_files_give_an_error_or_what_their_bytes_mean(
             assert np.array_equal(values, expected), f"mutation {number} means something else"
     assert refused >= 100
     assert refused + taken >= 400
-    # Formats without a checksum take what has the right length.
+    # Formats without a checksum accept any content of the right length.
     assert taken >= (30 if content[:1] != b"\x89" else 1)
-    # No decoder talked to the terminal.
+    # No decoder printed to the terminal.
     assert capfd.readouterr() == ("", "")
 
 
@@ -200,7 +200,7 @@ def test_there_are_thousands_of_them() -> None:
 def test_a_jpeg_that_lost_a_piece_of_its_pixels_is_refused(
     tmp_path: Path, option: int, share: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What OpenCV would fill with grey and a message."""
+    """OpenCV would fill it with grey and print a message."""
     picture = cv2.resize(SMOOTH, (400, 300), interpolation=cv2.INTER_CUBIC)
     for value in (0, 1):
         content = cv2.imencode(".jpg", picture, [option, value])[1].tobytes()
@@ -212,7 +212,7 @@ def test_a_jpeg_that_lost_a_piece_of_its_pixels_is_refused(
 
 
 def absurd_files() -> dict[str, bytes]:
-    """Small files that ask for gigabytes, or inflate to them."""
+    """Small files whose headers or compressed data require gigabytes."""
     side = 65_536
     bomb = zlib.compress(bytes(1 << 28), 9)
     jpeg = bytearray(FILES["jpeg"][0])
@@ -236,7 +236,7 @@ def absurd_files() -> dict[str, bytes]:
 
 
 def test_absurd_sizes_cost_no_memory(tmp_path: Path) -> None:
-    """Read in a process that may take 200 MB more than it has."""
+    """Read in a process that may allocate 200 MB more than it uses."""
     for name, content in absurd_files().items():
         (tmp_path / name).write_bytes(content)
         assert len(content) < 300_000

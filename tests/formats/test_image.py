@@ -1,4 +1,4 @@
-"""Pictures: exact through PNG and PPM, RGB order, and refusals that say why."""
+"""Pictures: exact through PNG and PPM, RGB order, and errors with a reason."""
 
 import zlib
 from pathlib import Path
@@ -48,7 +48,7 @@ def palette_png(transparent: bool = False) -> tuple[bytes, np.ndarray]:
     ],
 )
 def test_reads_hand_made_files(tmp_path: Path, content: bytes, expected: np.ndarray) -> None:
-    # The name says nothing: the content is what counts.
+    # The content determines the format, not the name.
     (tmp_path / "picture.dat").write_bytes(content)
     image = read_image(tmp_path / "picture.dat")
     assert image.dtype == np.uint8
@@ -102,7 +102,7 @@ def test_an_orientation_tag_does_not_turn_the_picture(tmp_path: Path) -> None:
     plain = cv2.imencode(".jpg", np.zeros((16, 32, 3), np.uint8))[1].tobytes()
     tagged = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
     turned = cv2.imdecode(np.frombuffer(tagged, np.uint8), cv2.IMREAD_COLOR)
-    assert turned.shape == (32, 16, 3)  # the tag is one that OpenCV obeys when it is not told otherwise
+    assert turned.shape == (32, 16, 3)  # OpenCV applies this tag by default
     (tmp_path / "a.jpg").write_bytes(tagged)
     assert read_image(tmp_path / "a.jpg").shape == (16, 32, 3)
 
@@ -170,7 +170,7 @@ def test_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> Non
 
 
 def test_other_types_and_suffixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not float32"):
+    with pytest.raises(ValueError, match="got float32"):
         write_image(tmp_path / "a.png", np.zeros((4, 5, 3), np.float32))
     with pytest.raises(ValueError, match="suffix"):
         write_image(tmp_path / "a.tiff", COLOUR)

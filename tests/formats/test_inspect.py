@@ -1,4 +1,4 @@
-"""Looking at headers: the sizes that reading gives, the same refusals of other kinds, and no file that is cut off."""
+"""Inspecting headers: the same sizes and the same errors as reading, including for truncated files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ rng = np.random.default_rng(0)
 HEIGHT, WIDTH = 37, 53
 COLOURS = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 VALUES = rng.uniform(1, 90, (HEIGHT, WIDTH, 3)).astype(np.float32)
-# Name -> writer, look at the header, reader.
+# Name -> writer, inspector, reader.
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], tuple[int, ...]], Callable[[Path], object]]] = {
     "a.flo": (lambda path: write_flo(path, VALUES[..., :2]), inspect_flo, read_flo),
     "a.pfm": (lambda path: write_pfm(path, VALUES), inspect_pfm, read_pfm),
@@ -92,7 +92,7 @@ def test_looking_refuses_the_kinds_that_reading_refuses(folder: Path, name: str)
             read(folder / other)
         except FormatError as error:
             if "of 0 and 255 only" in str(error):
-                continue  # which no header says: an 8-bit grey PNG may be a mask
+                continue  # not visible in the header: an 8-bit grey PNG may be a mask
             refused += 1
             with pytest.raises(FormatError):
                 look(folder / other)

@@ -1,4 +1,4 @@
-"""KITTI's 16-bit PNG against hand-made files, a slow decoder and sums that the official tool's data state."""
+"""KITTI's 16-bit PNG against hand-made files, a slow decoder and sums from the official tool's data."""
 
 import json
 import math
@@ -44,7 +44,7 @@ def test_reads_a_hand_made_disparity(tmp_path: Path) -> None:
 
 
 def test_invalid_flow_is_a_positive_zero(tmp_path: Path) -> None:
-    """Whatever is stored there; -0 would turn the direction of the vector."""
+    """For any stored value; -0 would reverse the direction of the vector."""
     codes = np.array([[[0, 0, 0], [100, 65535, 0], [65535, 100, 0], [32768, 32768, 1]]], np.uint16)
     (tmp_path / "a.png").write_bytes(png(codes, RGB))
     flow, _ = read_kitti_flow(tmp_path / "a.png")
@@ -137,7 +137,7 @@ def test_writes_these_disparity_codes(tmp_path: Path, disparity: float, code: in
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.float16, 200.125), (np.uint8, 200), (np.int64, 200)])
 def test_small_types_do_not_overflow(tmp_path: Path, dtype: type, value: float) -> None:
-    """200.125 + 512 has more bits than half precision, and 200 * 256 more than uint8."""
+    """200.125 + 512 needs more bits than half precision has, and 200 * 256 more than uint8."""
     write_kitti_flow(tmp_path / "f.png", np.full((1, 1, 2), value, dtype))
     write_kitti_disparity(tmp_path / "d.png", np.full((1, 1), value, dtype))
     assert read_kitti_flow(tmp_path / "f.png")[0].tolist() == [[[value, value]]]

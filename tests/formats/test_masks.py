@@ -1,4 +1,4 @@
-"""Masks: what the benchmarks write as 255 (or one bit) is True, and what is no mask is refused."""
+"""Masks: values that the benchmarks write as 255 (or one bit) are True, and files that are not masks are rejected."""
 
 from pathlib import Path
 

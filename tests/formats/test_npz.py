@@ -1,4 +1,4 @@
-"""Motions in .npz: numpy's own files in and out, other people's arrays, damage."""
+"""Motions in .npz: numpy's own files read and written, third-party arrays, damage."""
 
 import io
 import zipfile
@@ -60,7 +60,7 @@ def test_without_a_mask_every_number_is_valid(tmp_path: Path) -> None:
 
 def test_both_quantities_in_one_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", flow=FLOW, disparity=FLOW[..., 0])
-    with pytest.raises(FormatError, match="found both; say with --quantity"):
+    with pytest.raises(FormatError, match="found both; choose one with --quantity"):
         inspect_motion(tmp_path / "a.npz")
     assert read_motion(tmp_path / "a.npz", "flow").values.shape == (5, 6, 2)
     assert read_motion(tmp_path / "a.npz", "disparity").values.shape == (5, 6, 1)
@@ -106,7 +106,7 @@ def test_arrays_of_another_form(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damaged_archives(tmp_path: Path, method: int) -> None:
-    """An error, or what was written: the archive's checksums tell."""
+    """An error, or the written values: the archive's checksums detect damage."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", method) as archive:
         for name, array in (("flow", FLOW), ("valid", VALID)):
@@ -122,7 +122,7 @@ def test_damaged_archives(tmp_path: Path, method: int) -> None:
                 refused += 1
                 continue
             taken += 1
-            # The name `valid` may have been hit; then the array is no mask any more.
+            # The name `valid` may have been damaged; then the array is no longer a mask.
             assert (motion.values[VALID] == FLOW[VALID]).all()
             assert (motion.valid == VALID).all() or motion.valid.all()
     assert refused > 500

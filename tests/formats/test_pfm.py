@@ -26,12 +26,12 @@ COLOUR_FILE = b"PF\n1 2\n-1.0\n" + struct.pack("<6f", 4, 5, 6, 1, 2, 3)
         (COLOUR_FILE, COLOUR),
         (b"Pf\n3 2\n1.0\n" + struct.pack(">6f", 4, 5, 6, 1, 2, 3), GREY),
         (b"PF\n1 2\n1\n" + struct.pack(">6f", 4, 5, 6, 1, 2, 3), COLOUR),
-        # The scale's size is no factor.
+        # The magnitude of the scale is not applied.
         (b"Pf\n3 2\n-0.003922\n" + GREY_FILE[-24:], GREY),
-        # White space as other writers put it.
+        # White space as in files of other writers.
         (b"Pf 3 2 -1e0 " + GREY_FILE[-24:], GREY),
         (b"Pf\r\n3  2\r\n-1.0\r\n" + GREY_FILE[-24:], GREY),
-        # One row: nothing to flip, and still an array of its own.
+        # One row: nothing to flip, but still a separate array.
         (b"Pf\n3 1\n-1\n" + struct.pack("<3f", 1, 2, 3), GREY[:1]),
     ],
 )
@@ -100,6 +100,6 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: bytes, expected: str, fo
 
 @pytest.mark.parametrize("shape", [(4,), (4, 5, 2), (4, 5, 4), (0, 5), (4, 0, 3), (1, 4, 5, 3)])
 def test_other_shapes_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="a PFM holds"):
+    with pytest.raises(ValueError, match="a PFM array must have"):
         write_pfm(tmp_path / "a.pfm", np.zeros(shape))
     assert list(tmp_path.iterdir()) == []

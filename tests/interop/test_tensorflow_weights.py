@@ -1,4 +1,4 @@
-"""Loading TensorFlow variables: complete or not at all, and every problem named."""
+"""Loading TensorFlow variables: completely or not at all, with every problem listed."""
 
 import numpy as np
 import pytest

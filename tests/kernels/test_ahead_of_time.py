@@ -1,4 +1,4 @@
-"""The gate of `make kernels`: what it reads from a disassembly, and what it fails on."""
+"""The checks of `make kernels`: counts from a disassembly, and the conditions of failure."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ GOOD = Resources(
 VARIANT = Variant("v", None, {}, {}, max_registers=128, vector_loads=True)
 COMMITTED = GOOD.as_dict()
 
-# A kernel that cannot hold its values in registers, one that adds floats atomically, and a harmless one.
+# A kernel that spills registers, one with float atomics, and one without faults.
 KERNELS = """
 import triton, triton.language as tl
 

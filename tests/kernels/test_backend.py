@@ -1,4 +1,4 @@
-"""Which implementation runs, and what is said where it cannot."""
+"""Selection of the implementation, and the error if it cannot run."""
 
 import os
 import subprocess

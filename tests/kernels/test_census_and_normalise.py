@@ -1,4 +1,4 @@
-"""The census distance and the normalisation: definitions, CPU formulation, Triton kernels, the operators' rules."""
+"""The census distance and the normalisation: definitions, CPU implementation, Triton kernels, operator rules."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def grey(*shape: int) -> Tensor:
 
 
 def slowly(image1: Tensor, image2: Tensor) -> Tensor:
-    """The census distance by its words, pixel by pixel."""
+    """The census distance as described in words, pixel by pixel."""
     height, width = image1.shape[-2:]
     out = torch.zeros_like(image1)
     for y in range(height):
@@ -93,7 +93,7 @@ def test_census_in_triton_larger(triton_backend: None, width: int) -> None:
 @quickly
 @given(st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 4), st.integers(1, 12)), st.booleans())
 def test_normalise(shape: tuple[int, ...], short: bool) -> None:
-    """Also vectors that are too short to be normalised: they are scaled."""
+    """Includes vectors that are too short to be normalised, which are scaled."""
     torch.manual_seed(1)
     features = torch.randn(shape, device=DEVICE) * (1e-8 if short else 1.0)
     compare(l2_normalise, normalise, features, limit=2e-6)

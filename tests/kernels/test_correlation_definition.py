@@ -11,7 +11,7 @@ WINDOWS = [
     Window(0, 4),
     Window(0, 0),
     Window(1, 1, depth_radius=2),
-    Window(2, 1, depth_radius=6),  # further than there are channels
+    Window(2, 1, depth_radius=6),  # more than the number of channels
     Window(1, 1, stride=2),
     Window(1, 2, dilation=3),
     Window(2, 1, depth_radius=1, stride=3, dilation=2),
@@ -84,7 +84,7 @@ def test_the_written_gradient_is_autograds(window: Window, needed: tuple[bool, b
 
 
 def test_half_precision_is_summed_in_float32() -> None:
-    """196 products of 20 x 20 are more than float16 holds; their mean is not."""
+    """The sum of 196 products of 20 x 20 exceeds the range of float16; their mean does not."""
     x = torch.full((1, 196, 2, 3), 20.0, dtype=torch.float16)
     volume = correlation(x, x, Window(1, 1), 1 / 196)
     assert volume.dtype == torch.float16

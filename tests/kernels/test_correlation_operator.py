@@ -54,7 +54,7 @@ def test_values_and_gradients_are_the_definitions(
     found = outcome(lambda a, b: operator(a, b, *window, average, slope), x, y, grad)
     scale = 1 / shape[1] if average else 1.0
     expected = outcome(lambda a, b: correlation(a, b, window, scale, slope), x.double(), y.double(), grad)
-    # The leaky ReLU's gradient jumps at 0: a sum that rounds to the other side of it is not judged.
+    # The leaky ReLU's gradient jumps at 0: sums that may round to the other side are excluded.
     assume(slope is None or not bool(((expected[0].abs() < 1e-5) & (expected[0] != 0)).any()))
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(
@@ -140,7 +140,7 @@ def test_two_runs_give_the_same_bits(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_a_bad_feature_reaches_only_what_looks_at_it(bad: float, dilation: int) -> None:
-    """Not the rest of its tile: 0 x NaN beside the band must not be seen."""
+    """Not the rest of its tile: 0 x NaN beside the band must have no effect."""
     torch.manual_seed(0)
     window = Window(1, 2, depth_radius=1, dilation=dilation)
     x, y = torch.randn(2, 1, 3, 6, 37)
@@ -151,7 +151,7 @@ def test_a_bad_feature_reaches_only_what_looks_at_it(bad: float, dilation: int) 
     for a, b in zip(found, expected, strict=True):
         assert torch.equal(a.isfinite(), b.isfinite())
     assert 0 < (~found[0].isfinite()).sum() < 3 * 15 * 2
-    assert found[2].isfinite().all()  # y's gradient does not look at y
+    assert found[2].isfinite().all()  # y's gradient does not depend on y
     x[0, 1, 3, 15], y[0, 1, 3, 15] = bad, 1.0
     found = outcome(lambda a, b: operator(a, b, *window, True, None), x, y, grad)
     expected = outcome(lambda a, b: correlation(a, b, window, 1 / 3), x, y, grad)

@@ -19,7 +19,7 @@ from flowkernels.triton_kernels.launch import launches
 pytestmark = pytest.mark.usefixtures("triton_backend")
 DEVICE = "cuda" if os.environ.get("TRITON_INTERPRET", "0") in ("", "0") else "cpu"
 SLOPE = 0.1
-# Rounding of the result, of 81 x C sums in float32; half precision rounds the features too, before.
+# Rounding of the result and of 81 x C sums in float32; half precision also rounds the features.
 TOLERANCE = {torch.float32: 4e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
@@ -112,14 +112,14 @@ def test_large_features_stay_finite_in_float16(width: int) -> None:
 
 @pytest.mark.parametrize("radius", [5, 8, 10])
 def test_a_radius_beyond_a_quad(radius: int) -> None:
-    """More x shifts than one program of the single kernels sums."""
+    """More x shifts than one program of the single-pixel kernels handles."""
     torch.manual_seed(0)
     check((1, 2, 2, 24), Window(0, radius), None)
 
 
 @pytest.mark.parametrize("width", [8, 7])
 def test_launches_are_counted(width: int) -> None:
-    """One forward, one per wanted gradient, whatever the batch, depth and window."""
+    """One forward, one per required gradient, for any batch, depth and window."""
     x = random(2, 3, 4, width).requires_grad_()
     y = random(2, 3, 4, width)
     before = launches()

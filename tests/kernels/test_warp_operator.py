@@ -1,4 +1,4 @@
-"""The warps' operator on a CPU: gradients, fixed-point sums, layouts, dtypes, tracing, errors."""
+"""The warp operator on a CPU: gradients, fixed-point sums, layouts, dtypes, tracing, errors."""
 
 from collections.abc import Callable
 
@@ -59,7 +59,7 @@ def test_the_gradients_are_those_of_the_definition(
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_a_scatter_in_integers_is_exact_and_has_no_order(convention: Convention) -> None:
-    """What runs on a GPU without Triton: all pixels look at a few, the terms go over 12 decades."""
+    """What runs on a GPU without Triton: all pixels sample a few, the terms span 12 decades."""
     torch.manual_seed(0)
     shape = (2, 3, 9, 11)
     image, motion = draw(convention, shape, torch.float32)

@@ -87,7 +87,7 @@ def test_shapes_that_do_not_fit_are_an_error() -> None:
 
 @pytest.mark.parametrize(("channels", "warp"), [(2, warp_replicate), (1, warp_disparity), (2, warp_zero)])
 def test_half_precision_keeps_columns_apart(channels: int, warp: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """In bfloat16, x = 900 and x = 901 are one number; the warp must not use it for positions."""
+    """In bfloat16, x = 900 and x = 901 are the same number; the warp must not use it for positions."""
     ramp = (torch.arange(1242.0) % 7).expand(1, 1, 4, 1242).to(torch.bfloat16)
     motion = torch.full((1, channels, 4, 1242), 0.5, dtype=torch.bfloat16)
     if channels == 2:

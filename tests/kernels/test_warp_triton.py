@@ -1,4 +1,4 @@
-"""The warps' Triton kernels against the float64 definition: in Triton's interpreter, or on a GPU."""
+"""The warp Triton kernels against the float64 definition: in Triton's interpreter, or on a GPU."""
 
 import os
 
@@ -16,7 +16,7 @@ from flowkernels.definitions.warp import CONVENTIONS, Convention
 
 pytestmark = [
     pytest.mark.usefixtures("triton_backend"),
-    # NumPy, which the interpreter computes with, speaks of NaN and infinity; they are meant here.
+    # The interpreter uses NumPy, which warns about NaN and infinity; they are intended here.
     pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning"),
 ]
 DEVICE = "cuda" if os.environ.get("TRITON_INTERPRET", "0") in ("", "0") else "cpu"
@@ -101,7 +101,7 @@ def test_far_and_non_finite_motion_is_as_defined(convention: Convention) -> None
     _, grad_image, grad_motion = outcome(image, motion, grad, convention)
     expected = plain.warp_backward(grad, image, motion, convention, True, True)
     torch.testing.assert_close(grad_motion, expected[1], rtol=1e-5, atol=1e-5, equal_nan=True)
-    # Integers cannot hold NaN: one weight that is not finite makes the whole gradient NaN, never a large number.
+    # Integers cannot represent NaN: a single non-finite weight makes the whole gradient NaN, never a large number.
     assert not expected[0].isfinite().all()
     assert grad_image.isnan().all()
 
@@ -131,7 +131,7 @@ def test_two_runs_give_the_same_bits(convention: Convention) -> None:
 
 
 class Launching(TorchDispatchMode):
-    """Counts PyTorch's own kernels: everything but allocations."""
+    """Counts PyTorch's own kernels: everything except allocations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_launches_are_counted(convention: Convention, monkeypatch: pytest.Monkey
 
     image, motion, grad = draw(convention, (1, 2, 4, 6))
     own: list[str] = []
-    # The interpreter would run operators of PyTorch in a kernel's place.
+    # The interpreter would run PyTorch operators instead of a kernel.
     monkeypatch.setattr(warp, "launch", lambda kernel, *_, **__: own.append(kernel.__name__))
     for run, kernels, others in (
         (lambda: warp.forward(image, motion, convention), 1, 0),

@@ -166,7 +166,7 @@ def test_masked_l1_matches_through_the_kitti_loss(device: torch.device, dtype: t
 def test_l1_with_unknown_labels_through_the_pretraining_loss(
     policy: str, device: torch.device, dtype: torch.dtype
 ) -> None:
-    """Level 0 stands for full size, so the area average is the identity and the stored numbers apply."""
+    """Level 0 is full size, so the area average is the identity and the stored numbers apply."""
     name = "l1_loss_alpha0p32"
     data = reference.arrays("dwarf_ops")
     predicted = (reference.tensor("dwarf_ops", f"{name}__prediction", device, dtype) * 20).requires_grad_()
@@ -191,7 +191,7 @@ def test_l1_with_unknown_labels_through_the_pretraining_loss(
 
 
 def test_mask_policy_averages_over_known_pixels_only(device: torch.device, dtype: torch.dtype) -> None:
-    """A half-known cell is judged by its known half: a perfect prediction has loss 0, and 'zero' does not."""
+    """A half-known cell is compared by its known half: a perfect prediction has loss 0, unlike with 'zero'."""
     truth = torch.full((1, 2, 8, 8), 4.0, device=device, dtype=dtype)
     truth[..., ::2] = torch.nan
     zero = torch.zeros_like(truth[:, :1])

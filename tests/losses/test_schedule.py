@@ -1,4 +1,4 @@
-"""Schedules as functions of the step: exact at knots, between their neighbours elsewhere, and refused when wrong."""
+"""Schedules as functions of the step: exact at knots, between their neighbours elsewhere, and rejected if invalid."""
 
 import math
 
@@ -99,7 +99,7 @@ def test_what_a_step_computes() -> None:
 
 @given(st.lists(schedules(), min_size=1, max_size=3), st.integers(1, 60))
 def test_the_first_empty_step_is_found_as_by_trying_all(schedules: list[Schedule], steps: int) -> None:
-    # Small steps and many zeros, so that gaps do occur.
+    # Small steps and many zeros, so that gaps occur.
     small = {
         str(number): Schedule(
             sorted({step % 40: value * (value > 5e5) for step, value in schedule.knots}.items()),

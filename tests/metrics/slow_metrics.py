@@ -1,4 +1,4 @@
-"""The metrics once more, slowly: loops over pixels in double precision, written from KITTI's rules alone."""
+"""Slow reference metrics: loops over pixels in double precision, written from KITTI's rules alone."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def mean_error(prediction: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> f
 
 
 def outlier_list(prediction: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> list[bool]:
-    """Exact arithmetic's answer: right wherever no error is exactly 5 %."""
+    """The result of exact arithmetic: correct unless an error is exactly 5 %."""
     return [e > 3 and (m == 0 or e / m > 0.05) for e, m in errors(prediction, truth, mask)]
 
 

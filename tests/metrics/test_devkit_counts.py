@@ -63,7 +63,7 @@ def stated(blocks: dict[str, dict], kind: str, suffix: str) -> list[tuple[int, i
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scene", SCENES)
 def test_pixels_with_an_estimate(kind: str, scene: str) -> None:
-    """The tool's 'submitted' counts look only where the prediction is valid: no filling takes part."""
+    """The tool's 'submitted' counts only use pixels with a valid prediction: no filling is involved."""
     prediction, estimated = (batch(array) for array in load(f"pred/{kind}", scene))
     truth, valid, noc = truths(kind, scene)
     metric = OutlierRate()
@@ -85,7 +85,7 @@ def test_pixels_with_an_estimate_pooled(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["disp_0", "flow"])
 def test_dense_predictions(kind: str) -> None:
-    """Nothing to fill here: the rates of KITTI's tables, with hundreds of exact ties among the pixels."""
+    """Nothing to fill: the rates of KITTI's tables, with hundreds of exact ties among the pixels."""
     scene = "000001_10"
     prediction, estimated = (batch(array) for array in load(f"pred/{kind}", scene))
     assert estimated.all()
@@ -96,7 +96,7 @@ def test_dense_predictions(kind: str) -> None:
 
 @pytest.mark.parametrize("scene", ["000000_10", "000001_10"])
 def test_scene_flow_and_its_parts_after_filling(scene: str) -> None:
-    """These scenes have an estimate in every row, so that the slow filling within rows is all they need."""
+    """These scenes have an estimate in every row, so that the slow filling within rows is sufficient."""
     keys = dict(zip(KINDS, ("disparity_t0", "disparity_t1", "flow"), strict=True))
     predictions, truth, valid, noc = {}, {}, {}, {}
     for kind, key in keys.items():

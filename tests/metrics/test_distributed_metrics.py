@@ -1,4 +1,4 @@
-"""Two real processes (gloo) that see different images: the numbers of one process, to the last bit."""
+"""Two real processes (gloo) with different images: bit-identical to the results of one process."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from flowdistill.metrics import (
     SceneFlowOutlierRate,
 )
 
-IMAGES, CUT = 7, 2  # the first process sees 2 images, the second 5
+IMAGES, CUT = 7, 2  # the first process has 2 images, the second 5
 
 
 def image(index: int) -> dict[str, dict[str, Tensor]]:
@@ -58,7 +58,7 @@ def evaluate(indices: list[int]) -> dict[str, list[str]]:
 
 
 def mixed_kinds(rank: int) -> str:
-    """One process has masks of non-occluded pixels, the other has none: each is consistent, together they are not."""
+    """Only one process has masks of non-occluded pixels: each is consistent, but not both together."""
     metric = EndPointError()
     metric.update(*[part["flow"] for part in image(0).values()][: 3 + rank])
     try:
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of the two processes found."""
+    """The results of each of the two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OMP_NUM_THREADS", "1")

@@ -68,7 +68,7 @@ def test_half_precision_is_widened_before_the_difference() -> None:
         (4.0, 80.0, True),  # exactly 5 %: the quotient 0.0500000007 lies above the double 0.05
         (4.0, 80.00001, False),
         (3.5, 70.0, True),
-        (5.0, 0.0, True),  # no ratio: only the 3 px count
+        (5.0, 0.0, True),  # no ratio: only the 3 px threshold applies
         (3.0, 0.0, False),
         (0.0, 0.0, False),
         (100.0, 2000.1, False),
@@ -135,7 +135,7 @@ def test_a_sum_does_not_depend_on_its_order(device: torch.device, dtype: torch.d
 @settings(deadline=None)
 @given(errors=st.lists(st.floats(0, INFINITE, width=32, exclude_max=True), min_size=1, max_size=30))
 def test_a_sum_is_that_of_fractions(errors: list[float], device: torch.device, dtype: torch.dtype) -> None:
-    """Each rounded to 2**-20 px, halves to even, and nothing rounded but the whole."""
+    """Each rounded to 2**-20 px, halves to even, and no rounding other than of the total."""
     exact = sum((Fraction(round(Fraction(error) * 2**20), 2**20) for error in errors), Fraction(0))
     values = torch.tensor(errors, device=device, dtype=dtype).reshape(1, 1, 1, -1)
     assert error_sum(values, torch.ones_like(values, dtype=torch.bool)).item() == float(exact)

@@ -1,4 +1,4 @@
-"""The classes against slow loops in double precision, on data whose invalid pixels hold NaN and garbage."""
+"""The classes against slow loops in double precision, on data with NaN and garbage at invalid pixels."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""The outlier rule on arrays and on tensors: one answer, that of double-precision comparisons."""
+"""The outlier rule on arrays and on tensors: the same result as double-precision comparisons."""
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ def test_arrays_and_tensors(pairs: np.ndarray, device: torch.device) -> None:
 
 
 def test_ratios_beside_five_percent(device: torch.device) -> None:
-    """Every single-precision ratio near 0.05, which lies between two of them."""
+    """All single-precision ratios near 0.05, which lies between two of them."""
     nearest = np.float32(OUTLIER_RATIO)
     ratios = nearest + np.spacing(nearest) * np.arange(-50, 51, dtype=np.float32)
     magnitude = np.full_like(ratios, 1024)  # a power of two: the ratio comes back exactly

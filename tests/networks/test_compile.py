@@ -23,7 +23,7 @@ SIZE = (64, 128)
 
 
 def one_graph(function: Any, *args: Any, backend: str = "eager") -> Any:
-    """The function's result through torch.compile, which fails where it would break the graph."""
+    """Return the function's result through torch.compile, which fails on a graph break."""
     torch._dynamo.reset()
     return torch.compile(function, backend=backend, fullgraph=True)(*args)
 
@@ -54,7 +54,7 @@ def test_a_network_is_one_graph_of_the_same_numbers(
     torch._dynamo.reset()
     compiled = found(torch.compile(network, backend="aot_eager", fullgraph=True))
     assert len(compiled) == len(expected)
-    tolerance = 3e-2 if half else 1e-5  # of the largest value; half rounds in other places
+    tolerance = 3e-2 if half else 1e-5  # of the largest value; half precision rounds at other points
     for value, reference in zip(compiled, expected, strict=True):
         assert value.dtype == torch.float32
         assert (value - reference).abs().max() <= tolerance * reference.abs().max().clamp_min(1e-6)

@@ -28,7 +28,7 @@ def images(file: str) -> list[torch.Tensor]:
 
 
 def test_weight_rule_is_the_references() -> None:
-    """Our generator gives the stored values, so that parity is not parity with a wrong rule."""
+    """Our generator reproduces the stored values, so that parity is not parity with a wrong rule."""
     for kind, entries in reference.numbers("weight_rule_check").items():
         entries = dict(entries)
         total = entries.pop("_abs_sum_of_all_variables")

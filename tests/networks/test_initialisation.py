@@ -1,4 +1,4 @@
-"""Starting weights: the encoder is a linear image pyramid, and a level's motion is the coarser one's."""
+"""Weight initialisation: the encoder is a linear image pyramid, and a level's motion is the coarser one's."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def rendered_images(root: Path) -> Tensor:
 @pytest.mark.parametrize("width", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize(("model", "slope"), [(Dwarf, 0.1), (DDFlowNet, 0.2)])
 def test_encoder_starts_linear(model: type[Dwarf] | type[DDFlowNet], slope: float, width: float) -> None:
-    """z = (first half of the channels - second half) / (1 + slope) answers to changes of the image linearly."""
+    """z = (first half of the channels - second half) / (1 + slope) is linear in changes of the image."""
     torch.manual_seed(0)
     network = model(width)
     encoder = network.encoder if isinstance(network, Dwarf) else network.extractor
@@ -65,7 +65,7 @@ def test_grey_images_start_with_no_features() -> None:
 
 @pytest.mark.parametrize("width", [0.25, 1.0])
 def test_every_level_starts_with_features_of_one_size(rendered: Path, width: float) -> None:
-    """Also on images that set nothing: within a factor of 2.5 on rendered ones; Xavier's start loses them."""
+    """Also on images not used for the scaling: within a factor of 2.5 on rendered ones, unlike with Xavier."""
     images = rendered_images(rendered)
     torch.manual_seed(0)
     published, started = Dwarf(width), encoder_of(width)
@@ -90,7 +90,7 @@ def test_the_first_volume_tells_a_shift(rendered: Path, seed: int) -> None:
     correlations, features = volume(encoder_of(0.25, seed))
     best = F.avg_pool2d(correlations, 5, 1, 2, count_include_pad=False).argmax(dim=1)[..., 6:-6]
     assert ((best == 4 - 1) | (best == 4 - 2)).float().mean() > 0.85
-    # What the estimator sees of it, beside the features: Xavier's start leaves it out of sight.
+    # Its size at the estimator's input, relative to the features: with Xavier it is negligible.
     assert spread(correlations) > 0.2 * features.std()
     torch.manual_seed(seed)
     correlations, features = volume(Dwarf(0.25))

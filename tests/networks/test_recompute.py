@@ -30,7 +30,7 @@ def made(make: Callable[[float], Network], recompute: bool) -> Network:
 
 
 def trained(network: Network, images: int, half: bool = False, function: Any = None) -> list[Tensor]:
-    """Outputs and gradients, those of the images too."""
+    """Outputs and gradients, including those of the images."""
     batch = torch.rand(images, 1, 3, *SIZE, generator=torch.Generator().manual_seed(1)).requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         values = motions((network if function is None else function)(*batch))
@@ -39,7 +39,7 @@ def trained(network: Network, images: int, half: bool = False, function: Any = N
 
 
 def kept_bytes(network: Network, images: int) -> int:
-    """Distinct storages that backward will find, weights left out."""
+    """Bytes of the distinct storages saved for backward, excluding weights."""
     storages: dict[int, int] = {}
     weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
 

@@ -1,4 +1,4 @@
-"""The gradients of resizing, which are gathered: against autograd of the definitions in float64."""
+"""The gathered gradients of resizing against autograd of the definitions in float64."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_nan_spreads_to_its_cell_only() -> None:
     out = area_average(x, 1)
     assert torch.isnan(expected).sum() == 1
     torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-6, equal_nan=True)
-    # Left out instead: the cell is the mean of the three finite pixels.
+    # With "leave_out" the cell is the mean of the three finite pixels.
     row, column = (int(i) for i in torch.isnan(expected)[0, 0].nonzero()[0])
     cell = x[0, 0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
     left_out = area_average(x, 1, "leave_out")

@@ -1,4 +1,4 @@
-"""Tables that stay on the device: made once, never mixed up with those of a trace, and good for training."""
+"""Tables that stay on the device: created once, never mixed with those of a trace, and usable for training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowdistill.ops.taps import KEPT, Taps, kept_per_device, sum_of_taps
 
 
 def resized(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """A resized flow and the gradient of its sum of squares."""
+    """Return a resized flow and the gradient of its sum of squares."""
     flow = flow.detach().requires_grad_()
     out = resize_flow(flow, (11, 17))
     return out.detach(), torch.autograd.grad(out.square().sum(), flow)[0]
@@ -34,7 +34,7 @@ def test_a_table_is_made_once_for_each_size_and_dtype() -> None:
     for cells in range(KEPT + 8):
         table(x, cells)
     table(x, KEPT + 7)
-    assert len(made) == 2 + KEPT + 8 - 1  # 4 was there already; the oldest ones went
+    assert len(made) == 2 + KEPT + 8 - 1  # 4 was cached already; the oldest ones were evicted
 
 
 @pytest.mark.parametrize("first", ["fake", "real"])

@@ -1,4 +1,4 @@
-"""What stays float32 under autocast: labels, losses and their gradients to the bit, and every motion."""
+"""Float32 under autocast: labels, losses and their gradients bit-exactly, and every motion."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def motions(generator: torch.Generator) -> dict[int, SceneMotion]:
 
 
 def case(name: str) -> tuple[Callable[[], Any], list[Tensor]]:
-    """A loss of fixed float32 tensors, and those that it has gradients for."""
+    """Return a loss of fixed float32 tensors, and the tensors with gradients."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -111,7 +111,7 @@ def test_labels_are_float32_to_the_bit(dtype: torch.dtype) -> None:
     expected = found()
     with torch.autocast("cpu", dtype=dtype):
         assert all(torch.equal(a, b) for a, b in zip(found(), expected, strict=True))
-        # The matrix products that averaged labels before: what this test is about.
+        # The matrix products that formerly averaged labels, which this test must detect.
         rows = torch.eye(SIZE[0] >> 2).repeat_interleave(4, dim=1) / 4
         assert not torch.equal((rows @ flow[..., :9]).float(), area_average(flow, 2)[..., :9])
 
@@ -133,7 +133,7 @@ def test_reduced_precision_of_matrix_products_does_not_reach_labels() -> None:
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_arguments_are_raised(dtype: torch.dtype) -> None:
-    """A network of another's hand may give half motions: they count as the float32 numbers that they are."""
+    """A third-party network may return half-precision motions: they are used as the float32 values they represent."""
     generator = torch.Generator().manual_seed(0)
     truth = labels(generator)
     half = {
@@ -158,7 +158,7 @@ def test_half_arguments_are_raised(dtype: torch.dtype) -> None:
 
 
 class _HalfConvolutions:
-    """Notes the dtypes of a network's convolutions that are not motion heads."""
+    """Records the dtypes of a network's convolutions that are not motion heads."""
 
     def __init__(self, network: nn.Module) -> None:
         self.dtypes: set[torch.dtype] = set()
@@ -191,7 +191,7 @@ def test_every_motion_is_float32_while_convolutions_run_in_half(dtype: torch.dty
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_a_motion_of_100_pixels_passes_the_levels_unrounded(dtype: torch.dtype) -> None:
-    """DWARF set up so that each level hands on the coarser one's motion: features do not count, rounding would."""
+    """DWARF set up so that each level passes on the coarser one's motion: only rounding could change it."""
     torch.manual_seed(0)
     network = Dwarf(0.25)
     start_as_residual(network)
@@ -199,7 +199,7 @@ def test_a_motion_of_100_pixels_passes_the_levels_unrounded(dtype: torch.dtype) 
         for level, estimator in network.estimators.items():
             for name, motion in (("flow", 2), ("disparity_t0", 1), ("disparity_t1", 1)):
                 predict = estimator.branches[name].predict
-                predict.weight[predict.weight != 1] = 0  # what is left hands on the motion
+                predict.weight[predict.weight != 1] = 0  # the remaining weights pass on the motion
                 if level == "6":
                     predict.bias.copy_(torch.tensor([200.3 / 20, -177.7 / 20][:motion]))
     images = torch.rand(4, 1, 3, 64, 192)
@@ -212,7 +212,7 @@ def test_a_motion_of_100_pixels_passes_the_levels_unrounded(dtype: torch.dtype) 
 
 
 def test_large_features_stay_finite_in_float16() -> None:
-    """196 channels of 20: the sum of products, 78,400, is more than float16 can hold."""
+    """196 channels of 20: the sum of products, 78,400, exceeds the range of float16."""
     torch.manual_seed(0)
     features = [
         torch.full((4, channels, 128 >> k, 128 >> k), 20.0) for k, channels in enumerate(_CHANNELS, 1)

@@ -1,4 +1,4 @@
-"""Training in mixed precision through a Trainer: near float32's steps, with labels and weights in float32."""
+"""Training in mixed precision through a Trainer: close to float32 steps, with labels and weights in float32."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_bfloat16_takes_nearly_float32s_steps(kind: str, rendered: Path, tmp_pat
         )
         for precision in ("32-true", "bf16-mixed")
     ]
-    assert found[0] != found[1]  # convolutions do run in half
+    assert found[0] != found[1]  # convolutions do run in half precision
     assert found[1] == pytest.approx(found[0], rel=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""Disparity's colours: a ramp runs through the map once, and unknown is black."""
+"""Disparity colours: a ramp runs through the map once, and unknown pixels are black."""
 
 import colorsys
 
@@ -18,7 +18,7 @@ def test_far_is_blue_and_near_is_red() -> None:
     assert 0.6 < hues[2] < 0.85
     assert hues[-1] < 0.05
     assert (np.diff(hues) < 0.02).all()
-    # Channels: blue leads at a fifth, green in the middle, red at nine tenths.
+    # The largest channel is blue at a fifth, green in the middle, red at nine tenths.
     assert [colours[0, at].argmax() for at in (40, 100, 180)] == [2, 1, 0]
 
 

@@ -1,4 +1,4 @@
-"""Steps of the error map: every power of two, and red exactly where KITTI's rule sees an outlier."""
+"""Steps of the error map: every power of two, and red exactly for outliers of KITTI's rule."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_an_error_of_exactly_the_threshold_is_none(error: float, magnitude: floa
 
 @pytest.mark.parametrize(("magnitude", "threshold"), [(0, 3), (10, 3), (59, 3), (100, 5), (1000, 50)])
 def test_the_colour_changes_at_every_power_of_two(magnitude: float, threshold: float) -> None:
-    # A hair above and below 1/16, 1/8 ... 16 thresholds, with both ends of the scale.
+    # Just above and below 1/16, 1/8 ... 16 thresholds, with both ends of the scale.
     ends = [threshold * 2.0**power for power in range(-4, 5)]
     at_middles = [one(end * 0.75, magnitude) for end in ends] + [one(ends[-1] * 1.5, magnitude)]
     assert len(set(at_middles)) == 10
@@ -59,7 +59,7 @@ def test_invalid_pixels_are_black_whatever_they_hold() -> None:
     with np.errstate(all="raise"):
         colours = error_to_colours(error, magnitude, np.array([[False, False, False, True]]))
     assert (colours[0, :3] == 0).all()
-    assert tuple(colours[0, 3].tolist()) == one(1e9, 10)  # a prediction that is no number is the worst
+    assert tuple(colours[0, 3].tolist()) == one(1e9, 10)  # a NaN prediction counts as the worst
 
 
 def test_shapes_that_differ_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The colour wheel against hues computed from angles alone, and what white, dark and black stand for."""
+"""The colour wheel against hues computed from angles alone, and the meaning of white, dark and black."""
 
 import colorsys
 import itertools
@@ -24,7 +24,7 @@ def at_angle(angle: float, length: float, maximum: float) -> tuple[int, ...]:
 
 
 def wheel_hue(angle: float) -> float:
-    """HSV's hue in turns by the segments' lengths: each spans a sixth of the hues."""
+    """Return HSV's hue in turns from the segment lengths: each segment spans a sixth of the hues."""
     position = angle * (sum(SEGMENTS.values()) - 1)
     for index, steps in enumerate(SEGMENTS.values()):
         if position <= steps:
@@ -58,7 +58,7 @@ def test_hue_and_saturation_follow_angle_and_length(angle: float, share: float) 
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     assert value > 0.99
     assert saturation == pytest.approx(share, abs=0.01)
-    # 8-bit channels know the hue of a pale colour less well; hues wrap at a whole turn.
+    # 8-bit channels encode the hue of a pale colour less precisely; hues wrap at a whole turn.
     apart = abs(hue - wheel_hue(angle))
     assert min(apart, 1 - apart) < 0.01 / share
 

@@ -1,4 +1,4 @@
-"""The contact sheet: every picture is there, unchanged, and its caption above it."""
+"""The contact sheet contains every picture unchanged, with its caption above it."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_captions_are_ink_above_their_pictures() -> None:
     top = place(captioned, RED)[0]
     strip = captioned[:top]
     assert (strip[:, :124].min(axis=2) < 100).sum() > 30
-    assert (strip[:, 128:] == 255).all()  # the empty label leaves its place white
+    assert (strip[:, 128:] == 255).all()  # an empty label leaves its area white
 
 
 def test_a_long_caption_stays_in_its_column() -> None:

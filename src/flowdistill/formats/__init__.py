@@ -1,7 +1,7 @@
-"""Files of motion and pictures: numpy arrays (H, W, C), top row first; atomic writing; clear errors.
+"""Motion and picture files: numpy arrays (H, W, C), top row first; atomic writing; clear errors.
 
-Everything that cannot be read as its format raises `FormatError`, which names the file, what was expected and
-what was found. `inspect_*` looks at headers and lengths only. Wrong arrays given to a writer raise ValueError.
+A file that cannot be read as its format raises `FormatError` with the file, what was expected and what was found.
+`inspect_*` reads only headers and file lengths. Writers raise ValueError for invalid arrays.
 """
 
 from flowdistill.formats.any_image import (

@@ -1,6 +1,6 @@
-"""Anybody's images: every usual kind, depth and number of channels becomes 8-bit RGB, or is refused with a reason.
+"""Arbitrary images: all common formats, bit depths and channel counts are converted to 8-bit RGB, or rejected.
 
-`read_image` stays the strict reader of the benchmarks' files, where another depth or a transparent pixel is a mistake.
+`read_image` is the strict reader for benchmark files, where another depth or a transparent pixel is an error.
 """
 
 import os
@@ -28,7 +28,7 @@ from flowdistill.formats.tiff_tags import TIFF_STARTS
 from flowdistill.formats.webp import decode_webp, inspect_webp, is_webp
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""The suffixes of images, in lower case; files have them in any case (`path.suffix.lower() in IMAGE_SUFFIXES`)."""
+"""Image suffixes in lower case; files may have them in any case (`path.suffix.lower() in IMAGE_SUFFIXES`)."""
 
 _IMAGE = "an image (PNG, JPEG, WebP, BMP, TIFF, binary PPM or PGM)"
 _HEADER_LIMIT = max(BMP_HEADER_LIMIT, PNM_HEADER_LIMIT)
@@ -40,10 +40,10 @@ _Samples = npt.NDArray[np.uint8 | np.uint16]
 def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
     """Reads an image as (H, W, 3) uint8 RGB.
 
-    The content decides the kind, not the name. Grey is repeated over the channels; deeper samples v of at most m
-    are scaled to v * 255 / m, rounded (`is_sixteen_bit_image`); an alpha channel goes where it is opaque everywhere.
-    Colours come as stored, without their profile or gamma, and pixels, too: no orientation tag turns them
-    (`is_turned_image`).
+    The format is determined by the content, not the name. Grey is repeated over the channels; deeper samples v of at
+    most m are scaled to v * 255 / m, rounded (`is_sixteen_bit_image`); an alpha channel that is opaque everywhere is
+    removed. Colours are returned as stored, without applying profile or gamma, and pixels without applying an
+    orientation tag (`is_turned_image`).
 
     Raises FormatError for a missing, truncated or damaged file, a pixel that is not opaque, several pages or frames,
     CMYK, floating point or another format.
@@ -66,8 +66,8 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
         clear = int(np.count_nonzero(samples[..., -1] != maximum))
         if clear:
             found = (
-                f"{clear} of {samples[..., -1].size} pixels that are not (alpha under {maximum}); put the picture on a "
-                "background and leave the alpha channel out"
+                f"{clear} of {samples[..., -1].size} pixels that are not (alpha below {maximum}); put the picture on a "
+                "background and remove the alpha channel"
             )
             raise format_error(path, "an image whose pixels are all opaque", found)
         samples = samples[..., : channels - 1]
@@ -80,9 +80,9 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
 
 
 def inspect_any_image(path: _Path) -> tuple[int, int]:
-    """Height and width, by the header and the length of the file; no pixel is decoded.
+    """Return height and width from the header and the length of the file; no pixels are decoded.
 
-    Raises FormatError for another kind of file and for one that is cut off.
+    Raises FormatError for other files and for truncated ones.
 
     Example:
         >>> import tempfile
@@ -97,7 +97,7 @@ def inspect_any_image(path: _Path) -> tuple[int, int]:
 
 
 def is_sixteen_bit_image(path: _Path) -> bool:
-    """Whether `read_any_image` scales the samples, which have more than 8 bits; by the header. Raises FormatError.
+    """Return whether samples have more than 8 bits and `read_any_image` scales them, by the header. Raises FormatError.
 
     Example:
         >>> import tempfile
@@ -113,9 +113,9 @@ def is_sixteen_bit_image(path: _Path) -> bool:
 
 
 def is_turned_image(path: _Path) -> bool:
-    """Whether a JPEG, WebP or TIFF has a tag that asks viewers to turn or mirror it, which `read_any_image` does not.
+    """Return whether a JPEG, WebP or TIFF has a tag to rotate or mirror it, which `read_any_image` does not apply.
 
-    Raises FormatError where the file cannot be opened; another kind of file has no such tag.
+    Raises FormatError if the file cannot be opened; other formats have no such tag.
 
     Example:
         >>> import tempfile
@@ -130,7 +130,7 @@ def is_turned_image(path: _Path) -> bool:
 
 
 def _header(path: _Path) -> tuple[int, int, bool]:
-    """Height, width and whether samples have more than 8 bits."""
+    """Return height, width and whether samples have more than 8 bits."""
     start, size = read_start(path, _IMAGE, _HEADER_LIMIT)
     if start.startswith(SIGNATURE):
         png = read_png_header(path, "an image")
@@ -151,7 +151,7 @@ def _header(path: _Path) -> tuple[int, int, bool]:
 
 
 def _samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
-    """The samples (H, W, 1 to 4), grey or RGB and then alpha, and the largest value that there can be."""
+    """Return the samples (H, W, 1 to 4), grey or RGB, then alpha, and the largest possible value."""
     if content.startswith(SIGNATURE):
         return _png_samples(path, content)
     if content.startswith(BMP_START):
@@ -185,7 +185,7 @@ def _png_samples(path: _Path, content: bytes) -> tuple[_Samples, int]:
         opacity = np.full(1 << header.bit_depth, 255, np.uint8)
         if len(alpha) > len(header.palette) // 3:
             found = f"{len(alpha)} for {len(header.palette) // 3} colours"
-            raise format_error(path, "at most one alpha of a colour in the PNG chunk tRNS", found)
+            raise format_error(path, "at most one alpha per colour in the PNG chunk tRNS", found)
         opacity[: len(alpha)] = alpha
         return np.dstack([colours, opacity[samples]]), 255
     maximum = (1 << header.bit_depth) - 1

@@ -1,4 +1,4 @@
-"""Whole files or none: write beside the target, then rename over it."""
+"""Atomic file writing: write a temporary file next to the target, then rename it."""
 
 import os
 import secrets
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from flowdistill.formats.errors import FormatError
 
-# Anything whose bytes a file object can write without a copy: bytes, memoryview, a C-contiguous array.
+# Objects that a file object can write without a copy: bytes, memoryview, a C-contiguous array.
 Buffer = bytes | bytearray | memoryview
 
 
 def make_parent(path: str | os.PathLike[str]) -> None:
-    """Makes the folder that a file is to lie in. Raises FormatError where that is not possible."""
+    """Creates the parent folder of a file. Raises FormatError if that is not possible."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -20,15 +20,15 @@ def make_parent(path: str | os.PathLike[str]) -> None:
 
 
 def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buffer]) -> None:
-    """Writes `parts` (one buffer, or several that follow each other) as the file `path`.
+    """Writes `parts` (one buffer, or several consecutive ones) to the file `path`.
 
-    The content goes to a hidden temporary file of the same folder that then takes the target's name, so that
-    a reader sees the old file or the whole new one, even if this process is killed. A failure removes the
-    temporary file; only a process killed by force can leave one (`.flowdistill-*.tmp`). The mode follows the
-    umask; a symbolic link is followed, not replaced. Nothing is synced to disk: this is a promise about
-    processes, not about power cuts.
+    The content is written to a hidden temporary file in the same folder, which is then renamed to the target, so
+    that readers see either the old file or the complete new one, even if this process is killed. On failure the
+    temporary file is removed; only a process that is killed forcibly can leave one (`.flowdistill-*.tmp`). The mode
+    follows the umask; a symbolic link is followed, not replaced. Nothing is synced to disk: the guarantee covers
+    killed processes, not power failures.
 
-    Raises FormatError with the reason where the folder is missing or the file cannot be written.
+    Raises FormatError with the reason if the folder is missing or the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -46,7 +46,7 @@ def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buff
         raise FormatError(f"{os.fspath(path)}: cannot write a file here, the path is {kind}")
     if not target.parent.is_dir():
         raise FormatError(
-            f"{os.fspath(path)}: cannot write, the folder {target.parent} does not exist; make it first"
+            f"{os.fspath(path)}: cannot write, the folder {target.parent} does not exist; create it first"
         )
     temporary = target.parent / f".flowdistill-{secrets.token_hex(8)}.tmp"
     try:

@@ -1,4 +1,4 @@
-"""BMP pictures: uncompressed palettes of 1, 4 and 8 bit, and 24 or 32 bits per pixel. Rows may go down or up.
+"""BMP pictures: uncompressed palettes of 1, 4 and 8 bit, and 24 or 32 bits per pixel. Rows in either order.
 
 Source: Microsoft's reference of BITMAPFILEHEADER and BITMAPINFOHEADER up to BITMAPV5HEADER.
 """
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from flowdistill.formats.errors import check_sides, format_error
 
 BMP_START = b"BM"
-BMP_HEADER_LIMIT = 14 + 124  # bytes: the file's header and the longest of the picture's
+BMP_HEADER_LIMIT = 14 + 124  # bytes: the file header and the longest picture header
 _HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
-_PLAIN, _MASKS, _ALPHA_MASKS = 0, 3, 6  # compression: none; none, and masks say where each channel lies
+_PLAIN, _MASKS, _ALPHA_MASKS = 0, 3, 6  # compression: none; none, with masks for the position of each channel
 _PALETTES = (1, 4, 8)
 _BGR = (2, 1, 0)
 
 
 class BmpHeader(NamedTuple):
-    """Where the pixels are and what they are.
+    """Location and layout of the pixels.
 
-    `channels` are the bytes of a pixel that hold red, green, blue and perhaps alpha; a palette's are those of a colour.
+    `channels` are the bytes of a pixel, or of a palette's colour, for red, green, blue and optionally alpha.
     """
 
     height: int
@@ -36,21 +36,21 @@ class BmpHeader(NamedTuple):
 
 
 def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHeader:
-    """The header of a BMP.
+    """Parse the header of a BMP.
 
     Args:
-        path: for the error.
-        start: at least the first `BMP_HEADER_LIMIT` bytes, or all.
+        path: for error messages.
+        start: at least the first `BMP_HEADER_LIMIT` bytes, or the whole file.
         length: of the file, bytes.
 
     Raises:
-        FormatError: it is not a BMP header or one of another kind, or the file is too short for its pixels.
+        FormatError: not a BMP header, an unsupported one, or the file is too short for its pixels.
     """
     if len(start) < 14 + 12:
         raise format_error(path, "a BMP header", f"the file's end after {len(start)} bytes (truncated)")
     offset, size = struct.unpack_from("<II", start, 10)
     if size not in _HEADER_SIZES:
-        raise format_error(path, "a BMP header", f"one that says it has {size} bytes")
+        raise format_error(path, "a BMP header", f"one with a size of {size} bytes")
     if len(start) < 14 + size:
         found = f"the file's end after {len(start)} (truncated)"
         raise format_error(path, f"a BMP header of {14 + size} bytes", found)
@@ -70,7 +70,7 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
     channels: tuple[int, ...] = _BGR
     first = 14 + size
     if masked:
-        # The masks belong to the longer headers, and follow the header of 40 bytes.
+        # The masks are part of the longer headers, and follow the header of 40 bytes.
         count = 4 if size >= 56 or compression == _ALPHA_MASKS else 3
         if len(start) < 54 + 4 * count:
             raise format_error(path, "masks of the channels in a BMP", "the file's end (truncated)")
@@ -79,7 +79,7 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
         channels = tuple(_byte_of(path, mask) for mask in (*masks[:3], *filter(None, masks[3:])))
         if len(set(channels)) != len(channels):
             found = " ".join(f"{mask:08x}" for mask in masks)
-            raise format_error(path, "a BMP whose channels have a byte each", f"the masks {found}")
+            raise format_error(path, "a BMP with one byte per channel", f"the masks {found}")
     entry = 3 if size == 12 else 4
     colours = min(colours or 1 << bits, 1 << bits) if bits in _PALETTES else 0
     header = BmpHeader(height, width, bits, upwards, offset, channels, (14 + size, colours, entry))
@@ -94,9 +94,9 @@ def parse_bmp(path: str | os.PathLike[str], start: bytes, length: int) -> BmpHea
 
 
 def decode_bmp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.uint8]:
-    """The pixels of a file: (H, W, 3) RGB, or (H, W, 4) where the header says which byte is alpha.
+    """Decode the pixels of a file: (H, W, 3) RGB, or (H, W, 4) if the header defines an alpha byte.
 
-    The fourth byte of a plain 32-bit pixel means nothing and is not looked at. Raises FormatError as `parse_bmp`, and
+    The fourth byte of a plain 32-bit pixel is undefined and ignored. Raises FormatError as `parse_bmp`, and
     for an index without a colour.
     """
     header = parse_bmp(path, content, len(content))
@@ -118,7 +118,7 @@ def decode_bmp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.u
 
 
 def _stride(header: BmpHeader) -> int:
-    """Bytes of a row: a multiple of four."""
+    """Return the number of bytes per row, a multiple of four."""
     return (header.width * header.bits + 31) // 32 * 4
 
 
@@ -126,4 +126,4 @@ def _byte_of(path: str | os.PathLike[str], mask: int) -> int:
     for byte in range(4):
         if mask == 0xFF << 8 * byte:
             return byte
-    raise format_error(path, "a BMP whose channels have a byte each", f"the mask {mask:08x}")
+    raise format_error(path, "a BMP with one byte per channel", f"the mask {mask:08x}")

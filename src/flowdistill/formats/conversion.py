@@ -1,6 +1,6 @@
-"""One file of flow or disparity into another format, and what is lost on the way.
+"""Conversion of a flow or disparity file to another format, with counts of the losses.
 
-The target is read back and compared with the source, so that the counts are of what lies on the disk.
+The target is read back and compared with the source, so that the counts refer to the written file.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from flowdistill.formats.errors import FormatError
 from flowdistill.formats.motion import Motion, Quantity, can_hold, motion_suffix, read_motion, write_motion
 
 OUT_OF_RANGE = "pixels outside of the 16-bit range (flow [-512, 512) px, disparity [0, 256) px), now invalid"
-NEGATIVE = "negative disparities, which KITTI's PNG does not hold, now invalid"
+NEGATIVE = "negative disparities, which KITTI's PNG cannot store, now invalid"
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was converted, and what was lost; those of several files add up.
+    """Counts of converted and lost pixels; can be added over files.
 
     Attributes:
-        pixels, valid, written: pixels, those with a value in the source, those with a value in the target.
-        lost: pixels by what happened to them: OUT_OF_RANGE, NEGATIVE, and those of `Motion.passed_over`.
+        pixels, valid, written: all pixels, those with a value in the source, those with a value in the target.
+        lost: number of pixels by reason: OUT_OF_RANGE, NEGATIVE, and the reasons of `Motion.passed_over`.
         negative: disparities that are negative in the target.
         largest_rounding: px, of one component.
-        rounding_sum: px, over the components of the pixels written.
-        components: how many these are.
+        rounding_sum: px, over the components of the written pixels.
+        components: number of these components.
     """
 
     pixels: int = 0
@@ -64,21 +64,21 @@ def convert_motion(
     quantity: Quantity | None = None,
     negate_disparity: bool = False,
 ) -> Conversion:
-    """Writes `source` as the format of `target`'s suffix; its folder is made if needed.
+    """Writes `source` in the format of `target`'s suffix; the folder is created if needed.
 
     Args:
-        source: a file of flow or disparity.
-        target: the file to write; replaced if it is there.
-        quantity: what the source must hold; by default whichever it does.
-        negate_disparity: turn the sign of disparities, as those of FlyingThings3D's subset need it.
+        source: a flow or disparity file.
+        target: the file to write; an existing one is replaced.
+        quantity: quantity that the source must contain; by default either.
+        negate_disparity: change the sign of disparities, as needed for FlyingThings3D's subset.
 
     Raises:
-        FormatError: as `read_motion`; where nothing would be left, because .flo holds no disparity and the PNG no
-            negative ones; and where the target cannot be written.
+        FormatError: as `read_motion`; if nothing would be left, because .flo cannot store disparities and the PNG
+            cannot store negative ones; and if the target cannot be written.
     """
     motion = read_motion(source, quantity)
     if negate_disparity and motion.quantity == "disparity":
-        motion = replace(motion, values=0 - motion.values)  # not -values, which makes -0 of 0
+        motion = replace(motion, values=0 - motion.values)  # not -values, which turns 0 into -0
     _check_fits(source, motion, motion_suffix(target), negate_disparity)
     make_parent(target)
     write_motion(target, motion)
@@ -86,14 +86,16 @@ def convert_motion(
 
 
 def _check_fits(source: str | os.PathLike[str], motion: Motion, suffix: str, negated: bool) -> None:
-    """Raises FormatError where nothing of a motion would be left."""
+    """Raises FormatError if nothing of a motion would be left."""
     if not can_hold(suffix, motion.quantity):
-        raise FormatError(f"{os.fspath(source)}: it holds {motion.quantity}, and {suffix} only flow")
+        raise FormatError(
+            f"{os.fspath(source)}: it contains {motion.quantity}, but {suffix} can only store flow"
+        )
     stored = motion.values[motion.valid]
     if suffix == ".png" and motion.quantity == "disparity" and stored.size and (stored < 0).all():
         raise FormatError(
-            f"{os.fspath(source)}: its disparities are all negative{' when negated' * negated}, and KITTI's PNG holds "
-            f"positive ones; convert it {'without' if negated else 'with'} --negate-disparities"
+            f"{os.fspath(source)}: its disparities are all negative{' when negated' * negated}, but KITTI's PNG stores "
+            f"only positive ones; convert it {'without' if negated else 'with'} --negate-disparities"
         )
 
 

@@ -1,7 +1,7 @@
-"""Are KITTI's 16-bit codes what they should be? What people store in their place, told from the numbers alone.
+"""Plausibility checks of KITTI's 16-bit codes: common encoding mistakes, detected from the values alone.
 
-A file of the right format can hold wrong numbers: OpenCV's channel order, flow without its offset, disparity with
-another factor. `flowdistill data check`, `lightning fit`, `submit check` and `evaluate kitti` all ask here.
+A file of the right format can contain wrong values: OpenCV's channel order, flow without its offset, disparity with
+another factor. Used by `flowdistill data check`, `lightning fit`, `submit check` and `evaluate kitti`.
 
 flow codes  # (H, W, 3) uint16: x, y, valid     disparity codes  # (H, W) uint16
 """
@@ -19,19 +19,19 @@ from flowdistill.formats.kitti import DISPARITY_SCALE, FLOW_OFFSET, FLOW_SCALE, 
 
 Codes = npt.NDArray[np.uint16]
 
-#: Factors, in place of 256, that disparities have been found stored with.
+#: Wrong factors, instead of 256, that have been observed in stored disparities.
 DISPARITY_FACTORS = (1.0, 10.0, 16.0, 64.0, 100.0, 128.0, 1000.0)
-#: px: a disparity map whose largest value is below this may be one that was not multiplied by 256.
+#: px: a disparity map whose largest value is below this may not have been multiplied by 256.
 SMALL_DISPARITY = 3.0
 
-# What writers put into the valid channel of every known pixel: the format's 1, and the "white" of 8 and 16 bit.
+# Values that writers use in the valid channel of known pixels: the format's 1, and the "white" of 8 and 16 bit.
 _VALID_CODES = (1, 255, TOP_CODE)
-# Pixels, and share of a picture's pixels, that may lie at the ends of the codes' range before they count as piled up.
-# Codes without any meaning lie there at 6e-5 of the pixels.
+# Number and share of a picture's pixels that may lie at the ends of the code range before they count as piled up.
+# Random codes lie there at 6e-5 of the pixels.
 _PILED_PIXELS, _PILED_SHARE = 10, 1.5e-4
-# px: a flow whose components both lie beyond this, for most pixels, is one without its offset.
+# px: a flow with both components beyond this, at most pixels, was stored without its offset.
 _HALF_RANGE = FLOW_OFFSET / FLOW_SCALE / 2
-# By how much the ratio of a prediction to the truth may differ from that of a wrong factor, as a logarithm.
+# Tolerated difference between the ratio of prediction to truth and that of a wrong factor, as a logarithm.
 _RATIO_TOLERANCE = 0.1
 _LEAST_PIXELS = 50
 
@@ -40,14 +40,14 @@ Name = Literal["channel order", "offset", "factor", "piled up", "small"]
 
 @dataclass(frozen=True)
 class Oddity:
-    """Something about a file's numbers that cannot, or can hardly, have been meant.
+    """A property of a file's values that is certainly, or very likely, unintended.
 
     Attributes:
-        name: which of the rules.
-        problem: what is wrong, the same words for every file with this problem.
+        name: the rule.
+        problem: what is wrong, in the same words for every file with this problem.
         advice: what to do.
-        detail: what was seen in this file.
-        sure: whether nothing else explains it.
+        detail: what was found in this file.
+        sure: whether there is no other explanation.
     """
 
     name: Name
@@ -58,11 +58,11 @@ class Oddity:
 
 
 def odd_flow_codes(codes: Codes) -> list[Oddity]:
-    """What is odd in the codes (H, W, 3) of a flow file; the first explains the others."""
+    """Return the oddities in the codes (H, W, 3) of a flow file; the first explains the others."""
     if (order := _channel_order(codes)) is not None:
         return [order]
     x, y, valid = codes[..., 0], codes[..., 1], codes[..., 2] != 0
-    some = codes[:: max(codes.shape[0] // 64, 1)]  # rows that are enough for what most pixels must share
+    some = codes[:: max(codes.shape[0] // 64, 1)]  # a sample of rows is enough for a property of most pixels
     far = (_far(some[..., 0]) & _far(some[..., 1]))[some[..., 2] != 0]
     if 2 * np.count_nonzero(far) > far.size:
         detail = f"both components beyond {_HALF_RANGE:g} px at {np.count_nonzero(far)} of {far.size} pixels"
@@ -73,7 +73,7 @@ def odd_flow_codes(codes: Codes) -> list[Oddity]:
 
 
 def odd_disparity_codes(codes: Codes) -> list[Oddity]:
-    """What is odd in the codes (H, W) of a disparity file. Another factor shows as small values only."""
+    """Return the oddities in the codes (H, W) of a disparity file. A wrong factor is only visible as small values."""
     found = _piled_up(codes == TOP_CODE, int(np.count_nonzero(codes)))
     largest = int(codes.max()) / DISPARITY_SCALE
     if 0 < largest < SMALL_DISPARITY:
@@ -86,10 +86,10 @@ def odd_disparity_codes(codes: Codes) -> list[Oddity]:
 def odd_disparity_factor(
     predictions: Sequence[npt.NDArray[np.float32]], truths: Sequence[npt.NDArray[np.float32]]
 ) -> Oddity | None:
-    """Whether predictions look as if they were stored with another factor than 256, beside the truth.
+    """Detect, by comparison with the truth, predictions that were stored with a factor other than 256.
 
     Args:
-        predictions, truths: px, of the same pixels; a pair of arrays for each image.
+        predictions, truths: px, of the same pixels; one pair of arrays per image.
     """
     ratios = [
         predicted[truth > 0] / truth[truth > 0] for predicted, truth in zip(predictions, truths, strict=True)
@@ -100,7 +100,7 @@ def odd_disparity_factor(
         return None
     lower, middle, upper = np.log(np.percentile(together, (25, 50, 75)))
     for factor in DISPARITY_FACTORS:
-        # Most pixels, not only the middle one, must agree: a bad network is wrong in other ways.
+        # Most pixels, not only the median, must agree: a bad network is wrong in other ways.
         wrong = np.log(factor / DISPARITY_SCALE)
         if abs(middle - wrong) < _RATIO_TOLERANCE and upper - lower < 4 * _RATIO_TOLERANCE:
             return Oddity(
@@ -114,11 +114,11 @@ def odd_disparity_factor(
 
 
 def _channel_order(codes: Codes) -> Oddity | None:
-    """Red or green holds what only the valid channel can hold."""
+    """Detect a red or green channel with values that only the valid channel can have."""
     few = codes[codes.shape[0] // 2]
     for axis, colour in ((0, "red"), (1, "green")):
         if np.unique(few[few[:, axis] != 0, axis]).size > 1:
-            continue  # one row is enough to see that this is not a mask
+            continue  # one row is enough to rule out a mask
         marks, blue = codes[..., axis], codes[..., 2]
         mark = int(marks.max())
         if mark == 0 or np.count_nonzero(marks) != np.count_nonzero(marks == mark):
@@ -137,7 +137,7 @@ def _channel_order(codes: Codes) -> Oddity | None:
 
 
 def _is_motion(channel: Codes) -> bool:
-    """Whether a channel holds many values, as no mask does."""
+    """Return whether a channel has more distinct values than a mask."""
     known = channel[channel != 0]
     return known.size > 0 and np.unique(known[:: max(known.size // 4096, 1)]).size > 8
 
@@ -150,7 +150,7 @@ def _piled_up(at_an_end: npt.NDArray[np.bool_], known: int) -> list[Oddity]:
     count = int(np.count_nonzero(at_an_end))
     if count <= max(_PILED_PIXELS, _PILED_SHARE * known):
         return []
-    advice = "a writer has clipped it: mark such pixels as invalid, or mend the values"
+    advice = "values were clipped when written: mark such pixels as invalid, or correct the values"
     return [
         Oddity(
             "piled up", "has values at the end of the format's range", advice, f"{count} of {known} pixels"

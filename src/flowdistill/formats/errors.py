@@ -1,16 +1,16 @@
-"""The error of a file that is not what its reader expects, and the helpers that word it."""
+"""The error for files that cannot be read as expected, and helpers for its messages."""
 
 import os
 from pathlib import Path
 
 from flowdistill.errors import UserError
 
-#: Longest side that any reader or writer of this package accepts.
+#: Longest side accepted by the readers and writers of this package.
 MAX_SIDE = 1 << 16
 
 
 class FormatError(UserError):
-    """A file that cannot be read or written as its format: names it, what was expected and what was found.
+    """Raised for a file that cannot be read or written as its format, with what was expected and what was found.
 
     Example:
         >>> from flowdistill.formats import FormatError, read_flo
@@ -23,14 +23,14 @@ class FormatError(UserError):
 
 
 def format_error(path: str | os.PathLike[str], expected: str, found: str) -> FormatError:
-    """The error to raise for `path`; both texts are short noun phrases."""
+    """Return the error to raise for `path`; both texts are short noun phrases."""
     return FormatError(f"{os.fspath(path)}: expected {expected}, found {found}")
 
 
 def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:
-    """The whole file, which must not be empty. `expected` names the format, for the error.
+    """Return the whole file, which must not be empty. `expected` is the format, for the error message.
 
-    Raises FormatError, with the system's reason, where the file is missing, a folder, unreadable or empty.
+    Raises FormatError, with the system's reason, if the file is missing, a folder, unreadable or empty.
     """
     try:
         content = Path(path).read_bytes()
@@ -42,7 +42,7 @@ def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:
 
 
 def read_start(path: str | os.PathLike[str], expected: str, length: int) -> tuple[bytes, int]:
-    """The first `length` bytes of a file, or all where it is shorter, and its size in bytes. Raises as `read_bytes`."""
+    """Return at most the first `length` bytes of a file, and its size in bytes. Raises as `read_bytes`."""
     try:
         with open(path, "rb") as file:
             start = file.read(length)
@@ -55,7 +55,7 @@ def read_start(path: str | os.PathLike[str], expected: str, length: int) -> tupl
 
 
 def system_reason(error: Exception) -> str:
-    """What the operating system said, in a phrase that follows 'found'."""
+    """Return the reason given by the operating system, as a phrase that follows 'found'."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, IsADirectoryError):

@@ -18,7 +18,7 @@ _HEADER = struct.Struct("<4sii")
 
 
 def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
-    """Reads flow (H, W, 2), float32 pixels, x then y, top row first, every bit as stored (NaN too).
+    """Reads flow (H, W, 2), float32 pixels, x then y, top row first, bit-exact (including NaN).
 
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or absurd dimensions.
 
@@ -39,7 +39,7 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 
 
 def inspect_flo(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header and the length of the file. Raises FormatError as `read_flo`.
+    """Return height and width from the header and the length of the file. Raises FormatError as `read_flo`.
 
     Example:
         >>> import tempfile
@@ -69,7 +69,7 @@ def _parse_header(path: str | os.PathLike[str], start: bytes, length: int) -> tu
 def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
     """Writes flow (H, W, 2) in pixels as float32, atomically.
 
-    Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+    Raises ValueError for another shape or an empty array, FormatError if the file cannot be written.
 
     Example:
         >>> import os
@@ -78,11 +78,11 @@ def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
         >>> from flowdistill.formats import write_flo
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_flo(f"{folder}/a.flo", np.zeros((4, 6, 2)))
-        ...     os.path.getsize(f"{folder}/a.flo")  # a header of 12 bytes, and 8 a pixel
+        ...     os.path.getsize(f"{folder}/a.flo")  # a header of 12 bytes, and 8 per pixel
         204
     """
     values = np.ascontiguousarray(flow, dtype="<f4")
     if values.ndim != 3 or values.shape[2] != 2 or not 0 < min(values.shape) <= max(values.shape) <= MAX_SIDE:
-        raise ValueError(f"flow must have the shape (H, W, 2), sides of 1 to {MAX_SIDE}, not {values.shape}")
+        raise ValueError(f"flow must have the shape (H, W, 2), sides of 1 to {MAX_SIDE}, got {values.shape}")
     height, width, _ = values.shape
     write_atomically(path, [_HEADER.pack(_MAGIC, width, height), values.data])

@@ -1,4 +1,4 @@
-"""8-bit pictures: PNG, JPEG and binary PPM/PGM in; PNG, JPEG and PPM out."""
+"""8-bit pictures: reads PNG, JPEG and binary PPM/PGM; writes PNG, JPEG and PPM."""
 
 import os
 from pathlib import Path
@@ -32,14 +32,14 @@ from flowdistill.formats.pnm import PNM_HEADER_LIMIT, PNM_STARTS, PnmHeader, dec
 Pixels = npt.NDArray[np.uint8]
 
 WRITTEN_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm")
-"""The suffixes, in lower case, that `write_image` knows."""
+"""The suffixes supported by `write_image`, in lower case."""
 _JPEG_QUALITY = 95
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
     """Reads an 8-bit PNG, JPEG or binary PPM/PGM as (H, W, 3) uint8 RGB; grey is repeated over the channels.
 
-    The kind is told from the content, not the name. Pixels come as stored: no orientation tag turns them.
+    The format is determined by the content, not the name. Pixels are returned as stored, ignoring orientation tags.
     Raises FormatError for a missing, truncated or damaged file, 16 bit, transparency, CMYK or another format.
 
     Example:
@@ -66,9 +66,9 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 
 
 def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header (JPEG: all markers) and the length of the file; no pixel is decoded.
+    """Return height and width from the header (JPEG: all markers) and the length of the file; no pixels are decoded.
 
-    Raises FormatError for what is no such file, and for one that is cut off.
+    Raises FormatError for other files, and for truncated ones.
 
     Example:
         >>> import tempfile
@@ -94,9 +94,9 @@ def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
-    """Writes uint8 RGB (H, W, 3), or grey (H, W) or (H, W, 1), atomically; the suffix names the format.
+    """Writes uint8 RGB (H, W, 3), or grey (H, W) or (H, W, 1), atomically; the suffix selects the format.
 
-    Raises ValueError for another shape, type or suffix, FormatError where the file cannot be written.
+    Raises ValueError for another shape, type or suffix, FormatError if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -116,9 +116,9 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
         pixels = pixels[..., 0]
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         expected = "uint8 of shape (H, W, 3), (H, W, 1) or (H, W)"
-        raise ValueError(f"an image must be {expected}, not {pixels.dtype} of shape {pixels.shape}")
+        raise ValueError(f"an image must be {expected}, got {pixels.dtype} of shape {pixels.shape}")
     if not 0 < min(pixels.shape) <= max(pixels.shape) <= MAX_SIDE:
-        raise ValueError(f"an image's sides must be 1 to {MAX_SIDE} pixels, not {pixels.shape}")
+        raise ValueError(f"an image's sides must be 1 to {MAX_SIDE} pixels, got {pixels.shape}")
     stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else np.ascontiguousarray(pixels)
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
     encoded, content = cv2.imencode(suffix, stored, options)

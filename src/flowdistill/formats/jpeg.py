@@ -1,7 +1,7 @@
 """JPEG pictures: checked for size and completeness, then decoded by a decoder that stops at the first damage.
 
-JPEG has no checksum, so that a changed bit can give a picture that is merely another one. What cannot be decoded as it
-stands, OpenCV repairs with a message on the terminal; the decoder used here refuses it.
+JPEG has no checksum, so a changed bit may go unnoticed and only change the picture. OpenCV repairs data that cannot be
+decoded, with a message on the terminal; the decoder used here rejects them.
 Source: ITU-T T.81, annex B (markers and frame header).
 """
 
@@ -16,7 +16,7 @@ from flowdistill.formats.errors import check_sides, format_error
 
 JPEG_START = b"\xff\xd8\xff"
 # In JPEG's entropy-coded data 0xff is followed by 0 (a stuffed byte), a restart marker's code or a fill byte;
-# followed by anything else it starts a segment.
+# otherwise it starts a segment.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_END = 0xD9
@@ -25,15 +25,15 @@ _JPEG_LIMIT = 1024
 
 
 def decode_jpeg(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.uint8]:
-    """Pixels (H, W, 3) RGB of a whole JPEG file, 8 bit, grey or colour; no orientation tag turns them.
+    """Decode pixels (H, W, 3) RGB of a complete JPEG file, 8 bit, grey or colour; orientation tags are ignored.
 
-    Raises FormatError for anything else, and where the compressed data are damaged.
+    Raises FormatError for anything else, and if the compressed data are damaged.
     """
     height, width = inspect_jpeg(path, content)
     expected = f"a JPEG of {height} x {width}"
     try:
         pixels = decoders.decode_image_jpegturbo(content, "rgb")
-    except Exception as error:  # the decoder has no narrower class
+    except Exception as error:  # the decoder does not raise a narrower class
         raise format_error(path, expected, "compressed pixels that are damaged") from error
     if pixels.shape != (height, width, 3):
         raise format_error(path, expected, f"pixels of shape {pixels.shape} from the decoder")
@@ -41,7 +41,7 @@ def decode_jpeg(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.
 
 
 def inspect_jpeg(path: str | os.PathLike[str], content: bytes) -> tuple[int, int]:
-    """Height and width of a JPEG that is 8-bit, grey or colour, and whole up to its end marker.
+    """Return height and width of a JPEG that is 8-bit, grey or colour, and complete up to its end marker.
 
     Raises FormatError for anything else.
     """

@@ -2,7 +2,7 @@
 
 Flow: 16-bit RGB, value = (code - 32768) / 64 px in red (x) and green (y); blue is non-zero where valid.
 Disparity: 16-bit grey, value = code / 256 px; code 0 is invalid.
-Source: the readme of KITTI 2015's development kit.
+Source: the readme of the KITTI 2015 development kit.
 """
 
 import os
@@ -17,7 +17,7 @@ from flowdistill.formats.png import GREY, RGB, inspect_png_size, read_png, write
 FLOW_SCALE, FLOW_OFFSET, FLOW_LIMIT = 64, 32768, 512  # codes per px, code of 0 px, largest px
 DISPARITY_SCALE, DISPARITY_LIMIT = 256, 256
 FOLDERS = {"flow": "flow", "disparity_t0": "disp_0", "disparity_t1": "disp_1"}
-"""Key of the batch contract -> folder, as KITTI 2015 names them in submissions."""
+"""Key of the batch contract -> folder name in KITTI 2015 submissions."""
 TOP_CODE = 65535
 
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
 
 
 def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
-    """The codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`.
+    """Reads the codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`.
 
     Example:
         >>> import tempfile
@@ -57,7 +57,7 @@ def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
 
 
 def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Flow and validity, as `read_kitti_flow` gives them, of the codes (H, W, 3).
+    """Decode the codes (H, W, 3) to flow and validity, as returned by `read_kitti_flow`.
 
     Example:
         >>> import numpy as np
@@ -67,7 +67,7 @@ def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
         ([[[1.5, -0.25], [0.0, 0.0]]], [[True, False]])
     """
     valid = codes[..., 2] != 0
-    # By multiplication, because storing zeros under a scattered mask takes ten times as long. Every step is exact in
+    # By multiplication, because writing zeros at a scattered mask takes ten times as long. Every step is exact in
     # float32: the codes have 16 bits and 64 is a power of two.
     scale = valid * np.float32(1 / FLOW_SCALE)
     flow = np.empty((*valid.shape, 2), dtype=np.float32)
@@ -78,7 +78,7 @@ def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
 
 
 def inspect_kitti_flow(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG.
+    """Return height and width from the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG.
 
     Example:
         >>> import tempfile
@@ -98,8 +98,8 @@ def write_kitti_flow(
     """Writes flow (H, W, 2) in pixels, rounded to 1/64, atomically.
 
     Invalid, code 0 in all channels: pixels outside `valid` (H, W), if given, and those with a component that
-    is not finite or lies outside [-512, 512), which the format cannot hold.
-    Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+    is not finite or lies outside [-512, 512), which the format cannot store.
+    Raises ValueError for a wrong shape, FormatError if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -114,12 +114,12 @@ def write_kitti_flow(
     """
     values = _floating(flow)
     if values.ndim != 3 or values.shape[2] != 2:
-        raise ValueError(f"flow must have the shape (H, W, 2), not {values.shape}")
+        raise ValueError(f"flow must have the shape (H, W, 2), got {values.shape}")
     # NaN fails every comparison, so it is outside as well.
     storable = ((values >= -FLOW_LIMIT) & (values < FLOW_LIMIT)).all(axis=2) & _mask(valid, values)
     scaled = np.rint(np.where(storable[..., None], values, 0) * FLOW_SCALE) + FLOW_OFFSET
     codes = np.empty((*storable.shape, 3), dtype=np.uint16)
-    codes[..., :2] = np.minimum(scaled, TOP_CODE)  # just under 512 px rounds to 65536
+    codes[..., :2] = np.minimum(scaled, TOP_CODE)  # just below 512 px rounds to 65536
     codes[..., 2] = 1
     codes[~storable] = 0
     write_png(path, codes)
@@ -144,7 +144,7 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
 
 
 def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
-    """The codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`.
+    """Reads the codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`.
 
     Example:
         >>> import tempfile
@@ -158,7 +158,7 @@ def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
 
 
 def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
-    """Disparity and validity, as `read_kitti_disparity` gives them, of the codes (H, W).
+    """Decode the codes (H, W) to disparity and validity, as returned by `read_kitti_disparity`.
 
     Example:
         >>> import numpy as np
@@ -173,7 +173,7 @@ def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]
 
 
 def inspect_kitti_disparity(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of a 16-bit grey PNG.
+    """Return height and width from the header alone. Raises FormatError unless it is that of a 16-bit grey PNG.
 
     Example:
         >>> import tempfile
@@ -193,9 +193,9 @@ def write_kitti_disparity(
     """Writes disparity (H, W, 1) or (H, W) in pixels, positive, rounded to 1/256, atomically.
 
     Invalid, code 0: pixels outside `valid` (H, W), if given, and values that are not finite, negative or at
-    least 256 px. A valid value that would round to code 0, zero included, gets code 1 and stays valid, as in
+    least 256 px. A valid value that would round to code 0, including zero, gets code 1 and stays valid, as in
     the development kit.
-    Raises ValueError for a wrong shape, FormatError where the file cannot be written.
+    Raises ValueError for a wrong shape, FormatError if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -212,7 +212,7 @@ def write_kitti_disparity(
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
     if values.ndim != 2:
-        raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), not {values.shape}")
+        raise ValueError(f"disparity must have the shape (H, W, 1) or (H, W), got {values.shape}")
     storable = (values >= 0) & (values < DISPARITY_LIMIT) & _mask(valid, values)
     scaled = np.rint(np.where(storable, values, 0) * DISPARITY_SCALE)
     codes = np.clip(scaled, 1, TOP_CODE).astype(np.uint16)
@@ -221,18 +221,18 @@ def write_kitti_disparity(
 
 
 def _floating(values: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    """At least float32, and non-empty: half precision cannot hold the scaled values."""
+    """Convert to at least float32, since half precision cannot represent the scaled values; must not be empty."""
     array = np.asarray(values)
     if not 0 < min(array.shape, default=0) <= max(array.shape) <= MAX_SIDE:
-        raise ValueError(f"sides must be 1 to {MAX_SIDE} pixels, not {array.shape}")
+        raise ValueError(f"sides must be 1 to {MAX_SIDE} pixels, got {array.shape}")
     return array.astype(np.result_type(array.dtype, np.float32), copy=False)
 
 
 def _mask(valid: npt.ArrayLike | None, values: npt.NDArray[np.floating]) -> Mask:
-    """The mask (H, W), all true if none is given."""
+    """Return the mask (H, W), all true if none is given."""
     if valid is None:
         return np.ones(values.shape[:2], dtype=bool)
     mask = np.asarray(valid)
     if mask.shape != values.shape[:2]:
-        raise ValueError(f"valid must have the shape {values.shape[:2]}, not {mask.shape}")
+        raise ValueError(f"valid must have the shape {values.shape[:2]}, got {mask.shape}")
     return mask != 0

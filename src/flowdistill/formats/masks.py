@@ -1,4 +1,4 @@
-"""PNG files with one number a pixel that is no brightness: yes or no, or an object's id."""
+"""PNG files with one value per pixel that is not a brightness: a binary mask, or object ids."""
 
 import os
 
@@ -23,9 +23,9 @@ Mask = npt.NDArray[np.bool_]
 def read_mask(path: str | os.PathLike[str]) -> Mask:
     """Reads a mask (H, W), bool: True where the file is white (255; 1 in files of one bit).
 
-    So come Sintel's `occlusions` and `invalid`, the occlusions of FlyingThings3D's subset and our proxy labels; in
+    Used by Sintel's `occlusions` and `invalid`, the occlusions of FlyingThings3D's subset and our proxy labels; in
     all of them True marks the pixels that are occluded or invalid.
-    Raises FormatError unless the file is an undamaged grey PNG of 8 or 1 bit that holds black and white only.
+    Raises FormatError unless the file is an undamaged grey PNG of 8 or 1 bit that contains only black and white.
 
     Example:
         >>> import tempfile
@@ -52,7 +52,7 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
 
 
 def inspect_mask(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width of a mask, by the header alone. Raises FormatError for another kind of file.
+    """Return height and width of a mask from the header alone. Raises FormatError for other files.
 
     Example:
         >>> import tempfile
@@ -77,7 +77,7 @@ def _check_kind(path: str | os.PathLike[str], header: PngHeader) -> None:
 def write_mask(path: str | os.PathLike[str], mask: npt.ArrayLike) -> None:
     """Writes a bool mask (H, W) or (H, W, 1) as an 8-bit grey PNG, 255 where True, atomically.
 
-    Raises ValueError for another shape or type, FormatError where the file cannot be written.
+    Raises ValueError for another shape or type, FormatError if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -93,12 +93,12 @@ def write_mask(path: str | os.PathLike[str], mask: npt.ArrayLike) -> None:
         values = values[..., 0]
     if values.dtype != np.bool_ or values.ndim != 2 or values.size == 0:
         expected = "bool of shape (H, W) or (H, W, 1)"
-        raise ValueError(f"a mask must be {expected}, not {values.dtype} of shape {values.shape}")
+        raise ValueError(f"a mask must be {expected}, got {values.dtype} of shape {values.shape}")
     write_png(path, values.astype(np.uint8) * np.uint8(255))
 
 
 def read_object_map(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
-    """Reads KITTI's object map (H, W) uint8: 0 is background, other values are the objects' ids.
+    """Reads KITTI's object map (H, W) uint8: 0 is background, other values are object ids.
 
     Raises FormatError unless the file is an undamaged 8-bit grey PNG.
 
@@ -115,7 +115,7 @@ def read_object_map(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def inspect_object_map(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the header alone. Raises FormatError unless it is that of an 8-bit grey PNG.
+    """Return height and width from the header alone. Raises FormatError unless it is that of an 8-bit grey PNG.
 
     Example:
         >>> import tempfile

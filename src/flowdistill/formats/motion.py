@@ -1,7 +1,7 @@
-"""Any file of flow or disparity, `.flo`, `.pfm`, KITTI's 16-bit PNG or `.npz`, read into one form and written from it.
+"""Flow and disparity files in a common form: `.flo`, `.pfm`, KITTI's 16-bit PNG or `.npz`.
 
-The suffix, in any case, says which format; the content says which quantity. What is unknown is written so:
-.flo 1e10 (its own convention), .pfm NaN, which fails every comparison and so passes no reader's threshold, PNG code 0,
+The suffix, in any case, determines the format; the content determines the quantity. Unknown values are written as:
+.flo 1e10 (its own convention), .pfm NaN, which fails every comparison and hence every reader's threshold, PNG code 0,
 .npz `valid` false. A flow pixel with one unknown component is unknown.
 """
 
@@ -34,27 +34,27 @@ UNKNOWN = 1e9
 """Values beyond this, and NaN, mean "unknown" in .flo and .pfm (the .flo files' own convention)."""
 _FLO_UNKNOWN = 1e10
 
-# What `Motion.passed_over` may count.
-THIRD_CHANNEL = "pixels with a third channel, which is left out"
-NO_NUMBER = "pixels marked as valid that hold no number, now invalid"
+# Keys of `Motion.passed_over`.
+THIRD_CHANNEL = "pixels with a third channel, which is ignored"
+NO_NUMBER = "pixels marked as valid without a known value, now invalid"
 
 Values = npt.NDArray[np.floating]
 Mask = npt.NDArray[np.bool_]
 
 
 class NoMotionError(FormatError):
-    """A file that may well be sound, but is not one of flow or disparity: a picture, an archive of other arrays."""
+    """Raised for a file that may be intact, but is not flow or disparity: a picture, an archive of other arrays."""
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What a file holds, as it is stored: px, flow x then y, a disparity of either sign.
+    """Content of a file as stored: px, flow x then y, disparity of either sign.
 
     Attributes:
-        quantity: what it is.
-        values: (H, W, 2) or (H, W, 1), float32, or float64 from such an .npz; 0 where invalid.
+        quantity: "flow" or "disparity".
+        values: (H, W, 2) or (H, W, 1), float32, or float64 from an .npz of float64; 0 where invalid.
         valid: (H, W), where the value is known.
-        passed_over: pixels with something in the file that is not taken up, by what that is.
+        passed_over: number of pixels with ignored content, by its description.
     """
 
     quantity: Quantity
@@ -64,8 +64,8 @@ class Motion:
 
 
 def known(values: Values) -> Mask:
-    """Where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
-    # NaN fails every comparison. Channel by channel: a reduction over so short an axis takes thirty times as long.
+    """Return where every channel of (H, W, C) is finite and no larger than `UNKNOWN`: (H, W)."""
+    # NaN fails every comparison. Channel by channel: a reduction over such a short axis takes thirty times as long.
     found = np.abs(values[..., 0]) <= UNKNOWN
     for channel in range(1, values.shape[2]):
         found &= np.abs(values[..., channel]) <= UNKNOWN
@@ -73,7 +73,7 @@ def known(values: Values) -> Mask:
 
 
 def motion_suffix(path: str | os.PathLike[str]) -> str:
-    """The suffix in lower case. Raises NoMotionError unless it is one of SUFFIXES."""
+    """Return the suffix in lower case. Raises NoMotionError unless it is one of SUFFIXES."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         expected = f"flow or disparity in a file with a suffix of {', '.join(SUFFIXES)}"
@@ -82,23 +82,23 @@ def motion_suffix(path: str | os.PathLike[str]) -> str:
 
 
 def inspect_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) -> Quantity:
-    """Which quantity a file holds, by its header; `wanted` decides where an .npz holds both.
+    """Return the quantity of a file, by its header; `wanted` selects one if an .npz contains both.
 
-    Raises NoMotionError for a file of something else, FormatError for one that is damaged.
+    Raises NoMotionError for other files, FormatError for damaged ones.
     """
     return _INSPECT[motion_suffix(path)](path, wanted)
 
 
 def read_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) -> Motion:
-    """Reads a file of flow or disparity.
+    """Reads a flow or disparity file.
 
     Args:
         path: of the file.
-        wanted: the quantity that it must hold; by default whichever it does.
+        wanted: quantity that it must contain; by default either.
 
     Raises:
-        NoMotionError: the file holds something else than flow or disparity.
-        FormatError: it is missing or damaged, or holds the other quantity.
+        NoMotionError: the file contains neither flow nor disparity.
+        FormatError: it is missing or damaged, or contains the other quantity.
     """
     quantity = inspect_motion(path, wanted)
     if wanted not in (None, quantity):
@@ -107,17 +107,17 @@ def read_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) ->
 
 
 def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
-    """Writes a motion as its format by the path's suffix, atomically.
+    """Writes a motion in the format of the path's suffix, atomically.
 
-    The PNG holds flow in [-512, 512) px in steps of 1/64 and disparity in [0, 256) px in steps of 1/256; values outside
-    become invalid. The other formats hold float32.
+    The PNG stores flow in [-512, 512) px in steps of 1/64 and disparity in [0, 256) px in steps of 1/256; values
+    outside become invalid. The other formats store float32.
 
     Raises:
-        FormatError: for a disparity as .flo, or where the file cannot be written.
+        FormatError: for a disparity as .flo, or if the file cannot be written.
     """
     suffix = motion_suffix(path)
     if not can_hold(suffix, motion.quantity):
-        raise format_error(path, "flow, because a .flo file holds nothing else", motion.quantity)
+        raise format_error(path, "flow, because a .flo file can only store flow", motion.quantity)
     valid, values = motion.valid, motion.values
     if suffix == ".flo":
         write_flo(path, np.where(valid[..., None], values, _FLO_UNKNOWN))
@@ -135,7 +135,7 @@ def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
 
 
 def can_hold(suffix: str, quantity: Quantity) -> bool:
-    """Whether a format has a place for a quantity: all do, but .flo holds flow alone."""
+    """Return whether a format can store a quantity: all can store both, except .flo, which only stores flow."""
     return suffix != ".flo" or quantity == "flow"
 
 
@@ -168,7 +168,7 @@ def _inspect_npz(path: str | os.PathLike[str], wanted: Quantity | None) -> Quant
     if wanted in quantities:
         return wanted
     if len(quantities) > 1:
-        raise format_error(path, "flow or disparity", "both; say with --quantity which is wanted")
+        raise format_error(path, "flow or disparity", "both; choose one with --quantity")
     return quantities[0]
 
 

@@ -1,10 +1,10 @@
-"""Motions in numpy's .npz, so that a script can read and write them in one line.
+"""Motions in numpy's .npz, which scripts can read and write in one line.
 
-Layout: `flow` (H, W, 2), px, x then y, or `disparity` (H, W), px; beside it `valid` (H, W) bool, true where the value
-is known. We write float32, compressed, and 0 where nothing is known. Floating-point numbers of 2, 4 or 8 bytes are
-read; `valid` may be missing or be of whole numbers (0 is invalid). An archive may hold both motions and other arrays.
+Layout: `flow` (H, W, 2), px, x then y, or `disparity` (H, W), px; with it `valid` (H, W) bool, true where the value
+is known. Files are written as float32, compressed, with 0 at unknown pixels. Floating-point values of 2, 4 or 8 bytes
+are read; `valid` may be missing or an integer (0 is invalid). An archive may contain both motions and other arrays.
 
-The archive is taken apart here, not by numpy.load, which allocates whatever a damaged header asks for.
+The archive is parsed here, not by numpy.load, which allocates whatever size a damaged header specifies.
 Source: numpy's description of the .npy format, versions 1.0 to 3.0.
 """
 
@@ -28,7 +28,7 @@ _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'([<>|=]?)([a-z])(\d+)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, ]*)\),?\s*\}\s*"
 )
-# DEFLATE cannot pack more than this many bytes into one.
+# DEFLATE's largest compression ratio.
 _DEFLATE_LIMIT = 1032
 _DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError)
 
@@ -36,15 +36,15 @@ Mask = npt.NDArray[np.bool_]
 
 
 def inspect_npz(path: str | os.PathLike[str]) -> list[str]:
-    """The names of the arrays, in the archive's order. Raises FormatError for another kind of file."""
+    """Return the names of the arrays, in the archive's order. Raises FormatError for other files."""
     return list(_members(path, read_bytes(path, "an .npz file"))[1])
 
 
 def read_npz(path: str | os.PathLike[str], key: str) -> tuple[npt.NDArray[np.floating], Mask | None]:
-    """Reads the motion called `key`, (H, W, 2) or (H, W, 1) in pixels, and `valid` (H, W), None where there is none.
+    """Reads the motion called `key`, (H, W, 2) or (H, W, 1) in pixels, and `valid` (H, W), None if there is none.
 
-    Values come as stored (NaN too), of half precision as float32.
-    Raises FormatError for a file that is damaged, lacks the key, or holds arrays of another form.
+    Values are returned as stored (including NaN), half precision as float32.
+    Raises FormatError for a file that is damaged, lacks the key, or contains arrays of another shape or type.
     """
     content = read_bytes(path, "an .npz file")
     archive, members = _members(path, content)
@@ -72,14 +72,14 @@ def read_npz(path: str | os.PathLike[str], key: str) -> tuple[npt.NDArray[np.flo
 def write_npz(path: str | os.PathLike[str], key: str, values: npt.NDArray[np.floating], valid: Mask) -> None:
     """Writes flow (H, W, 2) or disparity (H, W, 1) in pixels as float32 with its mask (H, W), atomically.
 
-    The same arrays give the same bytes. Raises FormatError where the file cannot be written.
+    The same arrays give the same bytes. Raises FormatError if the file cannot be written.
     """
     stored = np.where(valid[..., None], values, 0).astype("<f4")
     arrays = {key: stored if key == "flow" else stored[..., 0], _VALID: valid}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
-            # A ZipInfo of its own has a fixed date, where a name alone would get today's.
+            # An explicit ZipInfo has a fixed date, whereas a name alone would get the current date.
             member = zipfile.ZipInfo(f"{name}.npy")
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w") as stream:
@@ -90,7 +90,7 @@ def write_npz(path: str | os.PathLike[str], key: str, values: npt.NDArray[np.flo
 def _members(
     path: str | os.PathLike[str], content: bytes
 ) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """The archive, and its arrays by name."""
+    """Return the archive, and its arrays by name."""
     if not content.startswith(_ZIP):
         array = content.startswith(_MAGIC)
         found = "a single array (.npy), without a name or a mask" if array else repr(content[:8])
@@ -106,7 +106,7 @@ def _members(
 def _unpack(
     path: str | os.PathLike[str], archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int
 ) -> bytes:
-    """One member's bytes, the checksum verified."""
+    """Return the bytes of one member, with its checksum verified."""
     if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise format_error(path, f"{member.filename} stored or deflated", "encryption or other compression")
     if member.file_size > size * _DEFLATE_LIMIT:
@@ -119,8 +119,8 @@ def _unpack(
 
 
 def _array(path: str | os.PathLike[str], key: str, content: bytes) -> npt.NDArray[np.generic]:
-    """The array of a .npy file's bytes."""
-    long = content[6:7] != b"\1"  # the header's length has two bytes in version 1, else four
+    """Parse the array from the bytes of a .npy file."""
+    long = content[6:7] != b"\1"  # the header's length has two bytes in version 1, otherwise four
     begin = 12 if long else 10
     length = int.from_bytes(content[8:begin], "little")
     header = _HEADER.fullmatch(content[begin : begin + length])
@@ -131,7 +131,7 @@ def _array(path: str | os.PathLike[str], key: str, content: bytes) -> npt.NDArra
     try:
         dtype = np.dtype(f"{order}{kind}{size}")
     except TypeError as error:
-        raise format_error(path, f"`{key}` of a type that numpy knows", f"{kind}{size}") from error
+        raise format_error(path, f"`{key}` of a type supported by numpy", f"{kind}{size}") from error
     expected = dtype.itemsize * math.prod(shape)
     data = content[begin + length :]
     if len(data) != expected or dtype.kind not in "biuf":

@@ -1,7 +1,7 @@
-"""The tag that asks viewers to turn or mirror a picture. No reader here applies it; users can only be told.
+"""The orientation tag, which asks viewers to rotate or mirror a picture. The readers do not apply it.
 
-Both frames of a pair lie as the sensor saw them. A phone that is held flat may write another tag from one shot to the
-next although it was not turned: applying the tags would turn one frame of a pair and not the other.
+Both frames of a pair are stored as captured by the sensor. A phone that is held flat may write different tags for
+consecutive shots without being turned: applying the tags could rotate one frame of a pair and not the other.
 Source: EXIF 2.32, sections 4.5.4 and 4.6.4 (tag 274).
 """
 
@@ -19,11 +19,11 @@ _JPEG_DATA, _JPEG_APP1 = 0xDA, 0xE1
 
 
 def asks_to_be_turned(path: str | os.PathLike[str], content: bytes) -> bool:
-    """Whether a JPEG, WebP or TIFF says another orientation than upright; False where none can be read."""
+    """Return whether a JPEG, WebP or TIFF has an orientation other than upright; False if none can be read."""
     for exif in _exif(path, content):
         try:
             tags = read_directories(path, exif)[0] if exif.startswith(TIFF_STARTS) else {}
-        except FormatError:  # of a picture that is whole: viewers do not find a tag there, either
+        except FormatError:  # in an intact picture: viewers do not find a tag there, either
             continue
         if tags.get(_ORIENTATION, (_UPRIGHT,))[:1] != (_UPRIGHT,):
             return True

@@ -1,8 +1,8 @@
 """PFM, the portable float map: one or three channels of float32, lossless.
 
-Layout: "Pf" (grey) or "PF" (colour), width and height, a scale, each ended by white space; then float32
-samples, **bottom row first**. A negative scale means little endian, a positive one big endian. The scale's
-size is a display hint (Middlebury stores 1 / maximum) and never multiplies the values.
+Layout: "Pf" (grey) or "PF" (colour), width and height, a scale, each terminated by white space; then float32
+samples, **bottom row first**. A negative scale means little endian, a positive one big endian. The magnitude of the
+scale is a display hint (Middlebury stores 1 / maximum) and is not applied to the values.
 Source: P. Debevec's PFM page; Middlebury stereo v3.
 """
 
@@ -24,9 +24,9 @@ _HEADER_LIMIT = 256
 def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     """Reads (H, W, 1) from a grey file, (H, W, 3) from a colour one; float32, top row first.
 
-    Either byte order. Values come as stored: neither negated nor scaled; NaN and infinities (Middlebury's
+    Either byte order. Values are returned as stored: neither negated nor scaled; NaN and infinities (Middlebury's
     unknown disparity) are kept.
-    Raises FormatError for a missing, truncated or overlong file, a wrong magic number or a broken header.
+    Raises FormatError for a missing, truncated or overlong file, a wrong magic number or an invalid header.
 
     Example:
         >>> import tempfile
@@ -41,13 +41,13 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     content = read_bytes(path, "a PFM file")
     header = _parse_header(path, content[:_HEADER_LIMIT], len(content))
     stored = np.frombuffer(content, dtype=np.uint32, offset=header.length).reshape(header.shape)
-    # Swapped as integers, so that no NaN's payload is touched.
+    # Swapped as integers, so that NaN payloads are preserved.
     native = stored if header.byte_order == _NATIVE_ORDER else stored.byteswap()
     return native[::-1].copy().view(np.float32)
 
 
 def inspect_pfm(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """Height, width and channels, by the header and the length of the file. Raises FormatError as `read_pfm`.
+    """Return height, width and channels from the header and the length of the file. Raises FormatError as `read_pfm`.
 
     Example:
         >>> import tempfile
@@ -88,8 +88,8 @@ def _parse_header(path: str | os.PathLike[str], start: bytes, length: int) -> _H
 def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
     """Writes (H, W) or (H, W, 1) as grey, (H, W, 3) as colour, float32, little endian, atomically.
 
-    The top row comes first in memory and last in the file.
-    Raises ValueError for another shape or an empty array, FormatError where the file cannot be written.
+    The top row is the first in memory and the last in the file.
+    Raises ValueError for another shape or an empty array, FormatError if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -111,7 +111,7 @@ def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
         or not 0 < min(array.shape) <= max(array.shape) <= MAX_SIDE
     ):
         expected = f"(H, W), (H, W, 1) or (H, W, 3), sides of 1 to {MAX_SIDE}"
-        raise ValueError(f"a PFM holds arrays of shape {expected}, not {array.shape}")
+        raise ValueError(f"a PFM array must have the shape {expected}, got {array.shape}")
     height, width, channels = array.shape
     header = f"{'PF' if channels == 3 else 'Pf'}\n{width} {height}\n-1.0\n".encode("ascii")
     write_atomically(path, [header, np.ascontiguousarray(array[::-1]).data])

@@ -1,10 +1,10 @@
-"""PNG files checked from the first byte to the last chunk before a decoder sees them.
+"""PNG files, checked from the first byte to the last chunk before decoding.
 
-Decoders convert depths and channels on request, and repair what they can. So the header is read and every chunk's
-checksum verified here, and the decoder is one that refuses whatever differs: kornia_rs, twice as fast as OpenCV
-on KITTI's pictures, and silent where OpenCV's prints warnings and goes on. Compressed data after the last row and
-the checksum that zlib adds to PNG's own are not looked at: that would take inflating everything twice. The decoder
-keeps Python's lock: to read on several cores, use processes, not threads.
+Decoders convert depths and channels on request, and repair what they can. Therefore the header is parsed and every
+chunk's checksum verified here, and the decoder is one that rejects any difference: kornia_rs, twice as fast as OpenCV
+on KITTI's pictures, and silent where OpenCV prints warnings and continues. Compressed data after the last row and
+zlib's checksum (in addition to PNG's own) are not checked: that would require inflating everything twice. The decoder
+does not release the GIL: to read on several cores, use processes, not threads.
 Source: the PNG specification, sections 5 (chunks), 7.2 (scanlines) and 11.2 (IHDR, PLTE, IDAT, IEND).
 """
 
@@ -39,13 +39,13 @@ _DEPTHS = {
     RGB_ALPHA: (8, 16),
 }
 _IHDR_END = 33  # bytes, with the signature
-_TAIL = 64  # bytes at the end, in which IEND is looked for
-# DEFLATE cannot pack more than this many bytes into one.
+_TAIL = 64  # bytes at the end that are searched for IEND
+# DEFLATE's largest compression ratio.
 _DEFLATE_LIMIT = 1032
 
 
 class PngHeader(NamedTuple):
-    """What IHDR says, and the bytes of the palette and of tRNS, which makes some colours transparent."""
+    """Fields of IHDR, and the bytes of the palette and of tRNS, which makes some colours transparent."""
 
     height: int
     width: int
@@ -68,7 +68,7 @@ class PngHeader(NamedTuple):
 def inspect_png(path: str | os.PathLike[str], content: bytes) -> PngHeader:
     """Checks signature, chunk structure up to IEND and all checksums; bytes after IEND are tolerated.
 
-    Raises FormatError where something is missing, damaged or impossible.
+    Raises FormatError if something is missing, damaged or impossible.
     """
     if not content.startswith(SIGNATURE):
         raise format_error(path, f"the signature {SIGNATURE!r} of a PNG file", repr(content[:8]))
@@ -97,9 +97,9 @@ def inspect_png(path: str | os.PathLike[str], content: bytes) -> PngHeader:
 
 
 def read_png_header(path: str | os.PathLike[str], meaning: str) -> PngHeader:
-    """What IHDR says, without transparency and palette; of the rest only the end is looked at.
+    """Read IHDR, without transparency and palette; of the rest of the file only the end is checked.
 
-    Raises FormatError for another file, and for one that is cut off. `meaning` says what the file is for, in the error.
+    Raises FormatError for other files, and for truncated ones. `meaning` is the file's purpose, for the error message.
     """
     start, size = read_start(path, meaning, _IHDR_END)
     if not start.startswith(SIGNATURE):
@@ -109,7 +109,7 @@ def read_png_header(path: str | os.PathLike[str], meaning: str) -> PngHeader:
     with open(path, "rb") as file:
         file.seek(max(size - _TAIL, 0))
         whole = _chunk(b"IEND", b"") in file.read()
-    # Other bytes may follow the end, so its absence from the last ones is no proof yet.
+    # Other bytes may follow IEND, so its absence from the last bytes proves nothing yet.
     return header if whole else inspect_png(path, read_bytes(path, meaning))
 
 
@@ -118,7 +118,7 @@ def read_png(
 ) -> npt.NDArray[np.uint8 | np.uint16]:
     """Reads a PNG of exactly this depth (8 or 16) and colour type: (H, W) for grey, (H, W, 3) for RGB.
 
-    `meaning` says what the file is for, in the error. Raises FormatError for anything else.
+    `meaning` is the file's purpose, for the error message. Raises FormatError for anything else.
     """
     content = read_bytes(path, meaning)
     header = inspect_png(path, content)
@@ -129,9 +129,9 @@ def read_png(
 def inspect_png_size(
     path: str | os.PathLike[str], bit_depth: int, colour_type: int, meaning: str
 ) -> tuple[int, int]:
-    """Height and width of a PNG of exactly this depth and colour type, by `read_png_header`.
+    """Return height and width of a PNG of exactly this depth and colour type, by `read_png_header`.
 
-    `meaning` says what the file is for, in the error. Raises FormatError for anything else.
+    `meaning` is the file's purpose, for the error message. Raises FormatError for anything else.
     """
     header = read_png_header(path, meaning)
     _check_kind(path, header, bit_depth, colour_type, meaning)
@@ -149,9 +149,9 @@ def _check_kind(
 def decode_png(
     path: str | os.PathLike[str], content: bytes, header: PngHeader
 ) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Samples as stored: (H, W) of grey or of palette indices at any depth, else (H, W, C); 16 bit as uint16.
+    """Decode samples as stored: (H, W) of grey or palette indices at any depth, else (H, W, C); 16 bit as uint16.
 
-    A tRNS chunk is not applied. Raises FormatError where the decoder gives up.
+    A tRNS chunk is not applied. Raises FormatError if the decoder fails.
     """
     twin = _twin(path, header)
     if twin != header:
@@ -160,7 +160,7 @@ def decode_png(
     decoder = decoders.decode_image_png_u16 if twin.bit_depth == 16 else decoders.decode_image_png_u8
     try:
         samples = decoder(content, (twin.height, twin.width), mode)
-    except Exception as error:  # the decoder has no narrower class
+    except Exception as error:  # the decoder does not raise a narrower class
         expected = f"an image of {header.height} x {header.width}"
         raise format_error(path, expected, f"pixels that cannot be decoded ({error})") from error
     if header.colour_type == GREY_ALPHA:
@@ -175,20 +175,20 @@ def decode_png(
 def look_up(
     path: str | os.PathLike[str], header: PngHeader, indices: npt.NDArray[np.uint8 | np.uint16]
 ) -> npt.NDArray[np.uint8]:
-    """The palette's colours (H, W, 3) of indices (H, W). Raises FormatError for an index without a colour."""
+    """Map indices (H, W) to the palette's colours (H, W, 3). Raises FormatError for an index without a colour."""
     colours = len(header.palette) // 3
     if len(header.palette) != 3 * colours or not int(indices.max()) < colours <= 1 << header.bit_depth:
         found = f"{len(header.palette)} bytes of colours for indices up to {indices.max()}"
-        raise format_error(path, "a palette PNG with a colour of 3 bytes for each index", found)
+        raise format_error(path, "a palette PNG with a colour of 3 bytes per index", found)
     return np.frombuffer(header.palette, np.uint8).reshape(-1, 3)[indices]
 
 
 def _twin(path: str | os.PathLike[str], header: PngHeader) -> PngHeader:
-    """A header that the decoder knows, of as many bytes in a row and in a pixel.
+    """Return a header that the decoder supports, with as many bytes per row and per pixel.
 
-    Scanlines are filtered byte by byte, or pixel by pixel where these have several bytes, so the same compressed data
-    serve: palette indices and samples below 8 bit become the bytes that hold them, grey with alpha one longer number
-    or four bytes.
+    Scanlines are filtered byte by byte, or pixel by pixel if these have several bytes, so the same compressed data
+    are valid under it: palette indices and samples below 8 bit become the bytes that contain them, grey with alpha
+    becomes one longer number or four bytes.
     """
     if header.colour_type == PALETTE or header.bit_depth < 8:
         if header.interlaced and header.bit_depth < 8:
@@ -202,7 +202,7 @@ def _twin(path: str | os.PathLike[str], header: PngHeader) -> PngHeader:
 
 
 def _relabelled(path: str | os.PathLike[str], content: bytes, header: PngHeader) -> bytes:
-    """The compressed data of a file under another header, and nothing else."""
+    """Return the compressed data of a file under another header, without other chunks."""
     kinds = header.bit_depth, header.colour_type
     fields = struct.pack(">IIBBBBB", header.width, header.height, *kinds, 0, 0, header.interlaced)
     parts = [SIGNATURE, _chunk(b"IHDR", fields)]
@@ -216,7 +216,7 @@ def _relabelled(path: str | os.PathLike[str], content: bytes, header: PngHeader)
 
 
 def _unpack(scanlines: npt.NDArray[np.uint8], header: PngHeader) -> npt.NDArray[np.uint8]:
-    """The samples (H, W) of 1, 2 or 4 bit in the bytes of the scanlines, the leftmost in the highest bits."""
+    """Unpack samples (H, W) of 1, 2 or 4 bit from the bytes of the scanlines, the leftmost in the highest bits."""
     depth = header.bit_depth
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
     samples = (scanlines[..., None] >> shifts) & np.uint8((1 << depth) - 1)
@@ -224,7 +224,7 @@ def _unpack(scanlines: npt.NDArray[np.uint8], header: PngHeader) -> npt.NDArray[
 
 
 def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:
-    """Writes (H, W) grey or (H, W, 3) RGB pixels of 8 or 16 bit as they are, atomically."""
+    """Writes (H, W) grey or (H, W, 3) RGB pixels of 8 or 16 bit without conversion, atomically."""
     stored = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     encoded, content = cv2.imencode(".png", np.ascontiguousarray(stored))
     if not encoded:
@@ -239,7 +239,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _next_chunk(path: str | os.PathLike[str], content: bytes, position: int) -> tuple[bytes, memoryview, int]:
-    """The chunk's type and body, and where the next one starts."""
+    """Return the chunk's type and body, and the position of the next one."""
     if position + 12 > len(content):
         raise format_error(
             path, "a PNG that ends with an IEND chunk", f"its end at byte {len(content)} (truncated)"
@@ -259,7 +259,7 @@ def _next_chunk(path: str | os.PathLike[str], content: bytes, position: int) -> 
 
 
 def _misplaced(kind: bytes, before: bytes, seen: set[bytes]) -> bool:
-    """Whether this chunk may not stand here, or is a critical one (capital first letter) that nobody knows."""
+    """Return whether this chunk is not allowed here, or is an unknown critical one (capital first letter)."""
     if kind == b"PLTE":
         return not seen.isdisjoint((b"PLTE", b"IDAT"))
     if kind == b"IDAT":

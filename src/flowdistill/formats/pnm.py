@@ -1,4 +1,4 @@
-"""Binary PPM and PGM: a line of text, then the samples.
+"""Binary PPM and PGM: a text header, then the samples.
 
 Source: the pages "ppm" and "pgm" of the Netpbm manual.
 """
@@ -13,14 +13,14 @@ import numpy.typing as npt
 from flowdistill.formats.errors import check_sides, format_error
 
 PNM_STARTS = (b"P5", b"P6")
-PNM_HEADER_LIMIT = 4096  # bytes: more than any writer puts there
+PNM_HEADER_LIMIT = 4096  # bytes: longer than the header of any writer
 _SEPARATOR = rb"(?:\s|#[^\n]*\n)+"
 _NUMBER = rb"(\d{1,10})"
 _HEADER = re.compile(rb"P[56]" + _SEPARATOR + _NUMBER + _SEPARATOR + _NUMBER + _SEPARATOR + _NUMBER + rb"\s")
 
 
 class PnmHeader(NamedTuple):
-    """What the text says, and the byte at which the samples begin."""
+    """Fields of the text header, and the byte at which the samples begin."""
 
     height: int
     width: int
@@ -30,15 +30,15 @@ class PnmHeader(NamedTuple):
 
 
 def parse_pnm(path: str | os.PathLike[str], start: bytes, length: int) -> PnmHeader:
-    """The header of a PPM or PGM.
+    """Parse the header of a PPM or PGM.
 
     Args:
-        path: for the error.
-        start: at least the first `PNM_HEADER_LIMIT` bytes, or all.
+        path: for error messages.
+        start: at least the first `PNM_HEADER_LIMIT` bytes, or the whole file.
         length: of the file, bytes.
 
     Raises:
-        FormatError: there is no such header, or the file has another length than it says.
+        FormatError: there is no such header, or the length of the file does not match it.
     """
     found = _HEADER.match(start[:PNM_HEADER_LIMIT])
     if found is None:
@@ -58,9 +58,9 @@ def parse_pnm(path: str | os.PathLike[str], start: bytes, length: int) -> PnmHea
 def decode_pnm(
     path: str | os.PathLike[str], content: bytes, header: PnmHeader
 ) -> npt.NDArray[np.uint8 | np.uint16]:
-    """The samples (H, W, C) of a file, uint16 where the maximum is above 255.
+    """Decode the samples (H, W, C) of a file, uint16 if the maximum is above 255.
 
-    Raises FormatError for one above the maximum.
+    Raises FormatError for a sample above the maximum.
     """
     stored = np.frombuffer(content, dtype=">u1" if header.maximum < 256 else ">u2", offset=header.offset)
     samples = stored.reshape(header[:3]).astype(stored.dtype.newbyteorder("="))

@@ -1,7 +1,7 @@
 """TIFF pictures: 8 and 16 bit, grey, RGB or palette, with alpha, in strips; one page.
 
-Every strip must lie in the file and hold exactly its rows. An 8-bit palette has 16-bit colours, of which the upper
-byte is the colour; the fourth channel of RGB, or the second of grey, is taken for alpha whether a tag says so or not.
+Every strip must lie in the file and contain exactly its rows. An 8-bit palette has 16-bit colours, of which the upper
+byte is used; the fourth channel of RGB, or the second of grey, is treated as alpha with or without a tag.
 Source: TIFF, revision 6.0, sections 3 to 8, 14 (predictor) and 18 (alpha).
 """
 
@@ -25,7 +25,7 @@ _DIFFERENCES, _LZW = 2, 5
 
 
 class TiffHeader(NamedTuple):
-    """What the tags of the picture say."""
+    """Fields from the tags of the picture."""
 
     height: int
     width: int
@@ -36,15 +36,15 @@ class TiffHeader(NamedTuple):
 
 
 def inspect_tiff(path: str | os.PathLike[str], content: bytes) -> TiffHeader:
-    """The header of a TIFF of one page, after a look whether its strips lie in the file.
+    """Parse the header of a TIFF of one page, and check that its strips lie in the file.
 
-    Raises FormatError for another kind of picture and for what is cut off.
+    Raises FormatError for other pictures and for truncated ones.
     """
     directories = read_directories(path, content)
     tags = directories[0]
     pages = [page for page in directories if not page.get(_SUBFILE, (0,))[0] & (_REDUCED | _MASK)]
     if len(pages) > 1:
-        raise format_error(path, "a TIFF of one page", f"{len(pages)}; write each into a file of its own")
+        raise format_error(path, "a TIFF of one page", f"{len(pages)}; save each page to its own file")
 
     def one(tag: int, default: int = 0) -> int:
         return tags.get(tag, (default,))[0]
@@ -80,9 +80,9 @@ def inspect_tiff(path: str | os.PathLike[str], content: bytes) -> TiffHeader:
 def decode_tiff(
     path: str | os.PathLike[str], content: bytes, header: TiffHeader
 ) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Pixels (H, W, C), uint8 or uint16: grey, grey + alpha, RGB or RGB + alpha; not turned by an orientation tag.
+    """Decode pixels (H, W, C), uint8 or uint16: grey, grey + alpha, RGB or RGB + alpha; orientation tags are ignored.
 
-    Raises FormatError where a strip is damaged, and for an index without a colour.
+    Raises FormatError if a strip is damaged, and for an index without a colour.
     """
     height, width, channels, bits, colours, tags = header
     compression = tags.get(_COMPRESSION, (1,))[0]
@@ -120,12 +120,12 @@ def decode_tiff(
 
 
 def _decode_lzw(path: str | os.PathLike[str], header: TiffHeader) -> npt.NDArray[np.uint8 | np.uint16]:
-    """As `decode_tiff` for grey and RGB: 24 times as fast as `unpack_lzw`. OpenCV packs so unless asked otherwise."""
+    """Decode grey and RGB as `decode_tiff`, 24 times as fast as `unpack_lzw`. LZW is OpenCV's default compression."""
     decoder = decoders.read_image_tiff_u16 if header.bits == 16 else decoders.read_image_tiff_u8
     expected = f"a TIFF of {header.height} x {header.width}"
     try:
         pixels = decoder(os.fspath(path), "rgb" if header.colours == _RGB else "mono")
-    except Exception as error:  # the decoder has no narrower class
+    except Exception as error:  # the decoder does not raise a narrower class
         raise format_error(path, expected, f"pixels that cannot be decoded ({error})") from error
     if pixels.shape != header[:3]:
         raise format_error(path, expected, f"pixels of shape {pixels.shape} from the decoder")
@@ -137,7 +137,7 @@ def _rows_of_strip(header: TiffHeader) -> int:
 
 
 def _check_strips(path: str | os.PathLike[str], length: int, header: TiffHeader) -> None:
-    """Whether there are as many strips as the rows take, all in the file, uncompressed ones long enough."""
+    """Check that the number of strips matches the rows, and that all strips lie in the file."""
     offsets, lengths = header.tags[_OFFSETS], header.tags[_LENGTHS]
     rows = _rows_of_strip(header)
     wanted = -(-header.height // rows) if rows else 0

@@ -1,6 +1,6 @@
-"""How a TIFF's strips are packed: not at all, by LZW, by DEFLATE or by PackBits.
+"""Compression of TIFF strips: none, LZW, DEFLATE or PackBits.
 
-Unpacked here, because OpenCV's TIFF library repairs and prints, and kornia_rs knows neither alpha nor palettes.
+Unpacked here, because OpenCV's TIFF library repairs data and prints, and kornia_rs supports neither alpha nor palettes.
 Source: TIFF, revision 6.0, sections 9 (PackBits) and 13 (LZW); Adobe Photoshop TIFF Technical Notes (DEFLATE).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 _CLEAR, _END = 256, 257
 _LONGEST = 1 << 12
-# Of the n-th code after a clear: its bits, and where they begin. TIFF's codes grow one entry early, and an encoder
+# Number of bits of the n-th code after a clear, and their start. TIFF's codes grow one entry early, and an encoder
 # clears before the last one.
 _WIDTHS = np.array([9] * 254 + [10] * 512 + [11] * 1024 + [12] * (_LONGEST - 2048 + 1))
 _STARTS = np.concatenate([[0], np.cumsum(_WIDTHS)])
@@ -19,11 +19,11 @@ _BYTES = [bytes([value]) for value in range(256)] + [b"", b""]
 
 
 class PackingError(Exception):
-    """Packed data that are damaged; the text says how."""
+    """Raised for damaged packed data, with the reason."""
 
 
 def unpack_lzw(packed: bytes, size: int) -> bytes:
-    """What LZW codes hold, as far as `size` bytes and one string more."""
+    """Unpack LZW codes, up to `size` bytes plus one string."""
     padded = np.frombuffer(packed + b"\0\0\0", np.uint8).astype(np.uint32)
     parts: list[bytes] = []
     position, length, bits = 0, 0, 8 * len(packed)
@@ -47,7 +47,7 @@ def unpack_lzw(packed: bytes, size: int) -> bytes:
 
 
 def _strings(codes: list[int], parts: list[bytes]) -> int:
-    """Appends the strings of the codes between two clears, and says how many bytes they are."""
+    """Append the strings of the codes between two clears, and return their number of bytes."""
     table, before, length = _BYTES[:], b"", 0
     for code in codes:
         if code < len(table):
@@ -65,7 +65,7 @@ def _strings(codes: list[int], parts: list[bytes]) -> int:
 
 
 def unpack_deflate(packed: bytes, size: int) -> bytes:
-    """What zlib data hold, as far as `size` bytes and one more; zlib's checksum is verified."""
+    """Unpack zlib data, up to `size` + 1 bytes; zlib's checksum is verified."""
     stream = zlib.decompressobj()
     try:
         unpacked = stream.decompress(packed, size + 1)
@@ -77,7 +77,7 @@ def unpack_deflate(packed: bytes, size: int) -> bytes:
 
 
 def unpack_bits(packed: bytes, size: int) -> bytes:
-    """What PackBits data hold, as far as `size` bytes and one run more."""
+    """Unpack PackBits data, up to `size` bytes plus one run."""
     unpacked, position = bytearray(), 0
     while position < len(packed) and len(unpacked) < size:
         count = packed[position]
@@ -99,5 +99,5 @@ UNPACKERS: dict[int, Callable[[bytes, int], bytes]] = {
     32773: unpack_bits,
     32946: unpack_deflate,
 }
-"""TIFF's number of a compression -> packed data, bytes of a strip -> those bytes; fewer or more where the data are
-damaged, or PackingError."""
+"""TIFF's compression number -> function of packed data and size of the strip that returns its bytes: fewer or more if
+the data are damaged, or PackingError."""

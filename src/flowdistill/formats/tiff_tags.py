@@ -1,4 +1,4 @@
-"""TIFF's directories of tags; EXIF data are such a file, too.
+"""TIFF's directories of tags; EXIF data have the same structure.
 
 Source: TIFF, revision 6.0, section 2.
 """
@@ -10,21 +10,21 @@ from typing import Literal
 from flowdistill.formats.errors import format_error
 
 TIFF_STARTS = (b"II*\0", b"MM\0*")
-_INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of values that are whole numbers: 8, 16 and 32 bit
+_INTEGERS = {1: "B", 3: "H", 4: "I"}  # integer types: 8, 16 and 32 bit
 _MOST_DIRECTORIES = 4096
 
 Tags = dict[int, tuple[int, ...]]
 
 
 def byte_order(start: bytes) -> Literal["<", ">"]:
-    """The byte order, as `struct` has it, of a file that begins with one of `TIFF_STARTS`."""
+    """Return the byte order, in `struct` notation, of a file that begins with one of `TIFF_STARTS`."""
     return "<" if start[:2] == b"II" else ">"
 
 
 def read_directories(path: str | os.PathLike[str], content: bytes) -> list[Tags]:
-    """Each directory of a TIFF: tag -> values, one or more, of tags that hold whole numbers.
+    """Read each directory of a TIFF: tag -> values, one or more, of integer tags.
 
-    Raises FormatError where one lies outside the file or there is none, and where they form a circle.
+    Raises FormatError if one lies outside the file, if there is none, and if they form a cycle.
     """
     order = byte_order(content)
     directories: list[Tags] = []
@@ -32,7 +32,7 @@ def read_directories(path: str | os.PathLike[str], content: bytes) -> list[Tags]
     position = _number(path, content, 4, order)
     while position:
         if position in seen or len(seen) == _MOST_DIRECTORIES:
-            raise format_error(path, "TIFF directories with an end", "a circle of them (damaged)")
+            raise format_error(path, "TIFF directories with an end", "a cycle of them (damaged)")
         seen.add(position)
         tags, position = _directory(path, content, position, order)
         directories.append(tags)
@@ -42,7 +42,7 @@ def read_directories(path: str | os.PathLike[str], content: bytes) -> list[Tags]
 
 
 def _directory(path: str | os.PathLike[str], content: bytes, position: int, order: str) -> tuple[Tags, int]:
-    """The tags at `position`, and where the next directory is (0: nowhere)."""
+    """Read the tags at `position`, and the position of the next directory (0: none)."""
     (count,) = _unpack(path, content, position, f"{order}H")
     end = position + 2 + 12 * count
     following = _number(path, content, end, order)

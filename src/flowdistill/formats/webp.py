@@ -1,7 +1,7 @@
 """WebP pictures, lossy and lossless: checked chunk by chunk, then decoded by OpenCV, that is by libwebp.
 
-libwebp refuses cut and impossible data without a word. OpenCV around it prints where it cannot read a header, so only
-what has a credible one gets there.
+libwebp silently rejects truncated and invalid data. OpenCV prints a message if it cannot read a header, so only files
+with a plausible one are passed to it.
 Source: Google's "WebP Container Specification"; RFC 6386, section 9.1; "WebP Lossless Bitstream", section 3.
 """
 
@@ -19,17 +19,17 @@ _ANIMATED = 0x02
 _PIXELS = (b"VP8 ", b"VP8L")
 _LOSSY_START = b"\x9d\x01\x2a"
 _LOSSLESS_START = 0x2F
-# OpenCV does not look at files of fewer bytes, which tiny pictures have.
+# OpenCV rejects shorter files, such as those of tiny pictures.
 _SHORTEST = 32
 
 
 def is_webp(start: bytes) -> bool:
-    """Whether the first 12 bytes are those of a WebP file."""
+    """Return whether the first 12 bytes are those of a WebP file."""
     return start[:4] == b"RIFF" and start[8:12] == b"WEBP"
 
 
 def webp_chunks(path: str | os.PathLike[str], content: bytes) -> list[tuple[bytes, memoryview]]:
-    """Type and body of every chunk; bytes after the end of the container are tolerated."""
+    """Return type and body of every chunk; bytes after the end of the container are tolerated."""
     if not is_webp(content):
         raise format_error(path, _IMAGE, f"a file that starts with {content[:12]!r}")
     if len(content) < 20:
@@ -56,7 +56,7 @@ def webp_chunks(path: str | os.PathLike[str], content: bytes) -> list[tuple[byte
 
 
 def inspect_webp(path: str | os.PathLike[str], content: bytes) -> tuple[int, int]:
-    """Height and width of a WebP that is whole and no animation. Raises FormatError for anything else."""
+    """Return height and width of a WebP that is complete and not animated. Raises FormatError for anything else."""
     chunks = webp_chunks(path, content)
     sizes = [_size(path, kind, body) for kind, body in chunks if kind in _PIXELS]
     canvas = None
@@ -99,7 +99,7 @@ def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
 
 def inspect_webp_image(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Height and width, by the chunks' headers; no pixel is decoded. Raises FormatError as `read_webp_image`.
+    """Return height and width from the chunk headers; no pixels are decoded. Raises FormatError as `read_webp_image`.
 
     Example:
         >>> import tempfile
@@ -115,9 +115,9 @@ def inspect_webp_image(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def decode_webp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.uint8]:
-    """Pixels (H, W, 3) RGB, or (H, W, 4) with alpha; colour profiles and orientation tags are not applied.
+    """Decode pixels (H, W, 3) RGB, or (H, W, 4) with alpha; colour profiles and orientation tags are not applied.
 
-    Raises FormatError for what is not a whole WebP of one picture, and where the compressed data are damaged.
+    Raises FormatError for anything but a complete WebP of one picture, and if the compressed data are damaged.
     """
     height, width = inspect_webp(path, content)
     expected = f"a WebP of {height} x {width}"
@@ -134,7 +134,7 @@ def decode_webp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.
 
 
 def _size(path: str | os.PathLike[str], kind: bytes, body: memoryview) -> tuple[int, int]:
-    """Height and width that the header of the compressed picture says."""
+    """Return height and width from the header of the compressed picture."""
     if kind == b"VP8 ":
         if len(body) < 10 or body[0] & 1 or body[3:6] != _LOSSY_START:
             raise format_error(path, "a key frame in the WebP chunk 'VP8 '", bytes(body[:10]).hex(" "))
