@@ -58,7 +58,7 @@ def test_inputs_and_outputs_are_hashed(card: RunCard, tmp_path: Path) -> None:
         "path": str(tmp_path / "out"), "files": 2, "bytes": 11,
         "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }  # fmt: skip
-    with pytest.raises(UserError, match=r"run card: labels is to be .*gone, but nothing is there"):
+    with pytest.raises(UserError, match=r"run card: labels is given as .*gone, which does not exist"):
         stage_card("x", "y", now(), outputs={"labels": tmp_path / "gone"})
 
 
@@ -91,7 +91,7 @@ def test_the_page_of_a_step(card: RunCard, tmp_path: Path) -> None:
     [
         (None, "no run card can be read"),
         ("{", "no run card can be read"),
-        ("[]", "is no run card"),
+        ("[]", "is not a run card"),
         ('{"format": 99}', "of format 99"),
         ('{"format": 1, "name": "x"}', "lacks .*command"),
     ],

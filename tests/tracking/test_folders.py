@@ -92,8 +92,8 @@ def test_a_folder_that_holds_a_run_is_refused_or_gone_on_in(fit: Fit, tmp_path: 
     before = log.read_bytes()
     said = fit(*named, code=2)
     last = tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt"
-    assert f"{tmp_path}/runs/mine holds a run already" in said
-    assert f"Go on with it by `--ckpt_path {last}`" in said
+    assert f"{tmp_path}/runs/mine already contains a run" in said
+    assert f"Resume it with `--ckpt_path {last}`" in said
     assert "Traceback" not in said
     assert log.read_bytes() == before
     # Also where another run is newer.
@@ -117,7 +117,7 @@ def test_a_run_that_came_to_no_checkpoint_is_started_over(fit: Fit, tmp_path: Pa
         checkpoint.unlink()  # as if it had been killed before its first
     before = (folder / "metrics.csv").read_bytes()
     said = fit(*named)
-    assert f"{folder} holds a run without a checkpoint; its files are in attempt_1/ now" in said
+    assert f"{folder} contains a run without a checkpoint; its files were moved to attempt_1/" in said
     assert (folder / "attempt_1" / "metrics.csv").read_bytes() == before
     assert (folder / "checkpoints" / "last.ckpt").is_file()
 

@@ -114,7 +114,7 @@ def test_a_list_tells_what_became_of_each(run: Callable[..., str], held: Path, t
     assert len(remarks) == 3
     assert any("no run card can be read" in line for line in remarks)
     assert any("config.yaml cannot be read" in line for line in remarks)
-    assert any("1 lines are no rows of numbers" in line for line in remarks)
+    assert any("1 lines are not rows of numbers" in line for line in remarks)
     order = [line.split()[0] for line in run("list", tmp_path / "runs", "--sort", "metric").splitlines()[1:5]]
     assert order[0] == "version_1"
 
@@ -201,9 +201,9 @@ def test_a_killed_run_is_shown_with_the_way_on(run: Callable[..., str], tmp_path
 
 def test_mistakes_are_one_line(run: Callable[..., str], tmp_path: Path) -> None:
     folder = write_run(tmp_path / "version_0")
-    assert "is no folder; runs lie in folders" in run("list", tmp_path / "nowhere", code=2)
+    assert "is not a folder; runs are in folders" in run("list", tmp_path / "nowhere", code=2)
     (tmp_path / "empty").mkdir()
-    assert "no run is in" in run("list", tmp_path / "empty", code=2)
+    assert "there is no run in" in run("list", tmp_path / "empty", code=2)
     assert "is one run; give two or more" in run("compare", folder, "--output", tmp_path / "a.png", code=2)
     assert "is no regular expression" in run("compare", folder, "--metrics", "(", code=2)
     assert "--smooth must be 1 or more" in run("compare", folder, "--smooth", "0", code=2)

@@ -170,14 +170,14 @@ def test_a_search_that_is_stopped_goes_on_with_its_trial(tmp_path: Path, signum:
     assert search.returncode in (130, 143, -9)
     assert "Traceback" not in said
     if signum != signal.SIGKILL:
-        assert "the same command goes on with it" in said
+        assert "the same command resumes it" in said
         assert not Path(f"/proc/{first['pid']}").exists()
     else:
         time.sleep(2)  # a real training ends with its owner; this one writes on to its end
     again = start(path, tmp_path / "search", "--count", "3")
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    assert "trial 0: goes on" in said
+    assert "trial 0: resumes" in said
     tried = started(tmp_path)
     assert len(tried) == 4
     run = tmp_path / "runs" / f"run_{first['pid']}"
@@ -225,7 +225,7 @@ def test_a_storage_that_goes_away_leaves_no_training_behind(
     monkeypatch.setattr("optuna.trial.Trial.report", gone)
     path = write_sweep(tmp_path, pause="1")
     said = sweep(path, "--count", "2", code=2)
-    assert "error: the sweep's storage does not answer (the server closed the connection)" in said
+    assert "error: the sweep's storage does not respond (the server closed the connection)" in said
     (first,) = started(tmp_path)
     assert not Path(f"/proc/{first['pid']}").exists()
 
@@ -254,8 +254,8 @@ def test_mistakes_are_one_line(sweep: Callable[..., str], tmp_path: Path) -> Non
     sweep(path, "--count", "1")
     path.write_text(path.read_text().replace("max: 1.0", "max: 2.0"))
     said = sweep(path, "--count", "2", code=2)
-    assert "holds a sweep 'mine' of other parameters or another metric" in said
-    assert ": x. Give this one a name of its own" in said
+    assert "has a sweep 'mine' with other parameters or another metric" in said
+    assert ": x. Give this one its own name" in said
     sweep(path, "--count", "1", "--name", "wider")
 
 

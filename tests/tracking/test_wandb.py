@@ -199,7 +199,7 @@ def test_wandb_alone_gives_each_run_its_folder(fit: Fit, tmp_path: Path) -> None
     # The id of a run once more: one line, or resumed in place.
     again = (*alone, "--trainer.logger.id", folders[0].name)
     said = fit(*again, code=2)
-    assert f"{folders[0]} holds a run already" in said
+    assert f"{folders[0]} already contains a run" in said
     assert "Traceback" not in said
     fit(*again, "--ckpt_path", "last")
     assert torch.load(folders[0] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
@@ -213,7 +213,7 @@ def test_an_id_that_another_folder_has_is_one_line(
     fit("--trainer.max_steps", "1")
     assert WandbRun(run_file(tmp_path / "runs")).id == "mine"
     said = fit("--trainer.max_steps", "1", code=2)
-    assert f"the W&B run mine is that of {tmp_path}/runs/version_0" in said
+    assert f"the W&B run mine is used by {tmp_path}/runs/version_0" in said
 
 
 def test_a_trial_of_wandbs_agent_is_its_run(
@@ -274,7 +274,7 @@ def test_without_a_network_the_run_stays_on_the_disk_and_keeps_its_key(
         monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
         said = fit("--trainer.max_steps", "2")
     assert silent, "wandb asked nobody"
-    assert "This run is written to the disk" in said
+    assert "This run is written to disk" in said
     (file,) = (tmp_path / "runs" / "version_0" / "wandb").glob("offline-*/*.wandb")
     assert WandbRun(file).values("train/loss")
     written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]

@@ -220,4 +220,4 @@ def test_a_log_waits_for_room_on_the_disk(tmp_path: Path, capsys: pytest.Capture
     with file.open(newline="") as stream:
         rows = [(row["step"], row["a"], row["b"]) for row in csv.DictReader(stream)]
     assert rows == [("0", "1.0", ""), ("1", "2.0", ""), ("2", "", "3.0"), ("3", "4.0", "")]
-    assert capsys.readouterr().err.count("its log waits in memory") == 1
+    assert capsys.readouterr().err.count("its log is kept in memory") == 1
