@@ -1,4 +1,4 @@
-"""A folder for each run: started at once, with a name of its own, used twice, extended."""
+"""A folder for each run: started concurrently, with its own name, used twice, extended."""
 
 import csv
 import subprocess
@@ -96,7 +96,7 @@ def test_a_folder_that_holds_a_run_is_refused_or_gone_on_in(fit: Fit, tmp_path: 
     assert f"Resume it with `--ckpt_path {last}`" in said
     assert "Traceback" not in said
     assert log.read_bytes() == before
-    # Also where another run is newer.
+    # Also if another run is newer.
     fit()
     said = fit(*named, "--trainer.max_steps", "4", "--ckpt_path", "last")
     assert f"--ckpt_path last: {last} (step 2)" in said
@@ -123,7 +123,7 @@ def test_a_run_that_came_to_no_checkpoint_is_started_over(fit: Fit, tmp_path: Pa
 
 
 def test_a_run_that_is_given_more_steps_counts_on(fit: Fit, tmp_path: Path) -> None:
-    """Its log equals that of a run that was long from the start, but for the clock's values."""
+    """Its log equals that of a run with all steps from the start, except for timings."""
     fit("--trainer.max_steps", "4")
     fit("--trainer.max_steps", "8", "--ckpt_path", "last")
     fit("--trainer.max_steps", "8", "--trainer.logger.init_args.version", "whole")

@@ -1,4 +1,4 @@
-"""`flowdistill runs`: what folders of runs say, whatever became of the run; hand-made folders, and one real run."""
+"""`flowdistill runs` on folders of runs in every state: hand-made folders, and one real run."""
 
 import json
 import re
@@ -30,7 +30,7 @@ sys.stdin.read()
 
 
 def write_run(folder: Path, rate: float = 0.1, log: str | None = None, name: str = "DDFlowModule") -> Path:
-    """A run as a kill leaves it: config and log, no card."""
+    """A killed run: config and log, no card."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
         f"seed_everything: 0\ntrainer: {{max_steps: 40, logger: {{init_args: {{save_dir: {folder}}}}}}}\n"
@@ -89,7 +89,7 @@ def test_a_log_is_read_as_it_stands(tmp_path: Path) -> None:
     assert (found.steps, found.planned, found.status, found.data) == (40, 40, "killed", "sintel")
     assert not found.remarks
     broken = Run(write_run(tmp_path / "b", log="step,val/epe_all\n9,4.0\n19,3.0\n29,1"))
-    assert broken.curves["val/epe_all"].values == [4.0, 3.0]  # the line that was being written is no value
+    assert broken.curves["val/epe_all"].values == [4.0, 3.0]  # the incomplete last line is ignored
     assert not Run(write_run(tmp_path / "c", log="")).curves
 
 
@@ -237,7 +237,7 @@ def test_a_page_links_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "https://wandb.example/p/x1" in found
     for link in found:
         assert link.startswith("https://") or (folder / unquote(link)).exists(), link
-    # What is gone is named and not linked; a page that lies nowhere links nothing.
+    # Missing files are not linked; a page without a folder links nothing.
     (tmp_path / "my data" / "list a.txt").unlink()
     write_card(card, folder)
     page = (folder / "run_card.md").read_text()

@@ -1,4 +1,4 @@
-"""Sweeps as files: the words that W&B's agent would pass, and that every point is a config that trains."""
+"""Sweep files: the command lines equal those of W&B's agent, and every point is a config that trains."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ class ParseOnly(FlowCLI):
 
 
 def agent_words(path: Path, values: dict[str, Any]) -> list[str]:
-    """The command line as W&B's own agent puts it together."""
+    """The command line as built by W&B's own agent."""
     import yaml
 
     content = yaml.safe_load(path.read_text())
@@ -86,7 +86,7 @@ def check_points(path: Path, count: int) -> None:
             )
         assert first_empty_step(taught, steps) is None
         for name, value in point.items():
-            if name.endswith(".delay"):  # it arrived where it was meant to
+            if name.endswith(".delay"):  # it was set where intended
                 assert str(value) in str(model)
 
 
@@ -190,7 +190,7 @@ def test_parameters_are_read_as_they_are_meant(tmp_path: Path) -> None:
     assert {point["e"] for point in points} == {0.0, 0.25, 0.5, 0.75, 1.0}
     assert {point["b"] for point in points} == {1, "two", None}
     assert all(1.0 <= point["d"] <= 4 for point in points)
-    # Half of the draws of a logarithm lie below the geometric mean.
+    # Half of the log-uniform draws are below the geometric mean.
     assert 110 < sum(point["f"] < 1 for point in points) < 190
     assert all(point["a"] == 3 for point in points)
     assert draw(sweep, 5) == points[:5]

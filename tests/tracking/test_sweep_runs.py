@@ -1,4 +1,4 @@
-"""`flowdistill sweep run`: what it tries, when it stops, what is left after a kill, what it ends with."""
+"""`flowdistill sweep run`: tried values, early stopping, state after a kill, results."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def started(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """`flowdistill sweep run` of a file with its search in tmp_path/search; returns what it printed."""
+    """`flowdistill sweep run` of a file with its search in tmp_path/search; returns its output."""
 
     def run(path: Path, *options: str, code: int = 0, command: str = "run") -> str:
         capsys.readouterr()
@@ -69,7 +69,7 @@ def test_a_search_tries_what_it_drew_and_ends_with_a_table(sweep: Callable[..., 
     assert (picture.std(axis=2) > 20).sum() > 500  # coloured lines
     for word in ("--x=", "--model.kind=small"):
         assert all(any(each.startswith(word) for each in trial["words"]) for trial in started(tmp_path))
-    # The same command once more has nothing to do; a larger count goes on.
+    # The same command again has nothing to do; a larger count continues.
     sweep(path, "--count", "5")
     assert len(started(tmp_path)) == 5
     sweep(path, "--count", "6")
@@ -138,7 +138,7 @@ def start(path: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
                str(folder), *options]  # fmt: skip
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_a_search_that_is_stopped_goes_on_with_its_trial(tmp_path: Path, signum:
         assert "the same command resumes it" in said
         assert not Path(f"/proc/{first['pid']}").exists()
     else:
-        time.sleep(2)  # a real training ends with its owner; this one writes on to its end
+        time.sleep(2)  # a real training ends with its parent; this one keeps writing to its end
     again = start(path, tmp_path / "search", "--count", "3")
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
@@ -295,7 +295,7 @@ def test_a_real_training_is_tried(rendered: Path, tmp_path: Path, capsys: pytest
 
 @pytest.fixture
 def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A server on loopback, of Debian's package; the URL of its database."""
+    """A server on loopback, from Debian's package; yields the URL of its database."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     assert programs, "this test needs PostgreSQL: apt-get install postgresql"
     data, port = tmp_path / "database", 54329
