@@ -145,11 +145,9 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
         ("--data.init_args.flow.crop", "[64, 64]"): r"crop \(was None, is \[64, 64\]\)",
     }.items():
         said = run("fit", *more, *options, code=2)
-        assert re.search(rf"error: --ckpt_path resumes a run on the data that it had, but .*{text}", said), (
-            said
-        )
+        assert re.search(rf"error: --ckpt_path resumes a run on its original data, but .*{text}", said), said
     said = run("fit", *more, "--data.init_args.seed", "5", "--resume.changed", "accept")
-    assert "going on with other data than before: seed (was 0, is 5)" in said
+    assert "resuming with changed data: seed (was 0, is 5)" in said
     rate = ("--model.init_args.learning_rate", "0.5")
     said = run("fit", *more, *rate, code=2)
     assert "to resume anyway, --resume.changed accept" in said

@@ -1,4 +1,4 @@
-"""Which device is asked for, without a GPU: ranks and their workers, pinned memory, Apple's GPU, no Triton."""
+"""Device selection, tested without a GPU: ranks and their workers, pinned memory, Apple's GPU, no Triton."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("device", "pinned"), [("cpu", False), ("cuda", True), ("mps", False)])
 def test_memory_is_pinned_for_a_gpu_alone(four_gpus: None, device: str, pinned: bool) -> None:
-    """Also on a machine with GPUs whose CPU trains."""
+    """Also on a machine with GPUs when training on the CPU."""
     module = MotionDataModule("kitti2015", root=".")
     assert module._loader_options()["pin_memory"] is False
     module.trainer = cast(Any, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device))))

@@ -1,4 +1,4 @@
-"""Checkpoints as teachers: what is asked of the network, and how its answers are turned back."""
+"""Checkpoints as teachers: the network's inputs, and how its outputs are transformed back."""
 
 import json
 from pathlib import Path
@@ -23,10 +23,10 @@ from rendered_truth import stereo_sample
 
 
 class Painted(MotionModule):
-    """Says what is painted into its images: flow = red and green of left_t1, disparity = blue of the right images.
+    """Predicts its images' colours: flow = red and green of left_t1, disparity = blue of the right images.
 
-    A network that sees mirrored, exchanged or turned images therefore answers with just these pictures, and the teacher
-    must bring them back onto the right grid with the right sign.
+    For mirrored, swapped or flipped images it therefore returns just these images, and the teacher must bring them back
+    onto the right grid with the right sign.
     """
 
     view = "scene_flow"
@@ -67,7 +67,7 @@ def test_each_motion_comes_from_the_right_images_on_the_right_grid() -> None:
         "disparity_t0": seen["right_t0"][..., 2:],
         "disparity_next": seen["right_t1"][..., 2:],
         "disparity_t1": seen["right_t1"][..., 2:],
-        # Mirrored with cameras exchanged, the left image is what was on the right.
+        # Mirrored with cameras swapped, the left image is the former right one.
         "disparity_right_t0": seen["left_t0"][..., 2:],
         "disparity_right_next": seen["left_t1"][..., 2:],
     }.items():
@@ -76,7 +76,7 @@ def test_each_motion_comes_from_the_right_images_on_the_right_grid() -> None:
 
 
 def test_flips_are_turned_back_and_their_spread_is_half_the_distance() -> None:
-    """Upside down Painted answers with the same x and, since it knows no geometry, the same y, which turns its sign."""
+    """Upside down, Painted predicts the same x and, as it ignores geometry, the same y, whose sign is then flipped."""
     sample = stereo_sample()
     seen = arrays(sample)
     found = NetworkTeacher(Painted(), flips=True, disparity=True)(sample)
@@ -128,7 +128,7 @@ def test_ddflow_gives_what_lightning_predict_gives(ddflow: Path) -> None:
 def test_teachers_combine_per_motion_from_the_command(
     rendered: Path, tmp_path: Path, ddflow: Path, dwarf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Disparity of the matcher and of DWARF, flow of DDFlow; another checkpoint is another teacher."""
+    """Disparity of the matcher and of DWARF, flow of DDFlow; a changed checkpoint changes the settings."""
     settings = {
         "teachers": {
             "matcher": {"opencv": {"max_disparity": 32}},

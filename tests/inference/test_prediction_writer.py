@@ -1,4 +1,4 @@
-"""What is written is what was predicted, within 16 bits, beside the truth's error map."""
+"""Written files match the predictions, to 16 bits, with error maps against the ground truth."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -59,12 +59,12 @@ def test_labels_are_the_prediction_in_the_place_where_a_student_looks(
         "occluded": torch.rand(2, 1, 40, 50, generator=generator) < 0.3,
         "occluded_backward": torch.rand(2, 1, 40, 50, generator=generator) < 0.6,
     }
-    prediction["flow"][1, 0, 3, 4] = 600.0  # more than 16 bits hold
+    prediction["flow"][1, 0, 3, 4] = 600.0  # does not fit into 16 bits
     write_labels(tmp_path / "proxy", name, prediction, 1)
     files = sorted(str(p.relative_to(tmp_path / "proxy")) for p in tmp_path.rglob("*.png"))
     folders = ("flow", "flow_backward", "occlusion", "occlusion_backward")
     assert files == [f"{camera}/{folder}/000003_10.png" for folder in folders]
-    # The data package's own reader of labels, and its rule for flow that the file does not know.
+    # The data package's own label reader, and its rule for flow that is invalid in the file.
     sample: dict[str, Any] = {}
     for file in proxy_files(str(tmp_path), SplitEntry("000003_10", camera, "proxy"), "flow"):
         content = file.kind.read(file.path)

@@ -1,4 +1,4 @@
-"""What a training step costs: counts against formulas, and that numbers behave as they must."""
+"""Cost of a training step: counts against formulas, and plausibility of the other numbers."""
 
 import json
 from pathlib import Path
@@ -25,13 +25,13 @@ def test_parameters_are_the_published_network_s() -> None:
 
 
 def test_operations_are_those_of_the_convolutions_and_correlations() -> None:
-    """DDFlow's first levels by hand: extractor, and what lies between the parts."""
+    """DDFlow's first levels by hand: extractor, and operations between the parts."""
     module = DDFlowModule({"census_no_occlusion": 1.0}, width=0.25)
     height, width = 64, 128
     found = measure(module, 2, (height, width), 0, "32-true", "cpu")
     flops = {part.name: part.flops for part in found.parts}
     expected = 0
-    images = 2 * 2  # of the batch
+    images = 2 * 2  # in the batch
     convolutions = [m for m in module.network.extractor.modules() if isinstance(m, torch.nn.Conv2d)]
     h, w = height, width
     for layer in convolutions:

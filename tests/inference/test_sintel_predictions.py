@@ -1,4 +1,4 @@
-"""From a rendered tree of Sintel to its table: dataset, prediction writer and evaluation mean the same pixels."""
+"""From a rendered Sintel tree to its table: dataset, prediction writer and evaluation use the same pixels."""
 
 import json
 from pathlib import Path

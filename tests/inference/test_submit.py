@@ -1,4 +1,4 @@
-"""A submission holds what the network predicts, and evaluating it says so; it passes the server's rules."""
+"""A submission contains the network's predictions, as confirmed by evaluation, and passes the server's rules."""
 
 import dataclasses
 import shutil
@@ -46,7 +46,7 @@ from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 from small_trainer import trainer
 
-SIZE = (70, 128)  # no multiple of 64, so that DWARF pads
+SIZE = (70, 128)  # not a multiple of 64, so that DWARF pads
 SCENES = 2
 
 
@@ -83,7 +83,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Untrained, but not nothing: biases move the predictions away from zero."""
+    """Untrained, with biases that move the predictions away from zero."""
     folder = tmp_path_factory.mktemp("checkpoints")
     torch.manual_seed(0)
     modules: dict[str, MotionModule] = {
@@ -141,7 +141,7 @@ def submit(kind: SubmissionKind, root: Path, checkpoint: Path, output: Path) -> 
     samples = open_test_set(kind, root, model)
     report = write_submission(kind, model, (samples[index] for index in range(len(samples))), output)
     assert report.files == len(kind.files)
-    # Nothing but the result remains.
+    # Only the result remains.
     assert not list(output.parent.glob(".flowdistill-*"))
     return [fault.problem for fault in report.faults]
 
@@ -165,14 +165,14 @@ def test_flow_of_kitti_2015(kitti: Path, checkpoints: dict[str, Path], tmp_path:
         found, valid = read_kitti_flow(folder / "flow" / f"{scene:06d}_10.png")
         assert valid.all()
         np.testing.assert_allclose(found, direct, atol=0.5 / 64 + 1e-5)
-        # The same, said by the evaluation: what the network predicts is the truth.
+        # The same by evaluation, with the network's predictions as ground truth.
         for occlusion in ("flow_occ", "flow_noc"):
             target = tmp_path / "truth" / occlusion
             target.mkdir(parents=True, exist_ok=True)
             write_kitti_flow(target / f"{scene:06d}_10.png", direct)
     counts = pool(evaluate_images(find_kitti(folder, tmp_path / "truth")))
     assert counts["flow_occ"].all.pixels == SCENES * SIZE[0] * SIZE[1]
-    # Rounding may go either way where a value lies between two codes.
+    # Rounding may go either way for a value between two codes.
     assert counts["flow_occ"].end_point_error == pytest.approx(0, abs=1e-3)
 
 
@@ -193,7 +193,7 @@ def test_scene_flow_of_kitti_2015(kitti: Path, checkpoints: dict[str, Path], tmp
         for disparity in ("disp_0", "disp_1"):
             found, valid = read_kitti_disparity(folder / disparity / name)
             assert valid.all()
-            # The smallest code that is valid stands for 0, too.
+            # The smallest valid code also represents 0.
             np.testing.assert_allclose(found, direct[disparity].clip(1 / 256), atol=0.5 / 256 + 1e-5)
         for occlusion in ("occ", "noc"):
             target = tmp_path / "truth"
@@ -262,7 +262,7 @@ def test_the_same_archive_twice(kitti: Path, checkpoints: dict[str, Path], tmp_p
 def test_faults_are_reported_and_the_submission_stays(
     kitti: Path, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A network that diverged: KITTI's format cannot hold what it predicts."""
+    """A diverged network: its predictions do not fit into KITTI's format."""
     kind = tiny(kitti2015("flow", SCENES))
     model = load_model(checkpoints["ddflow"], "--checkpoint", "cpu")
     cast(Any, model.network).context[-1].bias.data.fill_(1e6)
@@ -295,7 +295,7 @@ def test_what_exists_is_never_replaced(kitti: Path, checkpoints: dict[str, Path]
     (tmp_path / "out.zip").write_text("precious")
     with pytest.raises(UserError, match="exists and is not replaced"):
         check_output(tmp_path / "out.zip")
-    # It may also appear while the network works.
+    # It may also appear while predicting.
     with pytest.raises(UserError, match="exists and is not replaced"):
         write_submission(kind, model, (samples[i] for i in range(SCENES)), tmp_path / "out.zip")
     assert (tmp_path / "out.zip").read_text() == "precious"
@@ -364,7 +364,7 @@ def test_no_gpu(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -
 
 def test_grey_cameras_alone_are_pointed_out(tmp_path: Path) -> None:
     (tmp_path / "testing" / "image_0").mkdir(parents=True)
-    model = cast(MotionModule, None)  # looked at later
+    model = cast(MotionModule, None)  # checked later
     with pytest.raises(
         UserError, match=r"no folder testing/colored_0 \(for testing/image_0, .* --cameras grey\)"
     ):

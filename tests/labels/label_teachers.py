@@ -1,4 +1,4 @@
-"""Teachers whose word is known exactly, from the renderer."""
+"""Teachers with exactly known predictions, from the renderer."""
 
 from functools import lru_cache
 from typing import Any, cast
@@ -40,7 +40,7 @@ def truth(scene: int = 2) -> dict[str, Estimate]:
 
 
 class Says:
-    """A teacher that always says the same."""
+    """A teacher with constant predictions."""
 
     def __init__(self, **estimates: Estimate) -> None:
         self.estimates = estimates

@@ -1,4 +1,4 @@
-"""Judging and combining estimates, with teachers that say the rendered truth or something known to be wrong."""
+"""Checking and combining estimates, with teachers that give the rendered ground truth or known errors."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ THERE_AND_BACK = Checks(consistency=Consistency(0.7, 0.05))
 def labels(
     teachers: dict[str, Says], flow: Checks | None = None, disparity: Checks | None = None, **motions: Any
 ) -> SampleLabels:
-    """Labels of the rendered sample; every teacher is asked for everything unless `motions` say otherwise."""
+    """Labels of the rendered sample; every teacher provides all motions unless `motions` is given."""
     asked = Motions(**({"flow": list(teachers), "disparity": list(teachers)} | motions))
     parts = {name: TeacherPart(opencv=OpenCVPart()) for name in {*asked.flow, *asked.disparity}}
     config = LabelConfig(parts, asked, Confidence(disparity or Checks(), flow or Checks()))
@@ -53,7 +53,7 @@ def test_disparity_at_t1_is_the_truth_where_the_flow_is_seen() -> None:
     error = np.abs(label.values - frame.disparity_t1)[..., 0]
     assert (label.keep & seen).sum() > 0.9 * seen.sum()
     assert np.mean(error[label.keep] > 0.25) < 0.005
-    # Where the point has left the image there is nothing to look up.
+    # Points outside the image cannot be looked up.
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     target_x, target_y = x + frame.flow[..., 0], y + frame.flow[..., 1]
     outside = (
@@ -90,7 +90,7 @@ def test_occlusion_is_ddflows_check_and_finds_the_rendered_one() -> None:
 
 @pytest.mark.parametrize("motion", ["flow", "disparity"])
 def test_rejected_pixels_are_invalid_and_keep_is_the_tolerance(motion: str) -> None:
-    """A patch that is wrong by 2 px on one side only: out at a tolerance of 1 px, in at 3 px."""
+    """A patch with an error of 2 px on one side only: rejected at a tolerance of 1 px, kept at 3 px."""
     said = truth()
     if motion == "disparity":
         flat = np.full((*SIZE, 1), 8, np.float32)
@@ -116,7 +116,7 @@ def test_rejected_pixels_are_invalid_and_keep_is_the_tolerance(motion: str) -> N
 
 
 def test_photometric_error_and_uniqueness_tell_right_from_wrong() -> None:
-    """The true flow is kept, the same flow 4 px off is not, wherever there is texture and nothing is hidden."""
+    """At textured, non-occluded pixels the true flow is kept, and the same flow 4 px off is rejected."""
     frame = frames()[0]
     seen = ~frame.occluded[..., 0]
     for checks in (Checks(photometric=Photometric(8.0, 5)), Checks(uniqueness=Uniqueness(0.9, 5, 3.0))):
@@ -130,7 +130,7 @@ def test_photometric_error_and_uniqueness_tell_right_from_wrong() -> None:
 
 
 def test_a_repeated_pattern_is_not_unique() -> None:
-    """Stripes of 8 px fit at every 8 px of disparity; noise fits once."""
+    """Stripes of 8 px match at every 8 px of disparity; noise matches once."""
     rng = np.random.default_rng(0)
     x = np.arange(96, dtype=np.float32)
     stripes = np.repeat((128 + 60 * np.sin(x * 2 * np.pi / 8))[None], 32, axis=0).astype(np.float32)
@@ -144,8 +144,8 @@ def test_a_repeated_pattern_is_not_unique() -> None:
 
 
 def test_the_most_confident_teacher_wins_each_pixel() -> None:
-    """One is right on the left half, the other on the right; the fused flow is right everywhere, and disparity is
-    another's."""
+    """One is correct on the left half, the other on the right; the fused flow is correct everywhere, and disparity is
+    from a third."""
     said = truth()
     half = np.zeros((*SIZE, 1), bool)
     half[:, : SIZE[1] // 2] = True

@@ -1,4 +1,4 @@
-"""Wrong settings end with a text that names the key; the committed configs are right."""
+"""Invalid settings give an error that names the key; the committed configs are valid."""
 
 from pathlib import Path
 

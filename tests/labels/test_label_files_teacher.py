@@ -1,4 +1,4 @@
-"""Somebody's predictions in files of every format, as labels."""
+"""Precomputed predictions in files of every format, as labels."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ def test_the_filter_halves_bad_3_and_keeps_most(counted: Tally) -> None:
         f"\ndensity {100 * (found['density_before'] or 0):.1f} % -> {100 * (found['density'] or 0):.1f} %, "
         f"bad-3 {100 * before:.2f} % -> {100 * after:.2f} %, kept {100 * kept:.1f} % of labels with truth"
     )
-    assert 0.03 < before < 0.15  # a matcher that works, and something left to filter
+    assert 0.03 < before < 0.15  # the matcher works, and some outliers are left to filter
     assert after <= before / 2
     assert kept >= 0.6
 

@@ -42,7 +42,7 @@ def test_sampling_is_the_loop(seed: int, edge: float) -> None:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 8, (*SIZE, 1)).astype(np.float32)
     known = rng.random(SIZE) < 0.8
-    # Quarters and no halves: whole positions occur, and which of two pixels is the nearest is never in doubt.
+    # Quarters without halves: integer positions occur, and the nearest pixel is always unique.
     motion = (rng.integers(-20, 20, (*SIZE, 2)) / 4).astype(np.float32)
     motion[np.abs(motion % 1 - 0.5) < 0.1] += 0.25
     sampled = sample_at(values, known, motion, edge=edge)

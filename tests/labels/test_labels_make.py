@@ -1,4 +1,4 @@
-"""`flowdistill labels make` on rendered data: files, reading back, going on, refusing, report."""
+"""`flowdistill labels make` on rendered data: files, reading back, resuming, errors, report."""
 
 import json
 import signal
@@ -61,7 +61,7 @@ def test_every_label_of_every_sample_is_there(data: Path) -> None:
 
 
 def test_a_student_reads_what_was_made(data: Path) -> None:
-    """Through the dataset, against the factory's arrays, to half a step of 16 bits; rejected pixels are not valid."""
+    """Labels read by the dataset match the computed arrays to half a 16-bit step; rejected pixels are not valid."""
     entry = SplitEntry("000001_00", labels="proxy")
     config = read_config([data / "small.yaml"])
     part = config.teachers["matcher"].opencv
@@ -82,7 +82,7 @@ def test_a_student_reads_what_was_made(data: Path) -> None:
 
 
 def test_the_filter_lowers_the_error_of_all_three_motions(data: Path) -> None:
-    """Against the renderer's truth, read by the formats' readers alone."""
+    """Against the renderer's ground truth, with only the file readers."""
     report = json.loads((data / "proxy" / "report.json").read_text())
     assert report["samples"] == 4
     for key, made, true, read in (
@@ -109,7 +109,7 @@ def test_the_filter_lowers_the_error_of_all_three_motions(data: Path) -> None:
 
 
 def test_occlusion_labels_find_the_rendered_occlusion(data: Path) -> None:
-    """Half of it: DIS bridges small occlusions smoothly, and then nothing is inconsistent."""
+    """More than 40 % of the occluded pixels: DIS interpolates small occlusions, where flows are consistent."""
     hidden, seen = [], []
     for path in (data / "proxy" / "left" / "occlusion").glob("*.png"):
         _, noc = read_kitti_flow(data / "training" / "flow_noc" / path.name)
@@ -141,7 +141,7 @@ def test_a_second_run_makes_what_is_missing_and_nothing_else(
 
 
 def test_a_killed_run_leaves_whole_files_and_goes_on(data: Path) -> None:
-    """SIGKILL once labels appear: what is there is whole, and the next run ends with the files of an unbroken one."""
+    """SIGKILL once labels appear: existing files are complete, and the next run gives those of an uninterrupted one."""
     arguments = ["labels", "make", "--config", str(data / "small.yaml"), "--root", str(data)]
     arguments += ["--split", str(data / "split.txt"), "--output", "killed"]
     process = subprocess.Popen(
@@ -178,7 +178,7 @@ def test_a_folder_of_somebody_else_is_refused(data: Path, capsys: pytest.Capture
 
 
 def test_flow_of_the_right_camera_alone(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One camera is enough for flow; where there is no truth the report says so."""
+    """One camera is enough for flow; the report marks missing ground truth."""
     settings = yaml.safe_load((data / "small.yaml").read_text())
     settings |= {"view": "flow", "motions": {"flow": ["matcher"]}}
     (data / "flow.yaml").write_text(yaml.safe_dump(settings))

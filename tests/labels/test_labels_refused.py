@@ -1,4 +1,4 @@
-"""A run of `labels make` that is refused, fails or is broken off before its first sample leaves nothing in the way."""
+"""A `labels make` that is refused, fails or is interrupted before its first sample does not block later runs."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ MENDED = {"confidence": {"disparity": {"photometric": {"tolerance": 8.0, "window
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Truth as somebody's predictions, and a config that is refused when the first sample's estimates are there."""
+    """Ground truth as precomputed predictions, and a config that is refused after the first sample's estimates."""
     root = tmp_path / "data"
     write_dataset(root, "kitti2015", Request(seed=0, scenes=2, frames=2, size=(32, 64)))
     for theirs, truth in FOLDERS.items():
@@ -104,9 +104,9 @@ def test_a_run_that_died_between_two_files_is_forgotten(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="disk full"):
         die()
-    check_folder(folder, {"keep": 0.5})  # the same settings go on
+    check_folder(folder, {"keep": 0.5})  # the same settings may resume
     check_folder(folder, {"keep": 0.7})
-    assert label.exists()  # whoever made it, looking removes nothing
+    assert label.exists()  # the check removes nothing
     with labelling(folder, {"keep": 0.7}, ENTRY):
         write_counts(folder, ENTRY, {})
     with pytest.raises(UserError, match=r"keep is 0\.5, was 0\.7"):
@@ -125,7 +125,7 @@ def test_of_two_runs_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
         write_counts(folder, second, {})
     assert not counts_path(folder, second).exists()
 
-    # Both sampled before either had claimed the folder: the settings that stayed count.
+    # Both checked before either had claimed the folder: the settings on disk count.
     def overtaken() -> None:
         with labelling(folder, {"keep": 0.5}, second):
             (folder / LABELS_CONFIG).write_text("keep: 0.9\n")

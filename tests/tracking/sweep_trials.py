@@ -1,4 +1,4 @@
-"""Trials in the place of trainings, for tests of the sweep around them: a program that logs as `lightning fit` does."""
+"""Fake trainings for tests of sweeps: a program that logs like `lightning fit`."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ for number in range(done, 8):
 def write_sweep(
     folder: Path, method: str = "random", early: str = "", more: str = "", **options: str
 ) -> Path:
-    """A sweep over one number x from 0 to 1, whose best is 0; its trials lie in `folder`/runs."""
+    """A sweep over one number x from 0 to 1, with the optimum at 0; its trials are in `folder`/runs."""
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     (folder / "trial.py").write_text(FAKE)
     fixed = "".join(f", --{name}={value}" for name, value in options.items())

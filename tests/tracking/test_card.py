@@ -1,4 +1,4 @@
-"""Cards are read back as they were written, pages can be read, and cards of other steps hash what they name."""
+"""Cards are read back as written, pages are readable, and cards of other steps hash their files."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def test_a_card_is_read_back_equal(card: RunCard, tmp_path: Path) -> None:
     assert card.metrics["flow/Fl"] == "nan"
     assert math.isnan(float(card.metrics["flow/Fl"]))
     assert card.config == {"alphas": {"2": [0.005, 1]}, "path": "a/b", "unset": None}
-    # Strict JSON, which knows no NaN.
+    # Strict JSON, which has no NaN.
     json.loads(path.read_text(), parse_constant=pytest.fail)
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == [
         "in.txt", "run_card.json", "run_card.md",
@@ -58,7 +58,7 @@ def test_inputs_and_outputs_are_hashed(card: RunCard, tmp_path: Path) -> None:
         "path": str(tmp_path / "out"), "files": 2, "bytes": 11,
         "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
     }  # fmt: skip
-    with pytest.raises(UserError, match=r"run card: labels is to be .*gone, but nothing is there"):
+    with pytest.raises(UserError, match=r"run card: labels is given as .*gone, which does not exist"):
         stage_card("x", "y", now(), outputs={"labels": tmp_path / "gone"})
 
 
@@ -76,11 +76,11 @@ def test_the_page_of_a_step(card: RunCard, tmp_path: Path) -> None:
     assert page.startswith("# Run card: labels of kitti\n")
     for text in ("| 3 min 05 s, ", "0.8765", "4,000", "nan", card.outputs["labels"]["sha256"], "data 3"):
         assert text in page
-    # The command reads as the same in a shell, though it stands on several lines.
+    # The command is equivalent in a shell, although it is split over several lines.
     block = page.partition("```sh\n")[2].partition("\n```")[0]
     assert len(block.splitlines()) == 4
     assert shlex.split(block.replace("\\\n", "")) == shlex.split(card.command)
-    # Every row of a table has as many cells as its head.
+    # Every row of a table has as many cells as its header.
     for table in page.split("\n\n"):
         if table.startswith("|"):
             assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
@@ -91,7 +91,7 @@ def test_the_page_of_a_step(card: RunCard, tmp_path: Path) -> None:
     [
         (None, "no run card can be read"),
         ("{", "no run card can be read"),
-        ("[]", "is no run card"),
+        ("[]", "is not a run card"),
         ('{"format": 99}', "of format 99"),
         ('{"format": 1, "name": "x"}', "lacks .*command"),
     ],

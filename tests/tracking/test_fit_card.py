@@ -1,4 +1,4 @@
-"""Every `lightning fit` leaves a card, and what it says agrees with the files, git, the log and the splits."""
+"""Every `lightning fit` writes a card, which agrees with the files, git, the log and the splits."""
 
 import csv
 import hashlib
@@ -123,7 +123,7 @@ def test_splits_are_hashed_as_they_were_used(runs: Path, rendered: Path) -> None
     exclude = source["exclude"]
     assert exclude is not None
     assert exclude["sha256"] == sha256(b"000000_01\n")
-    # Three scenes of three frames: two pairs each, in the order of their names.
+    # Three scenes of three frames: two pairs each, in order of their names.
     scanned = [f"{scene:06d}_{frame:02d}" for scene in range(3) for frame in range(2)]
     scanned.remove("000000_01")
     assert splits["val"]["sources"][0]["split"] == "scan"
@@ -157,7 +157,7 @@ def test_a_resumed_run_tells_of_both_parts(runs: Path) -> None:
     assert (training(card)["steps"], training(card)["planned_steps"]) == (STEPS + 3, STEPS + 3)
     assert card.started == first.started
     assert card.wall_time == pytest.approx(earlier["seconds"] + later["seconds"])
-    # last.ckpt was written just before the first card, and knows the time up to then.
+    # last.ckpt was written just before the first card, and has the time up to then.
     assert earlier["seconds"] <= first.wall_time < earlier["seconds"] + 5
     assert later["seconds"] > 0
 
@@ -171,7 +171,7 @@ def test_steps_are_timed_without_warm_up_and_validation(runs: Path) -> None:
 
 
 def test_checkpoints_are_written_whole_or_not_at_all(runs: Path) -> None:
-    """tests/training/test_atomic_io.py says what the writer does; here it is the one that `lightning` takes."""
+    """tests/training/test_atomic_io.py tests the writer itself; this tests that `lightning` uses it."""
     assert {"last.ckpt", "best.ckpt"} <= set((runs.parent / "saved.txt").read_text().split())
 
 
@@ -241,9 +241,9 @@ def test_an_interrupted_run_says_so(
     assert (training(card)["steps"], training(card)["planned_steps"]) == (3, 9)
     assert training(card)["metrics_step"] == 2
     last = card.weights["last"]
-    assert last["step"] == 2  # the newest that there is
+    assert last["step"] == 2  # the newest one
     assert last["sha256"] == sha256((tmp_path / "run" / "version_0" / last["path"]).read_bytes())
-    # It goes on from there, and nothing is left to do the second time.
+    # It resumes from there; the second time no steps are left.
     checkpoint = tmp_path / "run" / "version_0" / last["path"]
     fit(tmp_path, rendered, 4, resume=checkpoint)
     resumed = read_card(tmp_path / "run" / "version_1")

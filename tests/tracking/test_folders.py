@@ -1,4 +1,4 @@
-"""A folder for each run: started at once, with a name of its own, used twice, extended."""
+"""A folder for each run: started concurrently, with its own name, used twice, extended."""
 
 import csv
 import subprocess
@@ -92,11 +92,11 @@ def test_a_folder_that_holds_a_run_is_refused_or_gone_on_in(fit: Fit, tmp_path: 
     before = log.read_bytes()
     said = fit(*named, code=2)
     last = tmp_path / "runs" / "mine" / "checkpoints" / "last.ckpt"
-    assert f"{tmp_path}/runs/mine holds a run already" in said
-    assert f"Go on with it by `--ckpt_path {last}`" in said
+    assert f"{tmp_path}/runs/mine already contains a run" in said
+    assert f"Resume it with `--ckpt_path {last}`" in said
     assert "Traceback" not in said
     assert log.read_bytes() == before
-    # Also where another run is newer.
+    # Also if another run is newer.
     fit()
     said = fit(*named, "--trainer.max_steps", "4", "--ckpt_path", "last")
     assert f"--ckpt_path last: {last} (step 2)" in said
@@ -117,13 +117,13 @@ def test_a_run_that_came_to_no_checkpoint_is_started_over(fit: Fit, tmp_path: Pa
         checkpoint.unlink()  # as if it had been killed before its first
     before = (folder / "metrics.csv").read_bytes()
     said = fit(*named)
-    assert f"{folder} holds a run without a checkpoint; its files are in attempt_1/ now" in said
+    assert f"{folder} contains a run without a checkpoint; its files were moved to attempt_1/" in said
     assert (folder / "attempt_1" / "metrics.csv").read_bytes() == before
     assert (folder / "checkpoints" / "last.ckpt").is_file()
 
 
 def test_a_run_that_is_given_more_steps_counts_on(fit: Fit, tmp_path: Path) -> None:
-    """Its log equals that of a run that was long from the start, but for the clock's values."""
+    """Its log equals that of a run with all steps from the start, except for timings."""
     fit("--trainer.max_steps", "4")
     fit("--trainer.max_steps", "8", "--ckpt_path", "last")
     fit("--trainer.max_steps", "8", "--trainer.logger.init_args.version", "whole")

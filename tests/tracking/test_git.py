@@ -1,4 +1,4 @@
-"""The commit is that of the repository that tracks the code; where there is none, the card says why."""
+"""The commit is that of the repository that tracks the code; without one the card has a reason."""
 
 import subprocess
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_package_that_is_installed_inside_a_repository_is_not_its_code(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert code_state(installed, working=elsewhere)["commit"] is None
-    # Started in a repository, it is that one.
+    # When started in a repository, that one is used.
     assert code_state(installed, working=repository)["commit"] == git(repository, "rev-parse", "HEAD")
 
 

@@ -14,7 +14,7 @@ from flowdistill.tracking.in_use import hold, release
 
 @pytest.fixture
 def other(tmp_path: Path) -> subprocess.Popen[str]:
-    """Another process, which holds the folder until a line comes."""
+    """Another process, which locks the folder until it reads a line."""
     code = f"""
         import os, time
         from pathlib import Path
@@ -23,7 +23,7 @@ def other(tmp_path: Path) -> subprocess.Popen[str]:
         if os.fork() == 0:
             os.close(0)
             os.close(1)
-            time.sleep(5)  # a worker, which outlives its owner for a while
+            time.sleep(5)  # a worker that outlives its owner for a while
             os._exit(0)
         print("held", flush=True)
         input()

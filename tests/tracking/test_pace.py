@@ -1,4 +1,4 @@
-"""Samples a second and the share of waiting, against a clock that the test moves."""
+"""Samples per second and the share of waiting, against a clock set by the test."""
 
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def test_pace_is_that_of_the_clock(rendered: Path, tmp_path: Path, accumulated: 
     fit.datamodule = None
     clock.now = 0.0
     fit.fit(model, DataLoader(Slow(batch, clock), batch_size=None), DataLoader([batch], batch_size=None))
-    # Lightning loads one batch in advance, so each step's own wait is three seconds a batch, too.
+    # Lightning prefetches one batch, so each step's own wait is three seconds per batch, too.
     seconds = STEP + accumulated * LOAD
     samples = accumulated * len(batch["name"])
     seen = [(step[SAMPLES], step[WAIT]) for step in logged.steps if SAMPLES in step]

@@ -1,4 +1,4 @@
-"""Pictures while a run learns: which files there are, what they show, and that nothing is learned otherwise."""
+"""Pictures during training: their files and content, and that they do not affect training."""
 
 import importlib.util
 from pathlib import Path
@@ -73,12 +73,12 @@ def test_files_of_the_same_samples_and_the_same_weights_as_without(rendered: Pat
     sheets = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
     assert sheets == [
         f"step_{step:09d}/{name}.png" for step in (2, 4) for name in ("000002_00", "000002_01")
-    ]  # five were asked for, the split has two
+    ]  # five were requested, the split has two
     alone = fit(rendered, tmp_path / "alone", Pictures())
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, alone.state_dict()[name]), name
     assert model.training
-    # The last sheet shows the truth, and what the network that was trained to there predicts.
+    # The last sheet shows the ground truth, and the prediction of the network at that step.
     sheet = cv2.imread(str(folder / sheets[-1]))[..., ::-1]
     sample = open_dataset("kitti2015", str(rendered), str(rendered / "val.txt"), "flow", True, None)[1]
     truth, valid = np.asarray(sample["flow"]).transpose(1, 2, 0), np.asarray(sample["valid_flow"])[0]
@@ -90,7 +90,7 @@ def test_files_of_the_same_samples_and_the_same_weights_as_without(rendered: Pat
 
 
 def holds(sheet: np.ndarray, picture: np.ndarray) -> bool:
-    """Whether the picture lies somewhere in the sheet, up to one grey level."""
+    """Whether the picture occurs in the sheet, up to one grey level."""
     distance = cv2.matchTemplate(sheet, picture, cv2.TM_SQDIFF)
     return bool(distance.min() <= picture.size)
 

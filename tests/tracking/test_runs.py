@@ -1,4 +1,4 @@
-"""`flowdistill runs`: what folders of runs say, whatever became of the run; hand-made folders, and one real run."""
+"""`flowdistill runs` on folders of runs in every state: hand-made folders, and one real run."""
 
 import json
 import re
@@ -30,7 +30,7 @@ sys.stdin.read()
 
 
 def write_run(folder: Path, rate: float = 0.1, log: str | None = None, name: str = "DDFlowModule") -> Path:
-    """A run as a kill leaves it: config and log, no card."""
+    """A killed run: config and log, no card."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
         f"seed_everything: 0\ntrainer: {{max_steps: 40, logger: {{init_args: {{save_dir: {folder}}}}}}}\n"
@@ -89,7 +89,7 @@ def test_a_log_is_read_as_it_stands(tmp_path: Path) -> None:
     assert (found.steps, found.planned, found.status, found.data) == (40, 40, "killed", "sintel")
     assert not found.remarks
     broken = Run(write_run(tmp_path / "b", log="step,val/epe_all\n9,4.0\n19,3.0\n29,1"))
-    assert broken.curves["val/epe_all"].values == [4.0, 3.0]  # the line that was being written is no value
+    assert broken.curves["val/epe_all"].values == [4.0, 3.0]  # the incomplete last line is ignored
     assert not Run(write_run(tmp_path / "c", log="")).curves
 
 
@@ -114,7 +114,7 @@ def test_a_list_tells_what_became_of_each(run: Callable[..., str], held: Path, t
     assert len(remarks) == 3
     assert any("no run card can be read" in line for line in remarks)
     assert any("config.yaml cannot be read" in line for line in remarks)
-    assert any("1 lines are no rows of numbers" in line for line in remarks)
+    assert any("1 lines are not rows of numbers" in line for line in remarks)
     order = [line.split()[0] for line in run("list", tmp_path / "runs", "--sort", "metric").splitlines()[1:5]]
     assert order[0] == "version_1"
 
@@ -201,9 +201,9 @@ def test_a_killed_run_is_shown_with_the_way_on(run: Callable[..., str], tmp_path
 
 def test_mistakes_are_one_line(run: Callable[..., str], tmp_path: Path) -> None:
     folder = write_run(tmp_path / "version_0")
-    assert "is no folder; runs lie in folders" in run("list", tmp_path / "nowhere", code=2)
+    assert "is not a folder; runs are in folders" in run("list", tmp_path / "nowhere", code=2)
     (tmp_path / "empty").mkdir()
-    assert "no run is in" in run("list", tmp_path / "empty", code=2)
+    assert "there is no run in" in run("list", tmp_path / "empty", code=2)
     assert "is one run; give two or more" in run("compare", folder, "--output", tmp_path / "a.png", code=2)
     assert "is not a regular expression" in run("compare", folder, "--metrics", "(", code=2)
     assert "--smooth must be 1 or more" in run("compare", folder, "--smooth", "0", code=2)
@@ -237,7 +237,7 @@ def test_a_page_links_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "https://wandb.example/p/x1" in found
     for link in found:
         assert link.startswith("https://") or (folder / unquote(link)).exists(), link
-    # What is gone is named and not linked; a page that lies nowhere links nothing.
+    # Missing files are not linked; a page without a folder links nothing.
     (tmp_path / "my data" / "list a.txt").unlink()
     write_card(card, folder)
     page = (folder / "run_card.md").read_text()

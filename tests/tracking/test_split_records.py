@@ -1,4 +1,4 @@
-"""Mixtures and proxy labels: what the card says of the samples, against hashes made by hand."""
+"""Mixtures and proxy labels: the card's record of the samples, against independently computed hashes."""
 
 import hashlib
 from pathlib import Path

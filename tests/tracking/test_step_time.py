@@ -1,4 +1,4 @@
-"""The timer against a clock that the test sets."""
+"""The timer against a clock set by the test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sweeps as files: the words that W&B's agent would pass, and that every point is a config that trains."""
+"""Sweep files: the command lines equal those of W&B's agent, and every point is a config that trains."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ class ParseOnly(FlowCLI):
 
 
 def agent_words(path: Path, values: dict[str, Any]) -> list[str]:
-    """The command line as W&B's own agent puts it together."""
+    """The command line as built by W&B's own agent."""
     import yaml
 
     content = yaml.safe_load(path.read_text())
@@ -86,7 +86,7 @@ def check_points(path: Path, count: int) -> None:
             )
         assert first_step_without_loss(taught, steps) is None
         for name, value in point.items():
-            if name.endswith(".delay"):  # it arrived where it was meant to
+            if name.endswith(".delay"):  # it was set where intended
                 assert str(value) in str(model)
 
 
@@ -190,7 +190,7 @@ def test_parameters_are_read_as_they_are_meant(tmp_path: Path) -> None:
     assert {point["e"] for point in points} == {0.0, 0.25, 0.5, 0.75, 1.0}
     assert {point["b"] for point in points} == {1, "two", None}
     assert all(1.0 <= point["d"] <= 4 for point in points)
-    # Half of the draws of a logarithm lie below the geometric mean.
+    # Half of the log-uniform draws are below the geometric mean.
     assert 110 < sum(point["f"] < 1 for point in points) < 190
     assert all(point["a"] == 3 for point in points)
     assert draw(sweep, 5) == points[:5]
@@ -208,22 +208,22 @@ def test_a_grid_is_every_point_once(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "method: hill\n" + SAME + "parameters: {a: {value: 1}}": "method is one of random, grid, bayes, not 'hill'",
+    "method: hill\n" + SAME + "parameters: {a: {value: 1}}": "method must be one of random, grid, bayes, not 'hill'",
     "method: random\ncommand: [lightning, '${args}']\nparameters: {a: {value: 1}}": "metric needs a name",
     "method: random\n" + SAME + "parameters: {}": "parameters is empty",
     "method: random\n" + SAME + "parameters: {a: 1}": "parameters.a must hold keys",
     "method: random\n" + SAME + "parameters: {a: {min: 2, max: 1}}": "parameters.a needs value, values",
     "method: random\n" + SAME + "parameters: {a: {parameters: {b: {value: 1}}}}": "parameters.a is nested",
     "method: random\n" + SAME + "parameters: {a: {distribution: normal, min: 1, max: 2}}": "the distribution normal",
-    "method: random\n" + SAME + "parameters: {a: {values: [[1, 2]]}}": r"parameters.a: \[1, 2\] is no single value",
+    "method: random\n" + SAME + "parameters: {a: {values: [[1, 2]]}}": r"parameters.a: \[1, 2\] is not a single value",
     "method: grid\n" + SAME + "parameters: {a: {min: 0.5, max: 2.0}}": "parameters.a: a grid needs values",
     "method: random\n" + SAME + "parametres: {a: {value: 1}}": "unknown keys parametres",
     "method: random\nmetric: {name: m}\ncommand: [lightning]\nparameters: {a: {value: 1}}": "command must be a list",
     "method: random\nmetric: {name: m}\ncommand: ['${args_json}', '${args}']\nparameters: {a: {value: 1}}":
-        r"command: \$\{args_json\} is not known here",
-    "method: random\n" + SAME + "parameters: {a: {value: 1}}\nearly_terminate: {type: median}": "is type: hyperband",
+        r"command: \$\{args_json\} is not supported",
+    "method: random\n" + SAME + "parameters: {a: {value: 1}}\nearly_terminate: {type: median}": "must be type: hyper",
     "method: random\n" + SAME + "parameters: {a: {value: 1}}\nearly_terminate: {type: hyperband}": "needs min_iter",
-    "just words": "is no sweep",
+    "just words": "is not a sweep",
     "a: [": "no sweep can be read there",
 }  # fmt: skip
 
@@ -265,4 +265,4 @@ def test_wandb_needs_a_key_and_says_so(
     assert "no API key on this machine" in capsys.readouterr().err
     monkeypatch.delenv("DATA_ROOT")
     assert flowdistill(["sweep", "wandb", "configs/sweeps/ddflow_loss_schedule.yaml"]) == 2
-    assert "DATA_ROOT of the environment, which is not set" in capsys.readouterr().err
+    assert "the environment variable DATA_ROOT, which is not set" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`flowdistill sweep run`: what it tries, when it stops, what is left after a kill, what it ends with."""
+"""`flowdistill sweep run`: tried values, early stopping, state after a kill, results."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def started(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """`flowdistill sweep run` of a file with its search in tmp_path/search; returns what it printed."""
+    """`flowdistill sweep run` of a file with its search in tmp_path/search; returns its output."""
 
     def run(path: Path, *options: str, code: int = 0, command: str = "run") -> str:
         capsys.readouterr()
@@ -69,7 +69,7 @@ def test_a_search_tries_what_it_drew_and_ends_with_a_table(sweep: Callable[..., 
     assert (picture.std(axis=2) > 20).sum() > 500  # coloured lines
     for word in ("--x=", "--model.kind=small"):
         assert all(any(each.startswith(word) for each in trial["words"]) for trial in started(tmp_path))
-    # The same command once more has nothing to do; a larger count goes on.
+    # The same command again has nothing to do; a larger count continues.
     sweep(path, "--count", "5")
     assert len(started(tmp_path)) == 5
     sweep(path, "--count", "6")
@@ -138,7 +138,7 @@ def start(path: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
                str(folder), *options]  # fmt: skip
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
 
 
@@ -170,14 +170,14 @@ def test_a_search_that_is_stopped_goes_on_with_its_trial(tmp_path: Path, signum:
     assert search.returncode in (130, 143, -9)
     assert "Traceback" not in said
     if signum != signal.SIGKILL:
-        assert "the same command goes on with it" in said
+        assert "the same command resumes it" in said
         assert not Path(f"/proc/{first['pid']}").exists()
     else:
-        time.sleep(2)  # a real training ends with its owner; this one writes on to its end
+        time.sleep(2)  # a real training ends with its parent; this one keeps writing to its end
     again = start(path, tmp_path / "search", "--count", "3")
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    assert "trial 0: goes on" in said
+    assert "trial 0: resumes" in said
     tried = started(tmp_path)
     assert len(tried) == 4
     run = tmp_path / "runs" / f"run_{first['pid']}"
@@ -225,7 +225,7 @@ def test_a_storage_that_goes_away_leaves_no_training_behind(
     monkeypatch.setattr("optuna.trial.Trial.report", gone)
     path = write_sweep(tmp_path, pause="1")
     said = sweep(path, "--count", "2", code=2)
-    assert "error: the sweep's storage does not answer (the server closed the connection)" in said
+    assert "error: the sweep's storage does not respond (the server closed the connection)" in said
     (first,) = started(tmp_path)
     assert not Path(f"/proc/{first['pid']}").exists()
 
@@ -254,8 +254,8 @@ def test_mistakes_are_one_line(sweep: Callable[..., str], tmp_path: Path) -> Non
     sweep(path, "--count", "1")
     path.write_text(path.read_text().replace("max: 1.0", "max: 2.0"))
     said = sweep(path, "--count", "2", code=2)
-    assert "holds a sweep 'mine' of other parameters or another metric" in said
-    assert ": x. Give this one a name of its own" in said
+    assert "has a sweep 'mine' with other parameters or another metric" in said
+    assert ": x. Give this one its own name" in said
     sweep(path, "--count", "1", "--name", "wider")
 
 
@@ -295,7 +295,7 @@ def test_a_real_training_is_tried(rendered: Path, tmp_path: Path, capsys: pytest
 
 @pytest.fixture
 def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A server on loopback, of Debian's package; the URL of its database."""
+    """A server on loopback, from Debian's package; yields the URL of its database."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     assert programs, "this test needs PostgreSQL: apt-get install postgresql"
     data, port = tmp_path / "database", 54329

@@ -1,4 +1,4 @@
-"""W&B runs, read back from their files by a second reader: what they hold, where they lie, what a resume does."""
+"""W&B runs, read back from their files by an independent reader: content, location, resuming."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ Fit = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No account, whatever this machine has; the service of one test is not that of the next."""
+    """No account, regardless of this machine; each test has its own wandb service."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -42,7 +42,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def words(rendered: Path, save_dir: Path, model: str = "ddflow") -> list[str]:
-    """`lightning fit` of four steps, validated after each two."""
+    """`lightning fit` of four steps, validated every two."""
     configs = (f"demo/{model}", "data/rendered", "trainer/cpu", "logger/wandb")
     return [
         "fit", *(part for name in configs for part in ("--config", f"{REPOSITORY}/configs/{name}.yaml")),
@@ -64,7 +64,7 @@ def fit(rendered: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Fi
         capfd.readouterr()
         with_logs = list_loggers(words(rendered, tmp_path, model), tmp_path)
         assert main([*with_logs, *options]) == code
-        wandb.teardown()  # as the end of a process does: the file is whole then
+        wandb.teardown()  # as at the end of a process, to complete the file
         out, err = capfd.readouterr()
         return out + err
 
@@ -89,7 +89,7 @@ def test_a_run_holds_everything(rendered: Path, tmp_path: Path) -> None:
     assert (run.project, run.job_type, run.exit_code) == ("flowdistill", "fit", 0)
     assert json.loads((folder / "wandb.json").read_text())["id"] == run.id
 
-    # The whole config, as config.yaml has it.
+    # The whole config, as in config.yaml.
     stored = yaml.safe_load((folder / "config.yaml").read_text())
     assert {"data", "model", "trainer"} <= set(stored)
     assert {name: run.config[name] for name in ("data", "model", "best")} == {
@@ -102,7 +102,7 @@ def test_a_run_holds_everything(rendered: Path, tmp_path: Path) -> None:
     )
     assert run.config["code"]["commit"] == head.stdout.strip()
 
-    # Every number that the CSV log has, at its step.
+    # Every number of the CSV log, at its step.
     with (folder / "metrics.csv").open() as opened:
         rows = list(csv.DictReader(opened))
     names = set(rows[0]) - {"step", "epoch"}
@@ -116,7 +116,7 @@ def test_a_run_holds_everything(rendered: Path, tmp_path: Path) -> None:
         assert logged, name
         assert np.allclose(run.values(name), logged, rtol=1e-6, equal_nan=True), name
 
-    # Pictures of the same samples, every two steps; the truth is drawn as a file would be.
+    # Pictures of the same samples, every two steps; the ground truth is drawn as for files.
     kinds = (
         "left_t0",
         "left_t1",
@@ -159,7 +159,7 @@ def test_scene_flow_shows_disparity_too(fit: Fit, tmp_path: Path) -> None:
 def test_a_resumed_run_goes_on_in_the_same_wandb_run(fit: Fit, tmp_path: Path) -> None:
     fit("--trainer.max_steps", "2")
     first = WandbRun(run_file(tmp_path / "runs"))
-    # In its folder, by the word and by the folder; in a new folder, by a file.
+    # In its folder, by `last` and by the folder; in a new folder, by a file.
     fit("--ckpt_path", "last")
     fit("--trainer.max_steps", "6", "--ckpt_path", str(tmp_path / "runs" / "version_0"))
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["version_0"]
@@ -172,7 +172,7 @@ def test_a_resumed_run_goes_on_in_the_same_wandb_run(fit: Fit, tmp_path: Path) -
     assert {part.id for part in parts} == {first.id}
     steps = [step for part in parts for step, _ in part.values("train/loss")]
     assert steps == list(range(8))
-    # A training of its own has a run of its own.
+    # A separate training has its own run.
     fit("--trainer.max_steps", "2")
     assert WandbRun(run_file(tmp_path / "runs" / "version_2")).id != first.id
 
@@ -196,10 +196,10 @@ def test_wandb_alone_gives_each_run_its_folder(fit: Fit, tmp_path: Path) -> None
         assert (folder / "checkpoints" / "last.ckpt").is_file()
         assert WandbRun(run_file(folder)).id == folder.name
     assert not list(tmp_path.glob("*.yaml"))
-    # The id of a run once more: one line, or resumed in place.
+    # The same id again: an error of one line, or resumed in place.
     again = (*alone, "--trainer.logger.id", folders[0].name)
     said = fit(*again, code=2)
-    assert f"{folders[0]} holds a run already" in said
+    assert f"{folders[0]} already contains a run" in said
     assert "Traceback" not in said
     fit(*again, "--ckpt_path", "last")
     assert torch.load(folders[0] / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
@@ -209,17 +209,17 @@ def test_wandb_alone_gives_each_run_its_folder(fit: Fit, tmp_path: Path) -> None
 def test_an_id_that_another_folder_has_is_one_line(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("WANDB_RUN_ID", "mine")  # as an agent of a sweep does, or a tired user's shell
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")  # as by a sweep agent, or left over in a shell
     fit("--trainer.max_steps", "1")
     assert WandbRun(run_file(tmp_path / "runs")).id == "mine"
     said = fit("--trainer.max_steps", "1", code=2)
-    assert f"the W&B run mine is that of {tmp_path}/runs/version_0" in said
+    assert f"the W&B run mine is used by {tmp_path}/runs/version_0" in said
 
 
 def test_a_trial_of_wandbs_agent_is_its_run(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The environment as the agent makes it for a trial."""
+    """The environment as set by the agent for a trial."""
     (tmp_path / "config-r1.yaml").write_text(
         "wandb_version: 1\nmodel.init_args.learning_rate: {value: 0.002}\n"
     )
@@ -231,7 +231,7 @@ def test_a_trial_of_wandbs_agent_is_its_run(
     runs = [WandbRun(run_file(tmp_path / "runs" / version)) for version in ("version_0", "version_1")]
     assert [(run.id, run.sweep) for run in runs] == [("r1", "abcd1234"), ("r2", "abcd1234")]
     for run in runs:
-        assert run.config["model.init_args.learning_rate"] == 0.002  # what the sweep's charts go by
+        assert run.config["model.init_args.learning_rate"] == 0.002  # used by the sweep's charts
         assert run.config["model"]["init_args"]["learning_rate"] == 0.002
         assert run.values("val/epe_all")
 
@@ -262,7 +262,7 @@ def test_without_a_key_the_run_stays_on_the_disk(
 def test_without_a_network_the_run_stays_on_the_disk_and_keeps_its_key(
     fit: Fit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A server that takes connections and says nothing, as behind some firewalls."""
+    """A server that accepts connections and does not respond, as behind some firewalls."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent: list[socket.socket] = []
         threading.Thread(
@@ -274,7 +274,7 @@ def test_without_a_network_the_run_stays_on_the_disk_and_keeps_its_key(
         monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
         said = fit("--trainer.max_steps", "2")
     assert silent, "wandb asked nobody"
-    assert "This run is written to the disk" in said
+    assert "This run is written to disk" in said
     (file,) = (tmp_path / "runs" / "version_0" / "wandb").glob("offline-*/*.wandb")
     assert WandbRun(file).values("train/loss")
     written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]

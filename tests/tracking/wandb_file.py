@@ -1,7 +1,7 @@
-"""What a W&B run holds, from its file: a second reader of the format, beside wandb's own.
+"""Read a W&B run from its file, independently of wandb's own reader.
 
-A run-ID.wandb is a LevelDB log after 7 bytes of its own (":W&B", magic 0xBEE1, version): blocks of 32 KiB of records
-(checksum 4 bytes, length 2, kind 1: whole, first, middle, last part), whose content is a protobuf `Record`.
+A run-ID.wandb is a LevelDB log after a header of 7 bytes (":W&B", magic 0xBEE1, version): blocks of 32 KiB of records
+(checksum 4 bytes, length 2, kind 1: full, first, middle, last part), whose content is a protobuf `Record`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def records(file: Path) -> Iterator[Any]:
-    """The records of a run's file; what a kill has broken off at its end is left out."""
+    """The records of a run's file; an incomplete record at its end is ignored."""
     content = file.read_bytes()
     assert content[:4] == b":W&B"
     assert struct.unpack("<H", content[4:6]) == (0xBEE1,)
@@ -47,8 +47,8 @@ class WandbRun:
     Attributes:
         id: of the run, with `project`, `job_type` and the id of its `sweep`.
         config: the last value of each key.
-        history: a dict a row.
-        images: key of the history -> what each time was logged there: count, filenames, captions, width, height.
+        history: one dict per row.
+        images: key of the history -> what was logged each time: count, filenames, captions, width, height.
         artifacts: name, aliases and file names of each.
         exit_code: None if it did not end.
     """

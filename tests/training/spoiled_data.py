@@ -1,4 +1,4 @@
-"""Data of which one sample makes the loss NaN, and a run of them."""
+"""Data with one sample that makes the loss NaN, and a run on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD = ("000001_01",)  # spoiled wherever it is read
 
 
 class Spoiled(MotionDataModule):
-    """One sample's second frame holds a NaN, as a broken file of somebody's own reader would."""
+    """One sample's second frame has a NaN, as a user's own reader may give for a broken file."""
 
     def train_dataloader(self) -> Any:
         loader = super().train_dataloader()
@@ -50,7 +50,7 @@ def spoiled(root: Path, **options: Any) -> Spoiled:
 
 
 def bad_steps(steps: int, batch_size: int = 1) -> list[int]:
-    """The steps that take the spoiled sample, which is the last of four."""
+    """Steps that use the spoiled sample, the last of four."""
     taken = [{sample_index(0, step * batch_size + i, 4) for i in range(batch_size)} for step in range(steps)]
     return [step for step, indices in enumerate(taken) if 3 in indices]
 

@@ -1,4 +1,4 @@
-"""A checkpoint is there whole or not at all."""
+"""Checkpoints are written atomically."""
 
 import pickle
 import subprocess
@@ -34,7 +34,7 @@ def test_a_write_that_breaks_off_leaves_the_one_before(
     monkeypatch.setattr("os.replace", no_space)
     with pytest.raises(OSError, match="no space left"):
         AtomicCheckpointIO().save_checkpoint({"global_step": 2}, path)
-    assert seen == [before]  # until the very end the target was not touched
+    assert seen == [before]  # the target is untouched until the end
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 

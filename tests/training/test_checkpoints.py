@@ -1,4 +1,4 @@
-"""best.ckpt is the validation that was best, also after resuming; a metric that is not logged is named."""
+"""best.ckpt has the best validation, also after resuming; a metric that is not logged is reported by name."""
 
 import csv
 import errno
@@ -20,7 +20,7 @@ from small_trainer import flow_data, small_ddflow, trainer
 
 
 class Scripted(pl.LightningModule):
-    """Validates after each step with the next of the given errors; its one weight counts steps."""
+    """Logs the next of the given errors in the validation after each step; its one weight counts steps."""
 
     def __init__(self, errors: list[float]) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ def test_a_resumed_run_keeps_the_best_of_both_halves(tmp_path: Path) -> None:
     assert step_of(first / "best.ckpt") == 2
     second = run(tmp_path / "b", errors, 4, BestCheckpoint("val/epe_all"), first / "last.ckpt")
     assert second != first
-    assert step_of(second / "best.ckpt") == 2  # 2.5 at step 4 is worse: the old file came along
+    assert step_of(second / "best.ckpt") == 2  # 2.5 at step 4 is worse: the old file was copied
     third = run(tmp_path / "c", errors, 5, BestCheckpoint("val/epe_all"), second / "last.ckpt")
     assert step_of(third / "best.ckpt") == 5
-    # Where the old file is gone, the best of what can be had; where the metric is another, a new start.
+    # Without the old file, or with another metric, the best value is reset.
     (first / "best.ckpt").unlink()
     fourth = run(tmp_path / "d", errors, 4, BestCheckpoint("val/epe_all"), first / "last.ckpt")
     assert step_of(fourth / "best.ckpt") == 4
@@ -107,7 +107,7 @@ def test_a_metric_that_is_not_logged_is_an_error_that_lists_those_that_are(
 def test_the_sanity_check_does_not_ask_for_what_two_samples_may_lack(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="logs no 'val/epe_occ'"):
         run(tmp_path, [1.0] * 9, 9, BestCheckpoint("val/epe_occ"), num_sanity_val_steps=2)
-    assert list(tmp_path.rglob("last.ckpt"))  # the first real validation did
+    assert list(tmp_path.rglob("last.ckpt"))  # so the error came from the first real validation
 
 
 def test_a_run_without_checkpoints_has_no_place_for_the_best(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_older_checkpoints_stay_beside_the_last(keep_older: int, tmp_path: Path)
 
 
 class FullDisk(AtomicCheckpointIO):
-    """Takes no checkpoint of some steps."""
+    """Fails to write the checkpoints of some steps."""
 
     def __init__(self, full: set[int]) -> None:
         self.full = full
@@ -175,7 +175,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path: Path, capsys: pytest.Capture
     folder = Path(str(keep.dirpath))
     assert step_of(folder / "last.ckpt") == 4
     assert [step_of(path) for path in older_checkpoints(folder)] == [1]
-    # The best of what is there: 4.0 of step 1, then 3.0 of step 4; 3.0 and 2.0 were not written.
+    # The best of those written: 4.0 of step 1, then 3.0 of step 4; 3.0 and 2.0 were not written.
     assert (best.value, step_of(folder / "best.ckpt")) == (3.0, 4)
     said = capsys.readouterr().err
     for step in (2, 3):
@@ -193,7 +193,7 @@ def test_a_disk_that_is_full_at_the_end_is_an_error_that_says_what_there_is(tmp_
 
 
 def test_a_log_waits_for_room_on_the_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows appear once, whenever there is room again; also where a new name makes the file be written anew."""
+    """Rows appear once, when there is space again; also if a new column causes the file to be rewritten."""
     logger = CSVLogger(tmp_path)
     wait_for_the_disk(logger)
     file = Path(logger.log_dir, "metrics.csv")
@@ -220,4 +220,4 @@ def test_a_log_waits_for_room_on_the_disk(tmp_path: Path, capsys: pytest.Capture
     with file.open(newline="") as stream:
         rows = [(row["step"], row["a"], row["b"]) for row in csv.DictReader(stream)]
     assert rows == [("0", "1.0", ""), ("1", "2.0", ""), ("2", "", "3.0"), ("3", "4.0", "")]
-    assert capsys.readouterr().err.count("its log waits in memory") == 1
+    assert capsys.readouterr().err.count("its log is kept in memory") == 1

@@ -23,7 +23,7 @@ def test_only_steps_in_a_row_count() -> None:
 
 
 def blind(**options: Any) -> DDFlowModule:
-    """Both directions say 40 px to the right, so that every pixel is taken for occluded; nothing is learned."""
+    """Both flows are 40 px to the right, so that every pixel counts as occluded; nothing is learned."""
     defaults: dict[str, Any] = {"losses": {"census_occlusion": 1.0}, "learning_rate": 0.0}
     model = small_ddflow(**(defaults | options))
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_a_blind_run_stops_with_advice(rendered: Path, tmp_path: Path) -> None:
 
 
 def test_terms_that_mask_nothing_are_not_stopped(rendered: Path, tmp_path: Path) -> None:
-    """The same flows, with a term that looks at every pixel; the masking one begins at step 4."""
+    """The same flows, with a term over all pixels; the masked term begins at step 4."""
     losses = {"census_no_occlusion": 1.0,
               "abs_robust_mean_occlusion": Schedule([(0, 0.0), (4, 1.0)], "step")}  # fmt: skip
     trainer(tmp_path, 6, limit_val_batches=0).fit(

@@ -1,4 +1,4 @@
-"""`compile: true`: the same training on a compiled network, and checkpoints as ever.
+"""`compile: true`: the same training on a compiled network, with unchanged checkpoints.
 
 The compiled graphs run in PyTorch's own operators here (backend "aot_eager"): generating code takes minutes.
 """
@@ -22,7 +22,7 @@ from small_trainer import Recorder, flow_data, small_ddflow, trainer
 
 @pytest.fixture(autouse=True)
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """The graphs that are compiled, run as they are."""
+    """Collects the compiled graphs; they run unchanged."""
     compiled: list[Any] = []
     eager = torch._dynamo.lookup_backend("aot_eager")
 
@@ -54,12 +54,12 @@ def test_ddflow_learns_the_same_and_resumes_either_way(
     eager = fit(small_ddflow(), tmp_path / "eager", data, 2)
     assert not graphs
     compiled = fit(small_ddflow(compile=True), tmp_path / "compiled", data, 2)
-    assert len(graphs) == 1  # one graph, of the training crop alone: validation is not compiled
+    assert len(graphs) == 1  # one graph, for the training crop: validation is not compiled
     for found, expected in zip(compiled, eager, strict=True):
         assert found["train/loss"] == pytest.approx(expected["train/loss"], rel=1e-5)
     states = [torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("eager", "compiled")]
     assert list(states[0]["state_dict"]) == list(states[1]["state_dict"])
-    for name in ("eager", "compiled"):  # each goes on the other way
+    for name in ("eager", "compiled"):  # each resumes in the other mode
         more = fit(
             small_ddflow(compile=name == "eager"), tmp_path / f"{name}2", data, 3,
             ckpt_path=tmp_path / name / "last.ckpt",

@@ -49,7 +49,7 @@ def test_training_lowers_the_loss_and_validation_logs_what_it_says(rendered: Pat
     ):
         assert torch.isfinite(logged[f"val/{name}"]), name
     assert 0 <= logged["train/occluded_share"] <= 1
-    # Still images look alike only where nothing moves: the census of zero motion is no perfect score.
+    # Unwarped images match only where nothing moves: the census of zero motion is not 0.
     assert logged["val/census_zero_motion"] > 1
 
 
@@ -122,7 +122,7 @@ def test_wrong_weights_are_refused(losses: dict[str, float], text: str) -> None:
 
 
 def test_unlabeled_frames_train_and_validate_on_one_camera(rendered: Path, tmp_path: Path) -> None:
-    """Only image_2 is needed, and only the images judge."""
+    """Only image_2 is needed; metrics are computed from the images alone."""
     root = tmp_path / "frames"
     (root / "training").mkdir(parents=True)
     (root / "training" / "image_2").symlink_to(rendered / "training" / "image_2")
@@ -134,7 +134,7 @@ def test_unlabeled_frames_train_and_validate_on_one_camera(rendered: Path, tmp_p
 
 
 def test_resume_goes_on_with_the_samples_and_the_step(rendered: Path, tmp_path: Path) -> None:
-    """Four steps in one run, or two and two: the same names in the same order, and the same weights."""
+    """Four steps in one run, or two and two: the same samples in the same order, and the same weights."""
     orders: list[list[str]] = []
 
     class Names(pl.Callback):

@@ -1,4 +1,4 @@
-"""DDFlow's own parts on two processes (DDP over gloo): the guard stops both, the online teacher is the same on both."""
+"""DDFlow on two processes (DDP over gloo): the guard stops both, the online teacher is the same on both."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def run_guard(folder: Path, root: Path) -> str:
-    """A run whose second process sees 0.15 % of its pixels and would never stop alone; the first sees none."""
+    """A run whose second process has 0.15 % unmasked pixels and would not stop on its own; the first has none."""
     fit = trainer(folder, 9, devices=2, strategy="ddp", limit_val_batches=0)
 
     def masks(forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,7 @@ class Spoil(pl.Callback):
 
 
 def run_spoiled(folder: Path, root: Path) -> dict[str, Any]:
-    """A run of which one process sees a NaN once, three steps before values are read."""
+    """A run in which one process gets a NaN once, three steps before values are read."""
     spoil = Spoil()
     fit = trainer(
         folder,
@@ -74,7 +74,7 @@ def run_spoiled(folder: Path, root: Path) -> dict[str, Any]:
 
 
 def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
-    """Weights of student and teacher after a run that begins to distill at its third step, and the crops' places."""
+    """Weights of student and teacher after a run that starts to distill at its third step, and the crop positions."""
     losses = {"abs_robust_mean_no_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}
     model = small_ddflow(
         losses=losses,
@@ -107,7 +107,7 @@ def main(folder: Path, root: Path) -> None:
 
 @pytest.fixture(scope="module")
 def results(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of the two processes found."""
+    """Results of the two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     paths = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(TESTS))))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
@@ -143,7 +143,7 @@ def test_the_teacher_is_the_same_on_both(results: list[dict[str, Any]]) -> None:
     assert len(teacher) == 98
     assert teacher["network.context.6.weight"] != results[0]["sums"]["network.context.6.weight"]
     assert results[0]["sums"]["teacher.updates"] == 5
-    # One batch, one place.
+    # One crop position per batch.
     assert len(results[0]["places"]) == len(results[1]["places"]) == 3
     assert results[0]["places"] == results[1]["places"]
     assert len(set(map(tuple, results[0]["places"]))) > 1

@@ -1,4 +1,4 @@
-"""No training step holds an operator that PyTorch lists as non-deterministic on CUDA, forward or backward."""
+"""No training step uses an operator that PyTorch lists as non-deterministic on CUDA, forward or backward."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +13,8 @@ from flowdistill.data import MotionDataModule, View
 from flowdistill.training import DDFlowModule, DwarfModule
 from small_trainer import flow_data, small_ddflow, trainer
 
-# Of `torch.use_deterministic_algorithms`: what raises in deterministic mode, and what changes its result between runs
-# without it. Names as the dispatcher has them, backward operators where the backward is the trouble.
+# From `torch.use_deterministic_algorithms`: operators that raise in deterministic mode, and those that differ between
+# runs without it. Dispatcher names; backward operators where the backward is non-deterministic.
 LISTED = {
     "replication_pad1d_backward", "replication_pad2d_backward", "replication_pad3d_backward",
     "reflection_pad1d_backward", "reflection_pad2d_backward", "reflection_pad3d_backward",
@@ -99,7 +99,7 @@ def test_a_step_has_no_listed_operator(stage: str, rendered: Path, tmp_path: Pat
 
 @pytest.fixture
 def deterministic_mode() -> Iterator[None]:
-    """Lightning leaves PyTorch's mode on."""
+    """Lightning leaves PyTorch's deterministic mode on."""
     yield
     torch.use_deterministic_algorithms(False)
 
@@ -116,7 +116,7 @@ def test_a_deterministic_trainer_trains_both(
 
 
 def test_the_trace_sees_what_it_looks_for() -> None:
-    """Each of the three that the step had before."""
+    """Each of the three operators that the step used before."""
     image = torch.rand(1, 1, 4, 4, requires_grad=True)
     with Recorder() as recorder:
         padded = torch.nn.functional.pad(image, (0, 1, 0, 1), mode="replicate")

@@ -1,4 +1,4 @@
-"""Stage 3 in the training step: the reference's numbers, both kinds of teacher, the student's crop, weights of 0."""
+"""Stage 3 in the training step: reference values, both kinds of teacher, the student's crop, weights of 0."""
 
 import math
 from collections import Counter
@@ -48,7 +48,7 @@ def reference_batch() -> dict[str, Any]:
 def test_the_step_is_the_reference_s(
     losses: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Labels for the whole view in, the crop taken inside: loss and gradients of the original's student."""
+    """Labels for the whole view, cropped in the step, give the loss and gradients of the original's student."""
     expected, stored = reference.numbers(DISTILL), reference.arrays(DISTILL)
     top, left = (int(v) for v in stored["crop_offset_hw"])
     monkeypatch.setattr("flowdistill.training.ddflow.crop_offset", lambda *_: (top, left))
@@ -76,7 +76,7 @@ def test_the_step_is_the_reference_s(
 
 @pytest.fixture(scope="module")
 def teacher(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher that has learned a little, so that it does not find everything occluded."""
+    """A briefly trained teacher, so that it does not mask everything as occluded."""
     folder = tmp_path_factory.mktemp("teacher")
     fit = trainer(folder, 25, limit_val_batches=0)
     fit.fit(small_ddflow(initialization="linear", learning_rate=1e-3), flow_data(rendered))
@@ -85,7 +85,7 @@ def teacher(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def blinking_student(**options: Any) -> DDFlowModule:
-    """A student whose flows contradict each other here and there."""
+    """A student whose forward and backward flow are inconsistent in places."""
     defaults: dict[str, Any] = {
         "losses": {"distillation": 1.0},
         "student_crop": (64, 96),
@@ -102,7 +102,7 @@ def penalty(size: Tensor) -> Tensor:
 
 
 def largest_change(differences: Tensor, quantum: float) -> Tensor:
-    """How much the penalty can change, at most, where a difference changes by `quantum` or less; it grows with |d|."""
+    """Maximum change of the penalty if a difference changes by `quantum` or less; it grows with |d|."""
     size = differences.double().abs()
     up = penalty(size + quantum) - penalty(size)
     down = penalty(size) - penalty((size - quantum).clamp_min(0))
@@ -112,7 +112,7 @@ def largest_change(differences: Tensor, quantum: float) -> Tensor:
 def test_online_and_offline_teach_the_same_up_to_16_bits(
     rendered: Path, tmp_path: Path, teacher: Path
 ) -> None:
-    """Files of `predict` read by the datamodule, beside the same network inside the step; one crop, one student."""
+    """Files of `predict` read by the datamodule, against the same network in the step; same crop, same student."""
     root = tmp_path / "data"
     root.mkdir()
     (root / "training").symlink_to(rendered / "training")
@@ -166,7 +166,7 @@ def test_online_and_offline_teach_the_same_up_to_16_bits(
         assert torch.equal(labels.occluded, read.occluded)
         assert torch.equal(labels.occluded_backward, read.occluded_backward)
         assert online == pytest.approx(expected, rel=1e-5)
-        assert online != offline  # the files did round
+        assert online != offline  # the files are rounded
         assert abs(online - offline) <= bound + 1e-6 * online
         assert bound < 0.1 * online
 
@@ -185,7 +185,7 @@ def test_offsets_are_a_pure_function_and_reach_every_place() -> None:
 def test_images_and_labels_are_cropped_alike_and_the_whole_view_returns(
     rendered: Path, tmp_path: Path
 ) -> None:
-    """Every pixel carries its own coordinates, so that a shift of one of them would show."""
+    """Every pixel's value is its coordinates, so that any shift is detected."""
     losses = {"abs_robust_mean_no_occlusion": 1.0,
               "distillation": Schedule([(0, 0.0), (1, 1.0), (2, 0.0)], "step")}  # fmt: skip
     model = small_ddflow(losses=losses, teacher=OfflineTeacher(), student_crop=(64, 72), learning_rate=0.0)
@@ -238,7 +238,7 @@ def test_a_term_of_weight_zero_is_not_computed(
     count("flowdistill.losses.photometric", "robust_loss")
     count("flowdistill.training.ddflow", "distillation_loss")
     count("flowdistill.training.ddflow", "l2_regulariser")
-    count("flowdistill.training.teachers", "occlusion_masks")  # once for each look of the teacher
+    count("flowdistill.training.teachers", "occlusion_masks")  # once per call of the teacher
 
     class Steps(pl.Callback):
         def on_train_batch_start(self, *_: Any) -> None:
@@ -267,7 +267,7 @@ def test_a_term_of_weight_zero_is_not_computed(
     assert weights[3]["weight/distillation"] == 0.5
     for step in logged.steps:
         terms = {name: step[f"train/{name}"] for name in losses if name != "census_occlusion"}
-        # What is not computed is NaN in the log, not the value of some earlier step.
+        # Terms that are not computed are logged as NaN, not as the value of an earlier step.
         assert all(math.isnan(value) == (step[f"weight/{name}"] == 0) for name, value in terms.items())
         total = sum(step[f"weight/{name}"] * value for name, value in terms.items() if not math.isnan(value))
         assert step["train/loss"] == pytest.approx(total, rel=1e-5)

@@ -78,7 +78,7 @@ def test_the_kitti_loss_is_the_reference_loss_plus_decay(rendered: Path, tmp_pat
 
 
 def test_invalid_labels_do_not_teach(rendered: Path) -> None:
-    """Garbage under an invalid mask changes neither loss: `mask` leaves it out."""
+    """Garbage at invalid pixels changes neither loss: `mask` ignores it."""
     model = module()
     data = datamodule(rendered)
     data.trainer = trainer(rendered, 1)
@@ -128,12 +128,12 @@ def test_init_from_fills_the_network_and_says_so(
     assert f"from {checkpoint} (step 1): loss pretraining, alphas {{2: 0.005" in caplog.text
     loaded = DwarfModule.load_from_checkpoint(
         checkpoint
-    )  # hyper-parameters travel, init_from is not read again
+    )  # hyper-parameters are restored, init_from is not read again
     assert loaded.network.width == 0.125
 
 
 def test_a_resumed_run_does_not_need_the_earlier_stage(rendered: Path, tmp_path: Path) -> None:
-    """Neither does an evaluation of its checkpoint; both have the run's own weights, not the stage's."""
+    """Nor does an evaluation of its checkpoint; both have the run's own weights, not the earlier stage's."""
     stage, own = tmp_path / "stage.ckpt", tmp_path / "own.ckpt"
     fit = trainer(tmp_path, 1, limit_val_batches=0)
     fit.fit(module(), datamodule(rendered))
@@ -157,7 +157,7 @@ def test_a_resumed_run_does_not_need_the_earlier_stage(rendered: Path, tmp_path:
 def test_weights_follow_their_schedules(
     rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Level 6 leaves after two steps, level 3 comes in; the decay ends; what is 0 is not computed."""
+    """Level 6 ends after two steps, level 3 starts; the decay ends; terms of weight 0 are not computed."""
     decayed: list[int] = []
     original = squared_weights
 

@@ -1,7 +1,7 @@
-"""Between two steps that are logged the host neither waits for the device nor copies to it: whole steps of a Trainer.
+"""Between two logged steps the host neither waits for the device nor copies to it, over whole steps of a Trainer.
 
-The meta device stands for the GPU (tests/device_traffic.py). Left out are the batch's transfer, and what Lightning does
-by itself for several processes.
+The meta device stands in for the GPU (tests/device_traffic.py). The batch's transfer and Lightning's own work for
+several processes are not covered.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MetaAccelerator(CPUAccelerator):
 
 
 class MetaStrategy(SingleDeviceStrategy):
-    """Leaves out of the watch what is the batch's transfer."""
+    """Excludes the batch's transfer from the watch."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__(device=DEVICE, accelerator=MetaAccelerator())
@@ -57,7 +57,7 @@ class MetaStrategy(SingleDeviceStrategy):
             return super().batch_to_device(*args, **kwargs)
 
     def teardown(self) -> None:
-        """Brings nothing to the CPU: there is nothing. LearningRateMonitor leaves numbers on the device."""
+        """Copies nothing to the CPU: meta tensors have no data. LearningRateMonitor leaves numbers on the device."""
         assert self.lightning_module is not None
         self.lightning_module.trainer._logger_connector.reset_metrics()
 
@@ -92,7 +92,7 @@ class Watch(pl.Callback):
             self._open.enter_context(watched(self.steps[-1]))
 
     def between(self) -> list[str]:
-        """What happened at steps that are not logged."""
+        """Transfers and waits at steps that are not logged."""
         return [
             place
             for number, step in enumerate(self.steps)

@@ -1,4 +1,4 @@
-"""A label that is NaN, at a known step: the run stops or passes over it; the batch in a file leads back to it."""
+"""A NaN label at a known step: the run stops or skips the step; the dumped batch reproduces it."""
 
 import csv
 import json
@@ -66,7 +66,7 @@ def test_without_a_checkpoint_it_says_that_there_is_none(rendered: Path, tmp_pat
 
 
 def test_the_checkpoint_that_is_named_is_finite(rendered: Path, tmp_path: Path) -> None:
-    """A newer one that holds NaN, from another program perhaps, is not the one to resume from."""
+    """A newer checkpoint with NaN, for example from another program, is not suggested for resuming."""
     from flowdistill.training.non_finite import newest_finite
 
     fit(tmp_path, flow_data(rendered), 5)
@@ -139,7 +139,7 @@ def test_the_command_names_the_first_module(
 def test_a_batch_that_is_in_order_says_so(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored = torch.load(dump, weights_only=True)
     stored["batch"]["left_t1"] = torch.nan_to_num(stored["batch"]["left_t1"])
-    # What `lightning` adds, which makes the module.
+    # Keys added by `lightning`, which builds the module.
     stored["hyper_parameters"] |= {"_class_path": "flowdistill.training.DDFlowModule", "_instantiator": "x"}
     torch.save(stored, dump)
     assert flowdistill(["debug", "batch", str(dump)]) == 0
@@ -170,7 +170,7 @@ def test_a_foreign_loader_s_batch_is_not_made_up(tmp_path: Path) -> None:
 
 
 def run_two(folder: Path, root: Path) -> None:
-    """Two processes, of which the second reads the spoiled sample in some steps; then one with one skip too few."""
+    """Two processes, the second with the spoiled sample in some steps; then a run with one skip too few."""
     said = []
     for number, skip in enumerate((9, 1)):
         model = small_ddflow(learning_rate=1e-3, skip_non_finite=skip)
@@ -204,8 +204,8 @@ def test_two_processes_count_and_end_together(rendered: Path, tmp_path: Path) ->
     assert files == sorted(
         f"non_finite_step_{step:06d}_rank{rank}.pt" for step, rank in zip(bad, ranks, strict=True)
     )
-    assert set(ranks) == {0, 1}  # both processes met it
-    assert done.stderr.count(f"the loss is not finite at step {bad[0]}") == 2  # of each run once
+    assert set(ranks) == {0, 1}  # it occurred on both processes
+    assert done.stderr.count(f"the loss is not finite at step {bad[0]}") == 2  # once per run
 
 
 if __name__ == "__main__":

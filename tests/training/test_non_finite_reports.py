@@ -1,4 +1,4 @@
-"""What a run says and writes of steps that are not finite: each once, the right batch, whatever else goes wrong."""
+"""Messages and files about non-finite steps: each step once, with the right batch, also if writing fails."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def counted(model: DDFlowModule) -> list[str]:
 def test_a_step_of_several_batches_is_counted_once_and_keeps_the_guilty_one(
     rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The gradient of the step's last batch is NaN, too, whichever batch made it so."""
+    """The gradient of the step's last batch is NaN, too, regardless of which batch caused it."""
     assert [divmod(number, 2) for number in BAD_BATCHES] == [(1, 1), (2, 0)]
     model = run(tmp_path, spoiled(rendered, batch_size=2), 4, accumulate_grad_batches=2)
     assert counted(model) == ["step 1", "step 2"]
@@ -73,7 +73,7 @@ def test_all_bad_batches_of_a_step_are_kept(rendered: Path, tmp_path: Path) -> N
 
 
 def test_a_step_that_is_read_in_two_parts_is_counted_once(rendered: Path, tmp_path: Path) -> None:
-    """Validation after each batch reads the first of the two that a step accumulates."""
+    """Validation after each batch reads the first of the two accumulated batches."""
     model = run(
         tmp_path, spoiled(rendered, batch_size=2), 4, accumulate_grad_batches=2, val_check_interval=1,
         limit_val_batches=1, log_every_n_steps=50,
@@ -82,7 +82,7 @@ def test_a_step_that_is_read_in_two_parts_is_counted_once(rendered: Path, tmp_pa
 
 
 def test_the_scaler_s_own_steps_are_not_counted(rendered: Path, tmp_path: Path) -> None:
-    """float16's scaler passes over steps while it looks for a factor; a loss that is NaN is counted."""
+    """float16's scaler skips steps while it searches for a factor; a NaN loss is counted."""
     plugin = ScaledOnly(2.0**126)
     model = run(tmp_path, spoiled(rendered), 4, plugins=[plugin])
     assert plugin.scaler is not None

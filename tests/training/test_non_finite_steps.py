@@ -1,4 +1,4 @@
-"""A step that is not finite changes nothing and is reported later, but right; such weights are not saved."""
+"""A non-finite step changes nothing and is reported later, but correctly; non-finite weights are not saved."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ from small_trainer import Recorder, flow_data, small_ddflow, trainer
 
 
 class Spoil(pl.Callback):
-    """Makes a batch NaN; keeps names, and a copy of weights and Adam's state, of every batch's start."""
+    """Makes a batch NaN; keeps names, weights and Adam's state at the start of every batch."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
@@ -61,7 +61,7 @@ def model(**options: Any) -> DDFlowModule:
 
 @pytest.fixture(params=["default", "fused"])
 def adam(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Adam as on this machine, and as on a GPU, where a flag on the device tells it to do nothing."""
+    """Adam as on this machine, and as on a GPU, where a flag on the device makes the step a no-op."""
     if request.param == "fused":
         monkeypatch.setattr(optimisers, "FUSED_ON", ("cpu",))
     return str(request.param)
@@ -83,13 +83,13 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named_later(
     assert not same(start["weights"], first["weights"])
     assert same(first, spoiled)  # weights, moments and their counts
     assert {float(state["step"]) for state in spoiled["adam"].values()} == {1.0}
-    # Further steps train on from there; the one that reports is not taken.
+    # Later steps continue from there; the reporting step does not update.
     assert not same(spoiled["weights"], after["weights"])
     assert same(after, found)
 
 
 def test_accumulated_batches_are_one_step(adam: str, rendered: Path, tmp_path: Path) -> None:
-    """The first of two batches is NaN: neither counts, and the right one is named."""
+    """The first of two accumulated batches is NaN: neither counts, and the right one is reported."""
     spoil = Spoil(2)
     fit = trainer(
         tmp_path, 9, callbacks=[spoil], limit_val_batches=0, log_every_n_steps=3, accumulate_grad_batches=2
@@ -115,7 +115,7 @@ class ScaledOnly(MixedPrecision):
 
 
 def test_the_scaler_may_try_factors_that_overflow(adam: str, rendered: Path, tmp_path: Path) -> None:
-    """Gradients are infinite in the first steps, which is no error; a loss that is NaN is."""
+    """Infinite gradients in the first steps are not an error; a NaN loss is."""
     spoil = Spoil(100)
     plugin = ScaledOnly(2.0**126)
     fit = trainer(tmp_path, 6, callbacks=[spoil], limit_val_batches=0, log_every_n_steps=2, plugins=[plugin])
@@ -173,7 +173,7 @@ def test_a_run_that_never_logs_is_read_all_the_same(
 
 
 def test_weights_that_are_not_finite_do_not_replace_those_that_are(rendered: Path, tmp_path: Path) -> None:
-    """Saved after two steps; then an average becomes NaN, which no loss sees."""
+    """After two saved steps an average becomes NaN, which does not affect the loss."""
 
     class Break(pl.Callback):
         def on_train_batch_start(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
@@ -231,7 +231,7 @@ def test_a_run_that_a_callback_stops_logs_the_step_it_stops_at(rendered: Path, t
 def test_a_run_may_resume_on_another_kind_of_device(
     first: str, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Adam is fused where that is the device's way, whatever the checkpoint's was, and goes on from its moments."""
+    """Adam is fused depending on the device, not the checkpoint, and resumes from its moments."""
 
     def run(steps: int, fused: bool, checkpoint: Path | None) -> tuple[Spoil, pl.Trainer]:
         monkeypatch.setattr(optimisers, "FUSED_ON", ("cpu",) if fused else ())
@@ -283,7 +283,7 @@ def test_a_process_that_is_finite_itself_names_the_one_that_is_not() -> None:
     (found,) = non_finite(steps, lambda text: [text, "loss = inf\nsamples of this batch: z"])
     assert found.title == "the loss is not finite at step 6: loss = inf\nsamples of this batch: z"
     assert (found.own, found.origin.samples) == ({}, ("b",))
-    # Neither of them: float32 cannot hold the sum.
+    # Each is finite, but their sum overflows float32.
     (found,) = non_finite(steps)
     assert "at step 6: loss = inf, the mean over all processes\nsamples of this batch: b" in found.title
     assert non_finite(steps[:1]) == []

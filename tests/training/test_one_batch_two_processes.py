@@ -1,6 +1,6 @@
-"""DDP is exact: two processes with half a batch each compute what one does with the whole, in float64, to rounding.
+"""DDP is exact: two processes with half a batch each match one process with the whole batch, in float64, to rounding.
 
-The same samples, for both models and every stage; terms that are ratios over the masked pixels of a batch included.
+With the same samples, for both models and every stage, including terms that are ratios over a batch's masked pixels.
 """
 
 import os
@@ -52,7 +52,7 @@ MODELS: dict[str, Callable[[], DDFlowModule | DwarfModule]] = {
     ),
     "dwarf, pre-training": lambda: dwarf(loss="dense_multilevel", alphas={2: 0.005, 4: 0.02, 6: 0.32}),
     "dwarf, kitti": lambda: dwarf(loss="sparse_full_resolution", alphas={2: 0.001}),
-    # Level 2 and its weights come in later, and nothing else reaches them.
+    # Level 2 starts later, and no other term uses its weights.
     "dwarf, coarse to fine": lambda: dwarf(
         loss="dense_multilevel", alphas={2: Schedule([(0, 0.0), (3, 0.005)], "step"), 6: 0.32}, l2_weight=0.0
     ),
@@ -60,7 +60,7 @@ MODELS: dict[str, Callable[[], DDFlowModule | DwarfModule]] = {
 
 
 class Watch(pl.Callback):
-    """Gives batches labels of a teacher that follow from the pictures; keeps names, gradients and losses."""
+    """Adds teacher labels computed from the images to batches; keeps names, gradients and losses."""
 
     def __init__(self) -> None:
         self.samples: list[list[str]] = []
@@ -81,13 +81,13 @@ class Watch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int
     ) -> None:
-        if trainer.fit_loop._should_accumulate():  # nothing is logged before the step is whole
+        if trainer.fit_loop._should_accumulate():  # nothing is logged before the step is complete
             return
         self.losses.append(float(trainer.callback_metrics["train/loss"]))
 
 
 def run(kind: str, root: Path, folder: Path, processes: int, accumulated: int = 1) -> dict[str, Any]:
-    """Ten steps of batch 4, shared among so many processes and accumulated batches."""
+    """Ten steps of batch 4, split over the given numbers of processes and accumulated batches."""
     pl.seed_everything(0, verbose=False)
     model = MODELS[kind]().double()
     watch = Watch()
@@ -126,7 +126,7 @@ def main(root: Path, folder: Path, kinds: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def two(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with what each of the two processes found."""
+    """Folder with the results of the two processes."""
     folder = tmp_path_factory.mktemp("two")
     paths = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(TESTS))))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
@@ -159,7 +159,7 @@ def test_two_processes_compute_what_one_does(kind: str, rendered: Path, two: Pat
 
 
 def test_accumulation_takes_the_same_samples(rendered: Path, tmp_path: Path) -> None:
-    """Accumulated batches share a batch as processes do; a loss that is a sum is the same then."""
+    """Accumulation splits a batch as processes do; a loss that is a sum is then the same."""
     alone = run("dwarf, kitti", rendered, tmp_path, 1)
     parts = run("dwarf, kitti", rendered, tmp_path, 1, accumulated=2)
     assert parts["losses"] == pytest.approx(alone["losses"], rel=1e-6)
@@ -171,7 +171,7 @@ def test_accumulation_takes_the_same_samples(rendered: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_nothing_is_broadcast_at_each_step(kind: str) -> None:
-    """DDP sends a module's buffers from the first process to all at every step; ours has none."""
+    """DDP broadcasts a module's buffers from rank 0 at every step; these modules have none."""
     assert list(MODELS[kind]().named_buffers()) == []
 
 

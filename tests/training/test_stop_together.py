@@ -1,4 +1,4 @@
-"""A training that is stopped by a signal, wherever it is, becomes the same as one that is left alone."""
+"""A training stopped by a signal at any point and resumed equals an uninterrupted one."""
 
 import csv
 import signal
@@ -20,7 +20,7 @@ STEPS, EVERY = 12, 4  # validation after each EVERY
 
 
 class Ask(pl.Callback):
-    """A signal that comes at some training step, or within some batch of the validation after a step."""
+    """A signal at a given training step, or within a given batch of the validation after a step."""
 
     def __init__(self, asked: StopSignals, step: int, validation_batch: int | None = None) -> None:
         self.asked, self.step, self.batch = asked, step, validation_batch
@@ -43,7 +43,7 @@ class Ask(pl.Callback):
 def run(
     root: Path, folder: Path, ask: Ask, resume: Path | None = None, every: int = 100, accumulated: int = 1
 ) -> tuple[Any, Path]:
-    """A run in folder/runs; where `resume` is a checkpoint, it goes on in its folder. The module and that folder."""
+    """A run in folder/runs, or resumed from the checkpoint `resume` in its folder. Returns module and folder."""
     logger = CSVLogger(folder, name="runs")
     asked = StopSignals()
     ask.asked = asked
@@ -81,7 +81,7 @@ def test_it_goes_on_as_if_nothing_had_been(
         run(rendered, tmp_path / "broken", ask, accumulated=accumulated)
     assert stopped.value.code == 143
     last = tmp_path / "broken" / "runs" / "version_0" / "checkpoints" / "last.ckpt"
-    # A signal before the last batch of a validation is looked at in this batch, one within it after the next step.
+    # A signal before the last batch of a validation is handled in this batch, one within it after the next step.
     saved = int(torch.load(last, weights_only=True)["global_step"])
     assert saved == step + (batch is None)
     again = Ask(StopSignals(), -1)
@@ -99,7 +99,7 @@ def test_it_goes_on_as_if_nothing_had_been(
 def test_a_kill_after_a_checkpoint_before_its_validation_costs_no_validation(
     rendered: Path, tmp_path: Path
 ) -> None:
-    """The checkpoint of a step that is to be validated is there before; whoever goes on from it validates."""
+    """The checkpoint of a step with a due validation is written before it; a run resumed from it validates first."""
     whole_ask = Ask(StopSignals(), -1)
     _, whole_folder = run(rendered, tmp_path / "whole", whole_ask, every=EVERY)
 
@@ -119,7 +119,7 @@ def test_a_kill_after_a_checkpoint_before_its_validation_costs_no_validation(
 
 
 def test_rows_after_the_checkpoint_are_replaced(rendered: Path, tmp_path: Path) -> None:
-    """A run that went on for some steps after its checkpoint has written rows that come once more."""
+    """A run that continued for some steps after its checkpoint has rows that are logged again."""
     whole_ask = Ask(StopSignals(), -1)
     _, whole_folder = run(rendered, tmp_path / "whole", whole_ask, every=3)
 

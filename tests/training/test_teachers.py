@@ -1,4 +1,4 @@
-"""Teachers: what they hold, when they look, and that a resumed run has the one it had."""
+"""Teachers: their state, when they run, and that a resumed run keeps its teacher."""
 
 import math
 from pathlib import Path
@@ -68,7 +68,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def comparable(step: dict[str, float]) -> dict[str, float | None]:
-    """A step's log with None in place of NaN (not computed), which equals nothing."""
+    """A step's log with None in place of NaN (not computed), so that logs can be compared."""
     return {name: None if math.isnan(value) else value for name, value in step.items()}
 
 
@@ -108,7 +108,7 @@ def test_an_average_follows_its_definition_and_gets_no_gradient(rendered: Path, 
 def stage2(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of another width than the students'."""
     folder = tmp_path_factory.mktemp("stage2")
-    fit = trainer(folder, 15, limit_val_batches=0)  # so that it does not find everything occluded
+    fit = trainer(folder, 15, limit_val_batches=0)  # so that it does not mask everything as occluded
     fit.fit(small_ddflow(width=0.25, initialization="linear", learning_rate=1e-3), flow_data(rendered))
     fit.save_checkpoint(folder / "stage2.ckpt")
     return folder / "stage2.ckpt"
@@ -155,7 +155,7 @@ def test_a_run_in_two_halves_is_the_same_run(kind: str, rendered: Path, tmp_path
 
 @pytest.fixture(scope="module")
 def distilled(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that holds a teacher beside the student."""
+    """A checkpoint with a teacher and the student."""
     folder = tmp_path_factory.mktemp("distilled")
     fit = trainer(folder, 4, limit_val_batches=0)
     fit.fit(student(AverageTeacher(0.9)), flow_data(rendered))

@@ -1,4 +1,4 @@
-"""`lightning fit` and `validate` on two processes (DDP over gloo): same numbers as one, different samples a rank."""
+"""`lightning fit` and `validate` on two processes (DDP over gloo): same numbers as one, different samples per rank."""
 
 import csv
 import math
@@ -27,7 +27,7 @@ def rows(version: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("model", ["ddflow", "dwarf"])
 def test_two_processes_train_and_validate_as_one(model: str, rendered: Path, tmp_path: Path) -> None:
     view = {"ddflow": "flow", "dwarf": "scene_flow"}[model]
-    # Three validation samples: two processes get unequal shares.
+    # Three validation samples, which do not divide evenly between two processes.
     (tmp_path / "val.txt").write_text("000002_00\n000002_01\n000001_01\n")
     common = [
         "--config", f"configs/demo/{model}.yaml", "--config", "configs/data/rendered.yaml",

@@ -1,4 +1,4 @@
-"""What validation reports: broken predictions show, empty sets are left out, the numbers are the metrics' own."""
+"""Reported validation values: NaN predictions are visible, empty sets omitted, values equal the metrics' own."""
 
 import math
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_occlusion_is_judged_by_the_mask_or_by_the_labels(mask: str, batch: Any)
     truth = valid & ~batch["valid_flow_noc"]
     assert truth.any()
     if mask == "occluded":
-        truth = torch.rand(truth.shape) < 0.3  # it counts, whatever the labels leave out
+        truth = torch.rand(truth.shape) < 0.3  # it takes precedence over the labels
         batch["occluded"] = truth
     elif mask == "sparse":
         valid &= torch.rand(truth.shape) < 0.5
@@ -75,7 +75,7 @@ def test_occlusion_is_judged_by_the_mask_or_by_the_labels(mask: str, batch: Any)
     validation.update({"flow": batch["flow"], "occluded": torch.zeros_like(found)}, batch)
     values = validation.compute()
     assert values["occlusion_recall"] == 0
-    assert "occlusion_precision" not in values  # nothing was found
+    assert "occlusion_precision" not in values  # no pixel is predicted as occluded
 
 
 def test_a_broken_prediction_shows_as_nan(batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""Run cards: which weights were trained on what (docs/run_cards.md)."""
+"""Run cards: provenance of weights and results (docs/run_cards.md)."""
 
 from flowdistill.tracking.card import RunCard
 from flowdistill.tracking.card_files import JSON_NAME, MARKDOWN_NAME, read_card, write_card

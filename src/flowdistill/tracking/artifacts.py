@@ -1,4 +1,4 @@
-"""Checkpoints as artifacts of W&B, where a logger's `log_model` asks for them."""
+"""Log checkpoints as W&B artifacts, if a logger's `log_model` is set."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from flowdistill.training import BEST, LAST
 
 
 class Artifacts(pl.Callback):
-    """Logs last.ckpt and best.ckpt with the run card as one artifact, `model-ID`, of aliases `last` and `best`.
+    """Logs last.ckpt and best.ckpt with the run card as one artifact, `model-ID`, with aliases `last` and `best`.
 
-    `log_model: true` does so when the training ends, by whatever it ends; `all` also each time last.ckpt was written
-    meanwhile. Lightning's logger would do it for its ModelCheckpoint alone. Rank 0 does it.
+    `log_model: true` logs them when the training ends, also by an error; `all` also each time last.ckpt was written
+    meanwhile. Lightning's logger supports only its own ModelCheckpoint. Runs on rank 0.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged: dict[Path, int] = {}  # when a file was written that is logged
+        self._logged: dict[Path, int] = {}  # modification time of the logged version of a file
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self._log(trainer, [logger for logger in _asked(trainer) if logger._log_model == "all"], (LAST,))
 
-    # After the run card's own.
+    # Runs after the run card's on_fit_end.
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._log(trainer, _asked(trainer), (LAST, BEST))
 
@@ -52,7 +52,7 @@ class Artifacts(pl.Callback):
             for logger in loggers:
                 metadata = {"file": str(path), "step": trainer.global_step}
                 artifact = wandb.Artifact(f"model-{logger.version}", type="model", metadata=metadata)
-                # A copy: the file is replaced while wandb uploads it.
+                # A copy: the file may be replaced while wandb uploads it.
                 artifact.add_file(str(path), name=name, policy="mutable")
                 for card in (JSON_NAME, MARKDOWN_NAME):
                     if (path.parents[1] / card).is_file():

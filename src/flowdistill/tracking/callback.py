@@ -1,4 +1,4 @@
-"""Writes the run card of a `lightning fit`."""
+"""Write the run card of a `lightning fit`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from flowdistill.tracking.weights import weights_of
 from flowdistill.training import BestCheckpoint, run_folder
 
 RUN_RECORD = "FLOWDISTILL_RUN_RECORD"
-"""Of the environment: a file in which `lightning fit` writes its run's folder, for whoever started it."""
+"""Environment variable: a file to which `lightning fit` writes its run's folder, for the process that started it."""
 
 
 class RunCardWriter(pl.Callback):
-    """Leaves run_card.json and run_card.md in the trainer's log_dir when training ends.
+    """Writes run_card.json and run_card.md to the trainer's log_dir when training ends.
 
-    Also where it ends by an exception or Ctrl-C; the card then says so. A run that is killed leaves none. Nothing is
-    written without a logger, with fast_dev_run, by other processes than rank 0, or if no step was tried.
+    Also if it ends by an exception or Ctrl-C, with that status. A run that is killed leaves no card. Nothing is written
+    without a logger, with fast_dev_run, on ranks other than 0, or if training did not start.
 
-    Parts of a resumed run are kept in its checkpoints, so that the last card tells of all.
+    Earlier parts of a resumed run are kept in its checkpoints, so that the last card covers all parts.
 
     Args:
         command: the command line.
@@ -85,7 +85,7 @@ class RunCardWriter(pl.Callback):
                     write_atomically(Path(os.environ[RUN_RECORD]), f"{self._folder.resolve()}\n".encode())
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """What may change while the run goes on is looked at now: the code, and the files that weights come from."""
+        """Record what may change during the run: the code, and the files that weights are loaded from."""
         if self._folder is None or not trainer.is_global_zero:
             return
         self._code = code_state()
@@ -115,9 +115,9 @@ class RunCardWriter(pl.Callback):
         self._metrics = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
         self._metrics_step = trainer.global_step
 
-    # After on_train_end, in which Checkpoints writes the very last last.ckpt.
+    # After on_train_end, in which Checkpoints writes the final last.ckpt.
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._part is None:  # resumed, with nothing left to do
+        if self._part is None:  # resumed, with no steps left
             self._begin(trainer)
         self._write(trainer, "completed", None)
         self._leave()
@@ -133,7 +133,7 @@ class RunCardWriter(pl.Callback):
         try:
             self._write(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
         except (UserError, OSError) as error:
-            # The exception that ends the run is what its user must see.
+            # Do not hide the exception that ended the run.
             rank_zero_warn(f"no run card was written: {error}")
         self._leave()
 
@@ -143,7 +143,7 @@ class RunCardWriter(pl.Callback):
 
     def _begin(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        if self._earlier:  # its checkpoint was written at this step
+        if self._earlier:  # the checkpoint is from this step
             self._earlier[-1]["last_step"] = step
         self._part = {
             "folder": None if self._folder is None else str(self._folder),
@@ -172,7 +172,7 @@ class RunCardWriter(pl.Callback):
         current = self._current()
         current["last_step"] = trainer.global_step
         parts = [*self._earlier, current]
-        memory = peak_memory(trainer.strategy.root_device)  # before files are hashed
+        memory = peak_memory(trainer.strategy.root_device)  # before hashing files adds to it
         callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
         best = next((callback for callback in callbacks if isinstance(callback, BestCheckpoint)), None)
         config = dict(self.config)

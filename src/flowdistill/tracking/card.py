@@ -1,4 +1,4 @@
-"""The run card: which weights were trained on what."""
+"""The run card: provenance of a run's weights or of a step's results."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from flowdistill.tracking.sections import (
 )
 
 FORMAT = 1
-"""Raised whenever a key changes its name or meaning."""
+"""Increased whenever a key changes its name or meaning."""
 
 Status = Literal["completed", "interrupted"]
 
 
 @dataclass(frozen=True)
 class RunCard:
-    """What a run or another step did, from what, and what came of it; `sections.py` says what the sections hold.
+    """Record of a run or another step: inputs, settings and results; see `sections.py` for the sections.
 
-    All values are as JSON has them (`sections.json_values`), so that a card that is read back equals the one written.
+    All values are JSON values (`sections.json_values`), so that a card that is read back equals the one written.
     """
 
     name: str
@@ -36,22 +36,22 @@ class RunCard:
     """Why it was interrupted, or why the card lacks something."""
     command: str
     started: str
-    """ISO 8601, in UTC, as `finished`. Of a resumed run: when it was started first."""
+    """ISO 8601, in UTC, like `finished`. For a resumed run: its first start."""
     finished: str
     wall_time: float
-    """Seconds. Of a resumed run: of all its parts; what a killed part did after its last checkpoint does not count."""
+    """Seconds. For a resumed run: of all parts, without what a killed part did after its last checkpoint."""
     code: Code
     versions: dict[str, str | None]
     machine: Machine
     seeds: dict[str, int | None]
     splits: dict[str, Split]
-    """By what they are for: train, val."""
+    """By use: train, val."""
     inputs: dict[str, FileRecord]
-    """Files and folders that the step read: for `lightning fit` the checkpoints that the model's config names."""
+    """Files and folders that the step read: for `lightning fit` the checkpoints named in the model's config."""
     outputs: dict[str, FileRecord]
-    """Files and folders that it wrote, beside weights."""
+    """Files and folders that it wrote, other than weights."""
     weights: dict[str, CheckpointRecord]
-    """last and best, as far as they exist."""
+    """last and best, if they exist."""
     metrics: dict[str, float | str]
     memory: Memory
     training: Training | None

@@ -1,4 +1,4 @@
-"""Versions, the machine, the devices of a trainer, and the most memory that was used."""
+"""Versions, the machine, the devices of a trainer, and peak memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = {
 
 
 def versions() -> dict[str, str | None]:
-    """Versions by name; None for what is not installed. Nothing slow is imported for it."""
+    """Return versions by package name; None if not installed. The packages are not imported."""
     found: dict[str, str | None] = {
         "python": platform.python_version(),
         "flowdistill": flowdistill.__version__,
@@ -41,7 +41,7 @@ def versions() -> dict[str, str | None]:
 
 
 def machine() -> Machine:
-    """The system, its processor, and the GPUs that can be used."""
+    """Describe the operating system, the processor, and the usable GPUs."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "os": platform.platform(),
@@ -53,7 +53,7 @@ def machine() -> Machine:
 
 
 def devices(trainer: pl.Trainer) -> Devices:
-    """What a trainer computes on."""
+    """Describe the devices of a trainer."""
     kind = trainer.strategy.root_device.type
     names = [torch.cuda.get_device_name(index) for index in trainer.device_ids] if kind == "cuda" else []
     return {
@@ -66,13 +66,13 @@ def devices(trainer: pl.Trainer) -> Devices:
 
 
 def peak_memory(device: torch.device | None = None) -> Memory:
-    """Peaks of this process since it started: resident memory, and what torch had allocated on a CUDA device."""
+    """Return peaks of this process since its start: resident memory, and torch's allocation on a CUDA device."""
     on_gpu = device is not None and device.type == "cuda"
     return {"process": _peak_resident(), "cuda": torch.cuda.max_memory_allocated(device) if on_gpu else None}
 
 
 def _peak_resident() -> int | None:
-    # Not getrusage on Linux: its maximum begins with the memory of whoever started the process.
+    # Not getrusage on Linux: its maximum starts with the memory of the parent process.
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():

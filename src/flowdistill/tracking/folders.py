@@ -1,4 +1,4 @@
-"""A folder for each run: no two trainings get the same one, also where they start at the same moment."""
+"""A separate folder for each run, also for trainings started at the same time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TRACES = ("config.yaml", "metrics.csv", "checkpoints", "run_card.json", "run_ca
 
 
 def claim_versions(trainer: pl.Trainer) -> None:
-    """Let loggers that number their runs make the folder of a number when they take it.
+    """Make loggers with numbered runs create the run's folder when they pick its number.
 
-    Several loggers of one SAVE_DIR/NAME share it.
+    Several loggers with the same SAVE_DIR/NAME share it.
     """
     taken: dict[Path, int] = {}
     for logger in trainer.loggers:
@@ -35,10 +35,10 @@ def _claiming(logger: Logger, free: Callable[[], int], taken: dict[Path, int]) -
             return taken[runs]
         while True:
             version = free()
-            if getattr(rank_zero_only, "rank", 0) == 0:  # it says which to the others (run_folder)
+            if getattr(rank_zero_only, "rank", 0) == 0:  # rank 0 broadcasts it (run_folder)
                 try:
                     (runs / f"version_{version}").mkdir(parents=True)
-                except FileExistsError:  # of a training that started a moment ago
+                except FileExistsError:  # another training has just taken it
                     continue
             taken[runs] = version
             return version
@@ -47,16 +47,16 @@ def _claiming(logger: Logger, free: Callable[[], int], taken: dict[Path, int]) -
 
 
 def check_is_new(trainer: pl.Trainer, again: bool) -> None:
-    """Before a `fit` that does not go on in the run's folder: refuse one that holds a run.
+    """Check before a `fit` that does not resume in the run's folder that the folder does not contain a run.
 
-    Its log would be deleted and its checkpoints replaced.
+    That run's log would be deleted and its checkpoints replaced.
 
     Args:
-        trainer: of which nothing runs yet.
-        again: start over in the folder of a run that came to no checkpoint; its files move aside.
+        trainer: not started yet.
+        again: start over in the folder of a run without a checkpoint; its files are moved to a subfolder.
 
     Raises:
-        UserError: says how to go on, and how to start another.
+        UserError: the folder contains a run; the message has the options to resume it or to start another.
     """
     if not trainer.loggers or getattr(rank_zero_only, "rank", 0) != 0:
         return
@@ -73,10 +73,10 @@ def check_is_new(trainer: pl.Trainer, again: bool) -> None:
         aside.mkdir()
         for name in found:
             (folder / name).rename(aside / name)
-        note(f"{folder} holds a run without a checkpoint; its files are in {aside.name}/ now")
+        note(f"{folder} contains a run without a checkpoint; its files were moved to {aside.name}/")
         return
-    how = f"Go on with it by `--ckpt_path {last}`" if last.exists() else "Move it away"
+    how = f"Resume it with `--ckpt_path {last}`" if last.exists() else "Move it away"
     raise UserError(
-        f"{folder} holds a run already ({', '.join(found)}). {how}, or start another: leave out the logger's version "
+        f"{folder} already contains a run ({', '.join(found)}). {how}, or start another: omit the logger's version "
         "(or id), or give a new one."
     )

@@ -1,4 +1,4 @@
-"""A log outlives a disk that is full for a while: what could not be written waits, and nothing is there twice."""
+"""Keep log rows in memory while the disk is full, and write them later without duplicates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowdistill.formats import write_atomically
 
 
 def wait_for_the_disk(logger: CSVLogger) -> None:
-    """Let a logger keep the rows that the disk does not take, until it does; said once each time it begins."""
+    """Make a logger keep rows that cannot be written until the disk has space; prints one note each time it starts."""
     write = logger.save
     failing = False
 
@@ -32,7 +32,7 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
         size = None
         try:
             if new and file.is_file():
-                # Lightning would write the whole file anew, in place: a run that is killed meanwhile would lose it.
+                # Lightning would rewrite the whole file in place: a run killed meanwhile would lose it.
                 write_atomically(file, with_columns(file, sorted({*known, *new})))
                 experiment.metrics_keys = sorted({*known, *new})
             size = file.stat().st_size if file.is_file() else None
@@ -48,14 +48,14 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
                 file.unlink(missing_ok=True)
                 experiment.metrics_keys = known
             if not failing:
-                note(f"{file}: {reason}. The run goes on; its log waits in memory until there is room.")
+                note(f"{file}: {reason}. The run continues; its log is kept in memory until there is space.")
             failing = True
 
     logger.save = save  # type: ignore[method-assign]
 
 
 def with_columns(file: Path, names: Sequence[str]) -> bytes:
-    """A CSV file's content with other columns; values of columns that are new are empty."""
+    """Return a CSV file's content with other columns; new columns are empty."""
     with file.open(newline="") as opened:
         rows = list(csv.DictReader(opened))
     text = io.StringIO(newline="")

@@ -1,4 +1,4 @@
-"""The commit of the code that runs."""
+"""The commit of the running code."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 import flowdistill
 from flowdistill.tracking.sections import Code
 
-# They would lead git away from the folder that it is asked about, as in a hook.
+# Set in git hooks, for example: they would make git use another repository than the folder's.
 _MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 def code_state(package: Path | None = None, working: Path | None = None) -> Code:
-    """Commit of the repository that tracks flowdistill's source; else of the one that the command is started in.
+    """Return the commit of the repository that tracks flowdistill's source; else of the working directory's repository.
 
-    An installed flowdistill may lie in a virtual environment inside a repository that knows nothing of it, so only a
-    repository that tracks its files counts.
+    An installed flowdistill may be in a virtual environment inside an unrelated repository, so only a repository that
+    tracks its files counts.
 
     Args:
-        package: flowdistill's folder; by default the one that was imported.
+        package: flowdistill's folder; by default of the imported package.
         working: by default the current folder.
     """
     package = package or Path(flowdistill.__file__).parent
@@ -35,7 +35,7 @@ def code_state(package: Path | None = None, working: Path | None = None) -> Code
 
 
 def commit_page(code: Code) -> str | None:
-    """The address of a commit's page, where its repository comes from GitHub or GitLab."""
+    """Return the URL of a commit's page, if its repository is on GitHub or GitLab."""
     if code["commit"] is None or code["folder"] is None:
         return None
     try:
@@ -68,7 +68,7 @@ def _none(reason: str) -> Code:
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
-    # Looking must not write: another git may be at work.
+    # Do not take locks: another git process may be running.
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""SHA-256 of files, folders and the entries of splits."""
+"""SHA-256 of files, folders and split entries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLOCK = 1 << 20
 
 
 def file_record(path: str | Path) -> FileRecord:
-    """A file's path, size and hash.
+    """Return a file's path, size and hash.
 
     Raises:
         UserError: it cannot be read.
@@ -32,10 +32,10 @@ def file_record(path: str | Path) -> FileRecord:
 
 
 def folder_record(path: str | Path) -> FolderRecord:
-    """A folder by everything below it.
+    """Return a folder's path, total size, number of files and hash.
 
-    The hash is that of a text with one line a file, sorted by path: its SHA-256, two blanks, its path below the folder.
-    So the same hash comes from `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
+    The hash is of a text with one line per file, sorted by path: SHA-256, two spaces, path relative to the folder. It
+    equals that of `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
 
     Raises:
         UserError: a file cannot be read.
@@ -53,7 +53,7 @@ def folder_record(path: str | Path) -> FolderRecord:
 
 
 def entries_hash(entries: Iterable[SplitEntry]) -> str:
-    """The hash of entries as lines of a split file, in their order: that of a split file without its comments."""
+    """Return the hash of entries as lines of a split file, in order: that of a split file without comments."""
     digest = hashlib.sha256()
     for entry in entries:
         digest.update(f"{entry.line}\n".encode())
@@ -61,5 +61,5 @@ def entries_hash(entries: Iterable[SplitEntry]) -> str:
 
 
 def text_hash(text: str) -> str:
-    """The hash of a text in UTF-8."""
+    """Return the hash of a text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A run that goes on in the folder it had: its log keeps what is before the checkpoint, and nothing is there twice."""
+"""Resume a run in its own folder: its log keeps the rows before the checkpoint, without duplicates."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _ASIDE = "metrics_before_resume.csv"
 
 
 def go_on_in(trainer: pl.Trainer, folder: Path, checkpoint: Path) -> bool:
-    """Before `fit`: let the loggers write into the run's folder, from the checkpoint's step on.
+    """Make the loggers write into the run's folder, from the checkpoint's step on; call it before `fit`.
 
     Args:
-        trainer: of a run that starts; its loggers have written nothing yet.
+        trainer: of the new run; its loggers have written nothing yet.
         folder: of the run, SAVE_DIR/NAME/VERSION.
-        checkpoint: that it goes on from.
+        checkpoint: from which it resumes.
 
     Returns:
-        False where the run's folder will be another one, by its first logger; nothing was done then.
+        False if the first logger uses another folder; nothing is changed then.
 
     Raises:
-        UserError: another process trains there.
+        UserError: another process trains in the folder.
     """
     first = trainer.loggers[0] if trainer.loggers else None
     by_number = isinstance(first, CSVLogger | TensorBoardLogger) and _runs(first) == folder.resolve().parent
@@ -55,23 +55,23 @@ def go_on_in(trainer: pl.Trainer, folder: Path, checkpoint: Path) -> bool:
 
 
 def _runs(logger: Logger) -> Path:
-    """SAVE_DIR/NAME."""
+    """Return SAVE_DIR/NAME."""
     return Path(logger.save_dir or ".", str(logger.name or "")).resolve()
 
 
 def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
-    """Lightning's logger deletes an earlier metrics.csv when it opens; here it gets back what stays true of it."""
+    """Restore the rows before the checkpoint in metrics.csv, which Lightning's logger deletes when it opens."""
     file = Path(logger.log_dir, "metrics.csv")
     aside = file.with_name(_ASIDE)
     if file.is_file():
         file.replace(aside)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Experiment logs directory")  # says that it deletes
+        warnings.filterwarnings("ignore", message="Experiment logs directory")  # it warns of the deletion
         experiment = logger.experiment
     if not aside.is_file():
         return
     with aside.open(newline="") as opened:
-        whole, _, _ = opened.read().rpartition("\n")  # a killed run may have broken off its last line
+        whole, _, _ = opened.read().rpartition("\n")  # the last line of a killed run may be incomplete
     reader = csv.DictReader(io.StringIO(whole, newline=""))
     names, rows = list(reader.fieldnames or []), list(reader)
     kept = rows_before(rows, checkpoint)
@@ -85,10 +85,10 @@ def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
 
 
 def rows_before(rows: Sequence[Mapping[str, str]], checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a log that were there when a checkpoint was written, in their order.
+    """Return the rows of a log that existed when a checkpoint was written, in order.
 
-    A row's `step` counts from 0; validation after the step S has S - 1. The row of the checkpoint's own step may have
-    been written a moment later; then it comes from the checkpoint.
+    A row's `step` counts from 0; a validation after step S has S - 1. The row of the checkpoint's own step may have
+    been written just after it; it is then taken from the checkpoint.
     """
     step = int(checkpoint["global_step"])
     again = validates_first(checkpoint)

@@ -1,4 +1,4 @@
-"""One training at a time in a run's folder."""
+"""Lock a run's folder, so that only one training uses it at a time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import IO
 from flowdistill.errors import UserError
 
 _FILE = ".in_use"
-_held: dict[Path, IO[str]] = {}  # of this process
+_held: dict[Path, IO[str]] = {}  # locks of this process
 
 
 def _let_go() -> None:
-    # In a process forked off to load data: with its copy a folder would stay held after its owner was killed.
+    # In a forked data-loading worker: its copy of the file would keep the lock after the owner was killed.
     for file in _held.values():
         file.close()
     _held.clear()
@@ -26,10 +26,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def hold(folder: Path) -> None:
-    """Keep a run's folder for this process, until `release` or its end, however that comes.
+    """Lock a run's folder for this process, until `release` or until the process ends in any way.
 
     Raises:
-        UserError: another process has it.
+        UserError: another process has locked it.
     """
     folder = folder.resolve()
     try:
@@ -47,8 +47,8 @@ def hold(folder: Path) -> None:
         who = file.read().strip() or "another process"
         file.close()
         raise UserError(
-            f"{folder} is in use by {who}. Wait for it or stop it; without `--ckpt_path last` a training gets a folder "
-            "of its own."
+            f"{folder} is in use by {who}. Wait for it or stop it; without `--ckpt_path last` a training gets its own "
+            "folder."
         ) from None
     except OSError:  # a file system without locks
         file.close()
@@ -60,7 +60,7 @@ def hold(folder: Path) -> None:
 
 
 def held_by(folder: Path) -> str | None:
-    """Who trains in a run's folder, in words; None if nobody does."""
+    """Describe the process that trains in a run's folder; None if there is none."""
     try:
         import fcntl
 
@@ -75,7 +75,7 @@ def held_by(folder: Path) -> str | None:
 
 
 def release(folder: Path) -> None:
-    """Let others have it; nothing where this process does not hold it."""
+    """Unlock a run's folder; does nothing if this process has not locked it."""
     file = _held.pop(folder.resolve(), None)
     if file is not None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Links of a page to what it names: relative to the page, and only to what is there."""
+"""Markdown links to files and folders: relative to the page, and only to existing ones."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from urllib.parse import quote
 
 
 class Links:
-    """Makes Markdown of names of files and folders.
+    """Formats paths as Markdown links.
 
     Args:
-        page: the folder that the page will lie in; without one nothing is linked.
+        page: the folder that will contain the page; without one nothing is linked.
     """
 
     def __init__(self, page: Path | None = None) -> None:
         self.page = page
 
     def file(self, path: str, text: str | None = None) -> str:
-        """A path as code, linked if something is there: as seen from the page, else from the current folder."""
+        """Format a path as code, linked if it exists relative to the page, else to the current folder."""
         shown = f"`{path if text is None else text}`"
         target = self._target(path)
         return shown if target is None else f"[{shown}]({target})"
 
     def address(self, text: str, address: str | None) -> str:
-        """A text that leads to an address, if there is one."""
+        """Link a text to an address, if there is one."""
         return text if address is None else f"[{text}]({address})"
 
     def _target(self, path: str) -> str | None:
@@ -36,5 +36,5 @@ class Links:
             if not path or not Path(path).exists():
                 return None
             return quote(Path(os.path.relpath(Path(path).resolve(), self.page.resolve())).as_posix())
-        except (OSError, ValueError):  # no path, or one of another drive
+        except (OSError, ValueError):  # not a path, or on another drive
             return None

@@ -1,4 +1,4 @@
-"""A run card as a page: what a person wants to know first, tables of numbers, the whole config at the end."""
+"""A run card as a Markdown page: a summary, tables of numbers, and the whole config at the end."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from flowdistill.tracking.links import Links
 from flowdistill.tracking.sections import Code, FileRecord, Part, Split, StepTime, Training
 from flowdistill.tracking.wandb_record import read_record
 
-# Of a run's folder, where they are there.
+# Files of a run's folder, linked if they exist.
 _BESIDE = ("config.yaml", "metrics.csv", "non_finite.csv", "checkpoints", "pictures")
 
 
 def to_markdown(card: RunCard, folder: Path | None = None) -> str:
-    """The page, with a line feed at its end.
+    """Return the page, ending with a line feed.
 
     Args:
         card: to show.
-        folder: that the page will lie in: files that it names are linked from there.
+        folder: that will contain the page: paths on the page are linked relative to it.
     """
     links = Links(folder)
     blocks = [f"# Run card: {card.name}", _table(("", ""), _summary(card, links))]
@@ -168,13 +168,13 @@ def _file(record: FileRecord, links: Links) -> str:
 
 
 def _when(started: str, finished: str) -> str:
-    """The minutes of two ISO stamps; the date once if it is the same."""
+    """Format two ISO time stamps to the minute; the date only once if it is the same."""
     first, last = (stamp[:16].replace("T", " ") for stamp in (started, finished))
     return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"
 
 
 def _wrapped(command: str) -> str:
-    """A command line with one option a line; a shell reads it as the same."""
+    """Break a command line into one option per line, equivalent for a shell."""
     words = shlex.split(command)
     lines: list[list[str]] = [[]]
     for word in words:
@@ -189,7 +189,7 @@ def _code(text: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Columns of equal width, so that the page reads well as text, too."""
+    """Format a table with aligned columns, so that the page is also readable as text."""
     cells = [list(head)] + [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(head))]
     rule = [

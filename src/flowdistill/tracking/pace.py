@@ -1,4 +1,4 @@
-"""How fast a training goes, and how much of the time it waits for its data."""
+"""Training throughput, and the share of time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SAMPLES, WAIT = "pace/samples_per_second", "pace/data_wait_share"
 
 
 class Pace(pl.Callback):
-    """Logs samples a second, of all processes, and the share of its time in which this process waited for a batch.
+    """Logs samples per second over all processes, and the share of time in which this process waited for a batch.
 
-    Both are means since they were logged last, from the start of a step to the start of the next. What comes between
-    steps (validation, pictures, a checkpoint) is part of that time, but for validation, before which the count pauses.
-    The host's clock alone is asked, so that no step waits for the device: over the steps between two logs, which the
-    host ends by reading values of the device, the means are true.
+    Both are means since the last log, from the start of a step to the start of the next. Work between steps (pictures,
+    a checkpoint) is included, except validation, during which the measurement pauses. Only the host's clock is read, so
+    that no step waits for the device: the means are accurate over the steps between two logs, since the host reads
+    values from the device at each log.
 
     Args:
         clock: seconds.
@@ -27,12 +27,12 @@ class Pace(pl.Callback):
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__()
         self._clock = clock
-        self._started: Callable[[], None] | None = None  # ours, in Lightning's fetcher
-        self._begun: float | None = None  # of the step before
+        self._started: Callable[[], None] | None = None  # the hook set in Lightning's fetcher
+        self._begun: float | None = None  # start of the previous step
         self._step = -1
-        self._samples = 0  # of the step before
+        self._samples = 0  # of the previous step
         self._asked = 0.0
-        self._waited = 0.0  # since the step before began
+        self._waited = 0.0  # since the previous step began
         self._sum: dict[str, float] = {}
         self._forget()
 
@@ -81,7 +81,7 @@ class Pace(pl.Callback):
         self._sum = {"seconds": 0.0, "samples": 0.0, "waited": 0.0}
 
     def _listen(self, fetcher: Any) -> None:
-        """Lightning tells its profiler when it asks the loader for a batch, and when it has it."""
+        """Hook into the fetcher's profiler calls, before and after it gets a batch from the loader."""
         before, after = fetcher._start_profiler, fetcher._stop_profiler
 
         def start() -> None:

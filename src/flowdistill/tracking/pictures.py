@@ -1,4 +1,4 @@
-"""Pictures of the same few samples while a run learns, in its loggers or, without one that takes them, as files."""
+"""Pictures of a few fixed samples during training, in the run's loggers or as files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _GROUP = "pictures"
 
 
 class Pictures(pl.Callback):
-    """Predicts some samples of the validation split every so many steps and shows them beside their truth.
+    """Periodically predicts some samples of the validation split and shows them beside their ground truth.
 
-    W&B and TensorBoard get each picture as `pictures/flow_error` and so on; else a sheet a sample goes to
-    pictures/step_000005000/ in the run's folder. The first process does it, and what is learned does not change by it.
+    W&B and TensorBoard get each picture as `pictures/flow_error` and so on; otherwise one sheet per sample is written
+    to pictures/step_000005000/ in the run's folder. Runs on rank 0, and does not affect training.
 
     Args:
-        every_n_steps: interval in optimiser steps; null makes none.
+        every_n_steps: interval in optimiser steps; null disables pictures.
         samples: how many, spread evenly over the split; the same ones each time.
     """
 
@@ -70,13 +70,13 @@ class Pictures(pl.Callback):
         drawn = {str(sample["name"]): _drawn(trainer, pl_module, sample) for sample in samples}
         takers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger | TensorBoardLogger)]
         for logger in takers:
-            _show(logger, drawn, step - 1)  # as Lightning counts the step of the metrics beside it
+            _show(logger, drawn, step - 1)  # the step that Lightning logs metrics with
         if not takers:
             _write(run_folder(trainer), drawn, step)
 
 
 def _split(trainer: pl.Trainer) -> Any:
-    """The validation split, or None."""
+    """Return the validation split, or None."""
     loaders = trainer.val_dataloaders
     dataset = getattr(loaders, "dataset", None)
     return dataset if dataset is not None and len(dataset) > 0 else None
@@ -95,7 +95,7 @@ def _drawn(trainer: pl.Trainer, pl_module: pl.LightningModule, sample: Any) -> d
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
-    """(H, W, C) of the maps (1, C, H, W)."""
+    """Convert the maps (1, C, H, W) to (H, W, C)."""
     maps = {
         name: value for name, value in values.items() if isinstance(value, torch.Tensor) and value.ndim == 4
     }
@@ -123,7 +123,7 @@ def _show(logger: Logger, drawn: Mapping[str, Mapping[str, Picture]], step: int)
 
 
 def _rows(names: list[str]) -> list[list[str]]:
-    """A row of frames, a row for each motion and for the masks."""
+    """Group names into a row of frames and one row per motion and mask."""
     groups = [[name for name in names if name in FRAMES]]
     groups += [[name for name in names if name.startswith(f"{kind}_")] for kind in (*MOTIONS, *MASKS)]
     return [group for group in groups if group]
@@ -142,4 +142,4 @@ def _write(folder: Path, drawn: Mapping[str, Mapping[str, Picture]], step: int) 
         reason = refusal(error)
         if reason is None:
             raise
-        note(f"{target}: {reason}. The run goes on without these pictures.")
+        note(f"{target}: {reason}. The run continues without these pictures.")

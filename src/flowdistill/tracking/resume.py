@@ -1,4 +1,4 @@
-"""A resumed run sees the data that it would have seen: what decides them is in the checkpoint, and compared."""
+"""Ensure that a resumed run uses the same data: their settings are saved in the checkpoint and compared."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.tracking.splits import open_splits
 
-DATA = "data"  # of a checkpoint
+DATA = "data"  # checkpoint key
 
 
 class Resume(pl.Callback):
-    """Refuses to go on from a checkpoint on other training data than its run had, or with other settings of the model.
+    """Refuses to resume from a checkpoint with other training data or other model settings than its run had.
 
-    Compared are the data's seed, the batch of an optimizer step, the samples of the training split as options and
-    exclusions leave them, with their weights, and every switch of augmentation. Where the data lie, on how many
-    processes and with how many workers they are read does not matter: none of that changes what is learned.
+    Compares the data seed, the batch size of an optimizer step, the samples of the training split after options and
+    exclusions, with their weights, and every augmentation setting. The location of the data and the numbers of
+    processes and workers may change: they do not affect what is learned.
 
     Args:
-        changed: accept says what differs and goes on all the same.
+        changed: accept reports the differences and resumes anyway.
     """
 
     def __init__(self, changed: Literal["refuse", "accept"] = "refuse") -> None:
@@ -51,17 +51,17 @@ class Resume(pl.Callback):
         listed = ", ".join(changed)
         if not self.accepts_changes:
             raise UserError(
-                f"--ckpt_path resumes a run on the data that it had, but these differ: {listed}. Set them back; or "
-                "start a new stage from its weights (--model.init_args.init_from); or go on all the same with "
+                f"--ckpt_path resumes a run on its original data, but these differ: {listed}. Restore them; or start a "
+                "new stage from its weights (--model.init_args.init_from); or resume anyway with "
                 "--resume.changed accept."
             )
-        note(f"going on with other data than before: {listed}")
+        note(f"resuming with changed data: {listed}")
 
 
 def data_of(trainer: pl.Trainer) -> dict[str, Any]:
-    """What decides the training samples of a trainer whose loaders are made, as plain values by name.
+    """Return the settings that determine the training samples, as plain values by name; needs the trainer's loaders.
 
-    Empty for a data module that is not ours.
+    Empty for other data modules than flowdistill's.
     """
     from flowdistill.data.augmentation import Augmentation
 
@@ -89,7 +89,7 @@ def data_of(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def differences(stored: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """In words, what is not as it was; nothing where one side is not known."""
+    """Describe the differences; empty if one side is unknown."""
     if not stored or not own:
         return []
     names = [*own, *(name for name in stored if name not in own)]

@@ -1,4 +1,4 @@
-"""Runs side by side, as text: what they came to, and the config keys that differ."""
+"""Tables of runs as text: their results, and the config keys that differ."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from flowdistill.tracking import units
 from flowdistill.tracking.runs import Run, names_of
 
-_NOT_COMPARED = re.compile(r"trainer\.(logger|default_root_dir)\b|ckpt_path$|prediction\.")  # where, not what
+_NOT_COMPARED = re.compile(r"trainer\.(logger|default_root_dir)\b|ckpt_path$|prediction\.")  # only paths
 _LARGE_IS_GOOD = re.compile(r"precision|recall|distilled_share|samples_per_second")
 MISSING = "-"
-_LEAST = 5  # columns of a list that are kept in a narrow terminal
+_LEAST = 5  # minimum number of columns of a list in a narrow terminal
 
 
 def large_is_good(metric: str) -> bool:
-    """Whether the largest value of a metric is its best; errors, rates and losses are best when small."""
+    """Whether larger values of a metric are better; errors, rates and losses are better when small."""
     return _LARGE_IS_GOOD.search(metric) is not None
 
 
 def list_table(runs: Sequence[Run], metric: str, width: int | None) -> str:
-    """A line a run, as wide as `width` at the most."""
+    """Format one line per run, at most `width` wide."""
     head = ["run", "status", "steps", f"{metric}", "best", "started", "time", "commit", "model", "data"]
     rows = [head]
     for name, run in zip(names_of(runs), runs, strict=True):
@@ -42,7 +42,7 @@ def list_table(runs: Sequence[Run], metric: str, width: int | None) -> str:
 
 
 def compare_table(runs: Sequence[Run], metrics: str, width: int | None) -> str:
-    """Two tables, a column a run: metrics (last, and best where it is another), and what the configs do not share."""
+    """Format two tables with one column per run: metrics (last, and best if it differs), and differing config keys."""
     names = names_of(runs)
     found = sorted({name for run in runs for name in run.curves if re.search(metrics, name)})
     rows = [
@@ -74,7 +74,7 @@ def compare_table(runs: Sequence[Run], metrics: str, width: int | None) -> str:
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Flat dotted key -> each config's value as text, of the keys whose values differ; `-` where a config lacks it."""
+    """Return dotted key -> each config's value as text, for keys with differing values; `-` if a config lacks it."""
     flat = [dict(_flat(config)) for config in configs]
     keys = dict.fromkeys(key for each in flat for key in each if not _NOT_COMPARED.search(key))
     found = {key: [_text(each[key]) if key in each else MISSING for each in flat] for key in keys}
@@ -82,7 +82,7 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def columns(rows: Sequence[Sequence[str]], width: int | None, right: Sequence[int] = ()) -> Iterator[str]:
-    """Lines of cells in columns two spaces apart; the widest columns are cut until a line fits into `width`."""
+    """Yield lines with columns two spaces apart; the widest columns are truncated until a line fits into `width`."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     while width is not None and sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
@@ -96,7 +96,7 @@ def columns(rows: Sequence[Sequence[str]], width: int | None, right: Sequence[in
 
 
 def _cut(text: str, width: int) -> str:
-    """The end says more: of a path, and of a dotted key."""
+    """Truncate at the front: the end of a path or dotted key is more informative."""
     return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
 
 

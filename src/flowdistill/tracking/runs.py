@@ -1,4 +1,4 @@
-"""Runs, by the folders that they left: also those that crashed, were killed, or go on."""
+"""Read runs from their folders: also those that crashed, were killed, or are still running."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flowdistill.tracking.in_use import held_by
 
 Status = Literal["running", "completed", "interrupted", "killed"]
 CONFIG, LOG = "config.yaml", "metrics.csv"
-_WITHIN = ("checkpoints", "wandb", "pictures")  # of a run: no runs are searched there
+_WITHIN = ("checkpoints", "wandb", "pictures")  # a run's subfolders, which are not searched for runs
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Curve:
     values: list[float]
 
     def best(self, largest: bool) -> float | None:
-        """The smallest or largest value that is a number."""
+        """Return the smallest or largest value, ignoring NaN."""
         numbers = [value for value in self.values if not math.isnan(value)]
         return (max if largest else min)(numbers, default=None)
 
 
 @dataclass
 class Run:
-    """A run's folder. What it holds is read when it is asked for; what is damaged is a remark.
+    """A run's folder. Its files are read on first access; damaged files give a remark instead of an error.
 
     Attributes:
         folder: with config.yaml, metrics.csv, run_card.json or some of them.
-        remarks: on what could not be read.
+        remarks: on files that could not be read.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class Run:
 
     @cached_property
     def card(self) -> RunCard | None:
-        """Its run card; none of a run that was killed or goes on."""
+        """The run card; None if the run was killed or is still running."""
         if not (self.folder / JSON_NAME).is_file():
             return None
         try:
@@ -68,7 +68,7 @@ class Run:
             content = yaml.safe_load((self.folder / CONFIG).read_text(encoding="utf-8"))
             if isinstance(content, dict):
                 return content
-            self.remarks.append(f"{self.folder / CONFIG} holds no keys")
+            self.remarks.append(f"{self.folder / CONFIG} has no keys")
         except FileNotFoundError:
             pass
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -78,7 +78,7 @@ class Run:
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
-        """Every metric of metrics.csv, by its name; of a log whose last line is broken off, too."""
+        """All metrics of metrics.csv by name; an incomplete last line is ignored."""
         try:
             text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -100,19 +100,19 @@ class Run:
                 curve.steps.append(step)
                 curve.values.append(values[name])
         if wrong:
-            self.remarks.append(f"{self.folder / LOG}: {wrong} lines are no rows of numbers")
+            self.remarks.append(f"{self.folder / LOG}: {wrong} lines are not rows of numbers")
         return dict(sorted(curves.items()))
 
     @cached_property
     def status(self) -> Status:
-        """`killed` is a run that left no card and is held by nobody: killed, or its machine was switched off."""
+        """Status of the run; `killed` if it left no card and no process holds it (killed, or the machine went down)."""
         if held_by(self.folder) is not None:
             return "running"
         return "killed" if self.card is None else self.card.status
 
     @property
     def steps(self) -> int:
-        """Optimizer steps, as far as its log or its card know."""
+        """Optimizer steps, from the log or the card."""
         logged = max((curve.steps[-1] + 1 for curve in self.curves.values()), default=0)
         training = None if self.card is None else self.card.training
         return max(logged, 0 if training is None or self.status == "running" else training["steps"])
@@ -124,14 +124,14 @@ class Run:
 
     @property
     def started(self) -> datetime | None:
-        """In UTC; without a card when its first file was written."""
+        """Start time in UTC; without a card, when the first file was written."""
         if self.card is not None:
             return datetime.fromisoformat(self.card.started)
         return self._times()[0]
 
     @property
     def seconds(self) -> float | None:
-        """Wall time; without a card up to the last line of its log."""
+        """Wall time; without a card, up to the last line of the log."""
         if self.card is not None and self.status != "running":
             return self.card.wall_time
         first, last = self._times()
@@ -159,20 +159,20 @@ class Run:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds what a run or a step of a recipe leaves."""
+    """Whether a folder contains the files of a run or of a recipe's step."""
     return (folder / JSON_NAME).is_file() or ((folder / CONFIG).is_file() and (folder / LOG).is_file())
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs that folders are, or have below them; each once, in the order of their paths.
+    """Find runs in these folders and below; each once, in the order of their paths.
 
     Raises:
-        UserError: a path is no folder, or there is no run at all.
+        UserError: a path is not a folder, or there is no run at all.
     """
     found: dict[Path, Run] = {}
     for path in paths:
         if not path.is_dir():
-            raise UserError(f"{path} is no folder; runs lie in folders such as runs/version_0")
+            raise UserError(f"{path} is not a folder; runs are in folders such as runs/version_0")
         here = [path] if is_run(path) else []
         for folder, names, _ in os.walk(path):
             names[:] = sorted(
@@ -183,12 +183,12 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
             found.setdefault(folder_.resolve(), Run(folder_))
     if not found:
         listed = ", ".join(map(str, paths))
-        raise UserError(f"no run is in {listed}: a run's folder holds {JSON_NAME}, or {CONFIG} and {LOG}")
+        raise UserError(f"there is no run in {listed}: a run's folder has {JSON_NAME}, or {CONFIG} and {LOG}")
     return list(found.values())
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """What tells runs apart: their paths without the parts that all of them have at the front."""
+    """Return short names that distinguish the runs: their paths without the common prefix."""
     parts = [run.folder.resolve().parts for run in runs]
     if len(parts) == 1:
         return ["/".join(parts[0][-2:])]

@@ -1,4 +1,4 @@
-"""The sections of a run card, as they stand in its JSON. docs/run_cards.md describes the keys to users."""
+"""The sections of a run card, as in its JSON. docs/run_cards.md documents the keys for users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 
 class FileRecord(TypedDict):
-    """A file, by what it held."""
+    """A file, identified by its content."""
 
     path: str
     bytes: int
@@ -14,19 +14,19 @@ class FileRecord(TypedDict):
 
 
 class FolderRecord(FileRecord):
-    """A folder: the number of its files; bytes of all; the hash says names and contents (`hashes.folder_record`)."""
+    """A folder: number of files, total bytes, and a hash of names and contents (`hashes.folder_record`)."""
 
     files: int
 
 
 class CheckpointRecord(FileRecord):
-    """A checkpoint; its path is relative to the card's folder if it lies in there."""
+    """A checkpoint; its path is relative to the card's folder if it is inside."""
 
     step: int | None
 
 
 class Code(TypedDict):
-    """The commit of the code that ran; null with a reason where there is none."""
+    """The commit of the code that ran; null, with a reason, if there is none."""
 
     commit: str | None
     dirty: bool | None
@@ -41,16 +41,16 @@ class Machine(TypedDict):
     cpu: str
     cpu_count: int | None
     cuda: str | None
-    """The version that torch was built for, where a GPU can be used."""
+    """The version that torch was built for, if a GPU is usable."""
     gpus: list[str]
 
 
 class Devices(TypedDict):
-    """What a run was computed on."""
+    """The devices a run was computed on."""
 
     accelerator: str
     devices: int
-    """Of all nodes together."""
+    """Total over all nodes."""
     nodes: int
     precision: str
     names: list[str]
@@ -68,24 +68,24 @@ class Source(TypedDict):
     options: dict[str, str]
     exclude: FileRecord | None
     labels: dict[str, FileRecord | None]
-    """The folders of proxy labels that the entries name: labels.yaml, which says what made them, if there is one."""
+    """The proxy-label folders of the entries: their labels.yaml, with the settings that made them, if it exists."""
     entries: int
     sha256: str
-    """Of the entries as lines of a split file, in their order, each with its line feed."""
+    """Of the entries as lines of a split file, in order, each with its line feed."""
 
 
 class Split(TypedDict):
-    """What one loader drew from."""
+    """The samples of one data loader."""
 
     sources: list[Source]
     entries: int
-    """Of a mixture: with every entry as often as its source's weight says."""
+    """For a mixture: each entry counted with its source's weight."""
     sha256: str
-    """Of one source: its own. Of a mixture: of a text with a line `DATASET WEIGHT SHA256` a source."""
+    """For one source: its own. For a mixture: of a text with one line `DATASET WEIGHT SHA256` per source."""
 
 
 class Part(TypedDict):
-    """A run between its start, or a resumption, and its end."""
+    """Part of a run, from a start or resume to its end."""
 
     folder: str | None
     started: str
@@ -98,7 +98,7 @@ class Part(TypedDict):
 
 
 class StepTime(TypedDict):
-    """Seconds of an optimiser step; null where too few steps were measured."""
+    """Seconds per optimiser step; null if too few steps were measured."""
 
     median: float | None
     lower_quartile: float | None
@@ -113,7 +113,7 @@ class Best(TypedDict):
 
 
 class Training(TypedDict):
-    """What only a card of `lightning fit` has."""
+    """Only in cards of `lightning fit`."""
 
     steps: int
     planned_steps: int | None
@@ -122,7 +122,7 @@ class Training(TypedDict):
     metrics_step: int | None
     """The step of the last validation."""
     best: Best | None
-    """What --best.metric watched."""
+    """The metric of --best.metric."""
     devices: Devices
 
 
@@ -131,11 +131,11 @@ class Memory(TypedDict):
 
     process: int | None
     cuda: int | None
-    """What torch had allocated at once on its device."""
+    """Peak of torch's allocations on its device."""
 
 
 def json_values(value: Any) -> Any:
-    """A value as JSON can hold it: paths become text, tuples lists, keys text; NaN and infinities "nan", "inf", "-inf",
+    """Convert to JSON values: paths and keys to strings, tuples to lists, NaN and infinities to "nan", "inf", "-inf",
     which `float()` reads."""
     if isinstance(value, dict):
         return {str(key): json_values(item) for key, item in value.items()}

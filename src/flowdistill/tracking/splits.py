@@ -1,4 +1,4 @@
-"""Which samples a run used: every split with the number and the hash of its entries."""
+"""Record the samples a run used: each split with the number and hash of its entries."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from flowdistill.data.splits import SplitEntry
 from flowdistill.tracking.hashes import entries_hash, file_record, text_hash
 from flowdistill.tracking.sections import FileRecord, Source, Split
 
-if TYPE_CHECKING:  # `lightning fit --help` does not wait for the data sets
+if TYPE_CHECKING:  # `lightning fit --help` does not import the data sets
     from flowdistill.data import MotionDataModule, MotionDataset
     from flowdistill.data.views import Source as ViewSource
 
 
 @dataclass(frozen=True)
 class OpenSplit:
-    """The data sets of one loader, not yet hashed: looking is cheap when a run starts, hashing is left to its end.
+    """The data sets of one loader, not yet hashed: collected at the start of a run, hashed at its end.
 
-    `exclude` is read at once, since these files may change while the run goes on.
+    `exclude` is hashed immediately, since these files may change during the run.
     """
 
     sources: tuple[tuple[MotionDataset, str, int, FileRecord | None], ...]
-    """Dataset, split as the config names it, weight, exclusion list."""
+    """Dataset, split as in the config, weight, exclusion list."""
 
     def section(self) -> Split:
-        """The split as the card holds it."""
+        """Return the split as in the run card."""
         return combine(
             [
                 source_section(data.name, data.root, split, data.entries, weight, data.options, exclude)
@@ -39,7 +39,7 @@ class OpenSplit:
 
 
 def open_splits(trainer: pl.Trainer) -> dict[str, OpenSplit]:
-    """`train` and `val` of a trainer whose loaders are made; nothing for a data module that is not ours."""
+    """Return `train` and `val` of a trainer with its loaders; empty for other data modules than flowdistill's."""
     from flowdistill.data import Mixture, MotionDataModule, MotionDataset
 
     module = getattr(trainer, "datamodule", None)
@@ -72,16 +72,16 @@ def source_section(
     options: Mapping[str, str] | None = None,
     exclude: FileRecord | None = None,
 ) -> Source:
-    """One data set of a split.
+    """Return the record of one data set of a split.
 
     Args:
         dataset: its name, as in a data config.
         root: the data folder.
-        split: path of the split file, or the word that stands for one.
-        entries: those that are used: what exclusions and options left.
+        split: path of the split file, or a word such as `scan`.
+        entries: those used, after exclusions and options.
         weight: how often each of them counts.
         options: of the dataset.
-        exclude: the list of samples that were left out.
+        exclude: the list of excluded samples.
     """
     entries = list(entries)
     folders = sorted({entry.labels for entry in entries if entry.labels is not None})
@@ -99,7 +99,7 @@ def source_section(
 
 
 def combine(sources: list[Source]) -> Split:
-    """A split of one source or several."""
+    """Combine one or several sources into the record of a split."""
     if len(sources) == 1 and sources[0]["weight"] == 1:
         total = sources[0]["sha256"]
     else:
@@ -125,10 +125,10 @@ def _made_by(root: str | Path | None, folder: str) -> FileRecord | None:
 
 
 def inputs_of(model: Mapping[str, Any]) -> dict[str, FileRecord]:
-    """The checkpoints that a model's config names: where the weights started (`init_from`), and its teacher's.
+    """Return the checkpoints named in a model's config: its initial weights (`init_from`), and its teacher's.
 
     Args:
-        model: the config's `model`: class_path and init_args. Files that are not there are passed over.
+        model: the config's `model`: class_path and init_args. Missing files are skipped.
     """
     found: dict[str, FileRecord] = {}
 

@@ -1,4 +1,4 @@
-"""Cards of steps that train nothing: making labels, evaluation, a submission."""
+"""Run cards of steps other than training: making labels, evaluation, a submission."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flowdistill.tracking.sections import FileRecord, Split
 
 
 def now() -> datetime:
-    """The time as cards have it: in UTC."""
+    """Return the current time in UTC, as used in run cards."""
     return datetime.now(timezone.utc)
 
 
@@ -35,22 +35,22 @@ def stage_card(
     seeds: Mapping[str, int | None] | None = None,
     reason: str | None = None,
 ) -> RunCard:
-    """The card of a step that ends now; `RunCard.write` puts it into a folder.
+    """Make the card of a step that ends now; `card_files.write_card` writes it into a folder.
 
     Args:
         name: of the step.
         command: the command line, as text or as its words.
-        started: when it began, with its time zone (`now()`).
+        started: start time, with time zone (`now()`).
         metrics: name -> number.
-        inputs: name -> file or folder that was read; hashed here, which takes a second a gigabyte or so.
+        inputs: name -> file or folder that was read; hashed here, which takes about a second per gigabyte.
         outputs: name -> file or folder that was written; hashed, too.
-        config: what was set.
-        splits: what the samples were for -> `splits.combine([splits.source_section(...)])`.
+        config: the settings.
+        splits: use of the samples -> `splits.combine([splits.source_section(...)])`.
         seeds: name -> seed.
         reason: why the card lacks something, if it does.
 
     Raises:
-        UserError: an input or output is not there.
+        UserError: an input or output does not exist.
     """
     finished = now()
     return RunCard(
@@ -79,5 +79,5 @@ def stage_card(
 def _record(key: str, path: str | Path) -> FileRecord:
     path = Path(path)
     if not path.exists():
-        raise UserError(f"run card: {key} is to be {path}, but nothing is there")
+        raise UserError(f"run card: {key} is given as {path}, which does not exist")
     return folder_record(path) if path.is_dir() else file_record(path)

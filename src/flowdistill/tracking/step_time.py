@@ -1,4 +1,4 @@
-"""How long a step takes, from the start of one to the start of the next."""
+"""Time per step, from the start of one to the start of the next."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from flowdistill.tracking.sections import StepTime
 
 WARM_UP = 10
-"""So many steps after a start are not counted: loaders fill up, cuDNN and compilers choose."""
+"""Number of steps ignored after a start: loaders fill up, cuDNN and compilers tune."""
 WARM_UP_CPU = 2
-"""The same on a CPU, whose steps take seconds."""
+"""The same on a CPU, where steps take seconds."""
 
 
 class StepTimer:
-    """Measures between the starts of steps that follow each other.
+    """Measures the time between the starts of consecutive steps.
 
-    A GPU is still at work when Python has gone through a step. From start to start it has to keep up: in the middle of
-    many steps the difference is the true time of one, without a wait that would slow the run down.
+    A GPU runs asynchronously, but over many steps the host cannot get ahead: the time from start to start is then the
+    true time per step, without a synchronisation that would slow the run down.
     """
 
     def __init__(self, warm_up: int = WARM_UP, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -30,7 +30,7 @@ class StepTimer:
         self._last: tuple[int, float] | None = None  # step, when it started
 
     def batch_starts(self, step: int) -> None:
-        """To be called before each batch with the number of optimiser steps done; several batches may make a step."""
+        """Call before each batch with the number of optimiser steps done; a step may have several batches."""
         if self._last is not None and self._last[0] == step:
             return
         now = self._clock()
@@ -40,11 +40,11 @@ class StepTimer:
         self._last = (step, now)
 
     def pause(self) -> None:
-        """Something else begins, such as validation: the step it comes after is not counted."""
+        """Call before other work such as validation: the step before it is not counted."""
         self._last = None
 
     def summary(self) -> StepTime:
-        """Median and quartiles of the seconds of a step."""
+        """Return the median and quartiles of the seconds per step."""
         if not self._seconds:
             return {"median": None, "lower_quartile": None, "upper_quartile": None, "count": 0}
         lower, median, upper = (float(value) for value in np.quantile(self._seconds, (0.25, 0.5, 0.75)))

@@ -1,6 +1,6 @@
-"""What a sweep draws: values that depend on a trial's number alone, however many processes ask, in whatever order.
+"""Sweep samplers whose values depend only on a trial's number, not on the number or order of processes.
 
-A search that is broken off and goes on draws what it would have drawn.
+An interrupted search that resumes draws the same values as without the interruption.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar
 
 
 def grid_points(parameters: Mapping[str, Parameter]) -> list[dict[str, Scalar]]:
-    """Every combination of a grid's values, the last parameter's changing first."""
+    """Return all combinations of a grid's values; the last parameter changes fastest."""
     choices = [parameter.values for parameter in parameters.values() if isinstance(parameter, Choice)]
     return [dict(zip(parameters, point, strict=True)) for point in itertools.product(*choices)]
 
@@ -35,7 +35,7 @@ class _ByNumber(BaseSampler):
 
 
 class Points(_ByNumber):
-    """The points of a grid, one after the other."""
+    """Samples the points of a grid in order."""
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
         self.points = grid_points(parameters)
@@ -47,7 +47,7 @@ class Points(_ByNumber):
 
 
 class Drawn(_ByNumber):
-    """Independent draws."""
+    """Samples parameters independently at random."""
 
     def __init__(self, parameters: Mapping[str, Parameter], seed: int) -> None:
         self.parameters, self.seed = parameters, seed

@@ -1,4 +1,4 @@
-"""A sweep as W&B writes it, in YAML: which values to draw, and the command line that tries them.
+"""Read a sweep config in W&B's YAML format: which values to draw, and the command line that tries them.
 
     method: random | grid | bayes
     metric: {name: val/epe_all, goal: minimize}
@@ -7,7 +7,7 @@
     early_terminate: {type: hyperband, min_iter: 3, eta: 3}
     command: ["${env}", lightning, fit, --config, configs/..., "${args}"]
 
-https://docs.wandb.ai/guides/sweeps/sweep-config-keys has the words. What this reader does not know, it refuses.
+The keys are documented at https://docs.wandb.ai/guides/sweeps/sweep-config-keys. Unsupported keys are an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values; a constant is one of one."""
+    """One of several values; a constant has one value."""
 
     values: tuple[Scalar, ...]
 
@@ -50,7 +50,7 @@ class Range:
     Attributes:
         whole: integers.
         log: uniform in the logarithm.
-        step: multiples of it above `low`.
+        step: step size from `low`.
     """
 
     low: float
@@ -65,7 +65,7 @@ Parameter = Choice | Range
 
 @dataclass(frozen=True)
 class Halving:
-    """Early stopping: at `first`, `first * factor`, ... values of the metric, the best of every `factor` runs go on."""
+    """Early stopping: at `first`, `first * factor`, ... metric values, the best of every `factor` runs continue."""
 
     first: int
     factor: int
@@ -73,7 +73,7 @@ class Halving:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep's file, checked."""
+    """A checked sweep config."""
 
     path: Path
     method: Literal["random", "grid", "bayes"]
@@ -86,15 +86,15 @@ class Sweep:
     run_cap: int | None
 
     def identity(self) -> dict[str, Any]:
-        """What decides its trials: another sweep may not go on in its study."""
+        """Return what determines the trials: a different sweep may not use the same study."""
         parameters = {name: repr(parameter) for name, parameter in sorted(self.parameters.items())}
         return {"metric": self.metric, "maximize": self.maximize, "parameters": parameters}
 
     def words(self, values: Mapping[str, Scalar]) -> list[str]:
-        """The command line that tries these values, as an agent of W&B makes it.
+        """Return the command line that tries these values, as built by a W&B agent.
 
         Raises:
-            UserError: a variable of the environment that it names is not set.
+            UserError: it uses an environment variable that is not set.
         """
         flags = [f"--{name}={value}" for name, value in values.items()]
         macros = {
@@ -108,24 +108,22 @@ class Sweep:
     def _variable(self, found: re.Match[str]) -> str:
         name = found[1]
         if name not in os.environ:
-            raise UserError(
-                f"{self.path}: command uses the variable {name} of the environment, which is not set"
-            )
+            raise UserError(f"{self.path}: command uses the environment variable {name}, which is not set")
         return os.environ[name]
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A sweep from its YAML file.
+    """Read a sweep from its YAML file.
 
     Raises:
-        UserError: it cannot be read, or says something that is not known; the key is named.
+        UserError: it cannot be read, or has unknown keys or invalid values; the message names the key.
     """
     try:
         content = yaml.safe_load(find(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: no sweep can be read there ({error})") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no sweep: it holds no keys; configs/sweeps/ has examples")
+        raise UserError(f"{path} is not a sweep: it has no keys; configs/sweeps/ has examples")
 
     def wrong(text: str) -> UserError:
         return UserError(f"{path}: {text}")
@@ -134,7 +132,7 @@ def read_sweep(path: Path) -> Sweep:
         raise wrong(f"unknown keys {', '.join(unknown)}; known: {', '.join(sorted(_KEYS))}")
     method = content.get("method")
     if method not in METHODS:
-        raise wrong(f"method is one of {', '.join(METHODS)}, not {method!r}")
+        raise wrong(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     metric = content.get("metric") or {}
     goal = metric.get("goal", "minimize") if isinstance(metric, dict) else None
     if goal not in ("minimize", "maximize") or not metric.get("name"):
@@ -160,7 +158,7 @@ def read_sweep(path: Path) -> Sweep:
     if other := [
         word for word in words if word.startswith("${") and word not in macros and not _VARIABLE.search(word)
     ]:
-        raise wrong(f"command: {other[0]} is not known here; known: {', '.join(macros)}, ${{envvar:NAME}}")
+        raise wrong(f"command: {other[0]} is not supported; known: {', '.join(macros)}, ${{envvar:NAME}}")
     return Sweep(
         path, method, str(metric["name"]), goal == "maximize", parameters, halving, words,
         str(content.get("program", "")), cap,
@@ -168,7 +166,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def as_text(words: Sequence[str]) -> str:
-    """A command line for a person: one option a line."""
+    """Format a command line for display: one option per line."""
     lines: list[list[str]] = [[]]
     for word in words:
         if word.startswith("--"):
@@ -178,7 +176,7 @@ def as_text(words: Sequence[str]) -> str:
 
 
 def runnable(words: Sequence[str]) -> list[str]:
-    """The command with this environment's programs: `lightning` and `python` of where flowdistill is installed."""
+    """Replace `lightning` and `python` in a command by those of the environment in which flowdistill is installed."""
     own = list(words)
     if own and own[0] == "/usr/bin/env":
         own = own[1:]
@@ -228,20 +226,20 @@ def _parameter(name: str, value: Any) -> Parameter:
     if kind == "log_uniform":  # of exponents of e
         return Range(math.exp(low), math.exp(high), log=True)
     raise ValueError(
-        f"parameters.{name}: the distribution {kind} from {low} to {high} is not known here; known: constant, "
+        f"parameters.{name}: the distribution {kind} from {low} to {high} is not supported; known: constant, "
         "categorical, int_uniform, uniform, q_uniform, log_uniform_values (of positive numbers), log_uniform"
     )
 
 
 def _left(name: str, value: Mapping[str, Any], known: Sequence[str]) -> Parameter:
     raise ValueError(
-        f"parameters.{name}: {', '.join(map(str, value)) or 'no value'} beside {', '.join(known)} is not known here"
+        f"parameters.{name}: {', '.join(map(str, value)) or 'no value'} beside {', '.join(known)} is not supported"
     )
 
 
 def _scalar(name: str, value: Any) -> Scalar:
     if value is not None and not isinstance(value, int | float | str | bool):
-        raise ValueError(f"parameters.{name}: {value!r} is no single value; write one flat key for each")
+        raise ValueError(f"parameters.{name}: {value!r} is not a single value; write one flat key for each")
     return value
 
 
@@ -250,7 +248,7 @@ def _number(value: Any) -> bool:
 
 
 def _grid(name: str, parameter: Parameter) -> Choice:
-    """The points of a parameter of a grid."""
+    """Return the grid points of a parameter."""
     if isinstance(parameter, Choice):
         return parameter
     step = parameter.step if parameter.step is not None else 1 if parameter.whole else None
@@ -266,7 +264,7 @@ def _halving(found: Any) -> Halving | None:
     known = {"type", "min_iter", "max_iter", "eta", "s", "strict"}
     if not isinstance(found, dict) or found.get("type") != "hyperband" or set(found) - known:
         raise ValueError(
-            f"early_terminate is type: hyperband with min_iter, or max_iter and s, and eta; got {found!r}"
+            f"early_terminate must be type: hyperband with min_iter, or max_iter and s, and eta; got {found!r}"
         )
     factor = int(found.get("eta", 3))
     if "min_iter" in found:
@@ -276,5 +274,7 @@ def _halving(found: Any) -> Halving | None:
     else:
         raise ValueError("early_terminate needs min_iter, or max_iter and s")
     if first < 1 or factor < 2:
-        raise ValueError("early_terminate: the first stop is after 1 value or more, and eta 2 or more")
+        raise ValueError(
+            "early_terminate: the first stop must be after 1 value or more, and eta must be 2 or more"
+        )
     return Halving(first, factor)

@@ -1,4 +1,4 @@
-"""What came of a sweep: a table for people, a CSV file for programs, a picture."""
+"""Results of a sweep: a table for people, a CSV file for programs, a plot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_ROWS = 30
 
 
 def ranked(study: Study, sweep: Sweep) -> list[FrozenTrial]:
-    """All trials: the complete ones from the best on, those that were stopped early, the others."""
+    """Return all trials: complete ones from the best, then those stopped early, then the others."""
     order = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL, TrialState.WAITING]
     sign = -1 if sweep.maximize else 1
 
@@ -39,14 +39,14 @@ def ranked(study: Study, sweep: Sweep) -> list[FrozenTrial]:
 
 
 def value_of(trial: FrozenTrial) -> float | None:
-    """The metric at a trial's end, or at the last validation that it came to."""
+    """Return the metric at a trial's end, or at its last validation."""
     if trial.state == TrialState.COMPLETE:
         return trial.value
     return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names of options without what they all have, `init_args` and so on, as long as they stay different."""
+    """Shorten option names by dropping parts such as `init_args`, if they stay distinct."""
     parts = {
         name: [part for part in name.split(".") if part not in ("init_args", "model", "losses")]
         for name in names
@@ -56,7 +56,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
-    """One line a trial, as wide as `width` at the most, and why some failed."""
+    """Format one line per trial, at most `width` wide, and the reasons of failures."""
     trials = ranked(study, sweep)
     names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
     short = short_names(names)
@@ -84,7 +84,7 @@ def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
 
 
 def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
-    """Write trials.csv, and search.png where two trials have a value; returns their paths."""
+    """Write trials.csv, and search.png if at least two trials have a value; returns their paths."""
     trials = ranked(study, sweep)
     names = list(sweep.parameters)
     text = io.StringIO(newline="")
@@ -108,7 +108,7 @@ def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
 
 
 def importances(study: Study, sweep: Sweep) -> dict[str, float]:
-    """Share of each parameter in what made complete trials good or bad; empty where too few are complete."""
+    """Return the relative importance of each parameter over complete trials; empty if there are too few."""
     complete = [trial for trial in trials_of(study) if trial.state == TrialState.COMPLETE]
     varied = [
         name for name, parameter in sweep.parameters.items()

@@ -1,4 +1,4 @@
-"""`flowdistill sweep run`: trials of a sweep, one after the other or several at a time, until enough were tried."""
+"""`flowdistill sweep run`: run trials of a sweep, one or several at a time, until enough are done."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 
 @dataclass
 class Search:
-    """A sweep at work.
+    """A running sweep.
 
     Attributes:
         sweep: what to search.
-        study: where its trials are.
-        folder: for a folder a trial.
-        count: trials of the study in all, those of earlier calls and of other machines included.
-        jobs: at a time.
-        more: further words of each command line.
-        say: for a line on each trial.
+        study: contains the trials.
+        folder: parent of the trials' folders.
+        count: total number of trials in the study, including those of earlier calls and of other machines.
+        jobs: number of concurrent trials.
+        more: additional words of each command line.
+        say: called with a line on each trial.
     """
 
     sweep: Sweep
@@ -46,10 +46,10 @@ class Search:
     say: Callable[[str], None] = print
 
     def run(self) -> None:
-        """Try until `count` are done. When it is stopped, its trials save and end; the next call goes on with them.
+        """Run trials until `count` are done. When stopped, running trials save and end; the next call resumes them.
 
         Raises:
-            UserError: the storage is gone.
+            UserError: the storage is not available any more.
         """
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._left = [trial.number for trial in studies.left_behind(self.study)]
@@ -64,8 +64,8 @@ class Search:
                     self._stop.set()
         except (StorageInternalError, SQLAlchemyError) as error:
             raise UserError(
-                f"the sweep's storage does not answer ({str(error).splitlines()[0]}); its trials were stopped, and the "
-                "same command goes on with them"
+                f"the sweep's storage does not respond ({str(error).splitlines()[0]}); its trials were stopped, and "
+                "the same command resumes them"
             ) from error
 
     def _slot(self, number: int) -> None:
@@ -82,11 +82,11 @@ class Search:
             self._tell(trial, outcome)
 
     def _next(self) -> tuple[Trial, dict[str, Scalar], bool] | None:
-        """A trial, its values, and whether it was begun before."""
+        """Return a trial, its values, and whether it was started before; None if all are started."""
         with self._lock, studies.quiet():
             if self._left:
                 trial = studies.adopt(self.study, self._left.pop(0))
-                self.say(f"trial {trial.number}: goes on")
+                self.say(f"trial {trial.number}: resumes")
                 return trial, studies.suggest(trial, self.sweep), True
             studies.fail_lost(self.study)
             found = studies.ask(self.study, self.sweep, self.count)
@@ -108,7 +108,7 @@ class Search:
             trial.set_user_attr("best", best)
             if outcome.state == "stopped":
                 self.say(
-                    f"trial {trial.number}: stopped at step {outcome.steps}; the same command goes on with it"
+                    f"trial {trial.number}: stopped at step {outcome.steps}; the same command resumes it"
                 )
                 return
             last = outcome.values[-1] if outcome.values else None
@@ -131,7 +131,7 @@ class Search:
         )
 
     def _environment(self, number: int) -> dict[str, str]:
-        """Of the trials of one slot: its share of the processor, and of several GPUs one."""
+        """Return the environment for one slot's trials: its share of the CPU threads, and one of several GPUs."""
         own = dict(os.environ)
         if self.jobs > 1:
             own.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.jobs)))

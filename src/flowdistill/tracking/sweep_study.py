@@ -1,4 +1,4 @@
-"""A sweep's study in Optuna: what to try next and what came of it, in a file or a database that machines share."""
+"""A sweep's study in Optuna: pending trials and their results, in a file or a database shared by machines."""
 
 from __future__ import annotations
 
@@ -27,27 +27,29 @@ from flowdistill.tracking.sweep_draws import Drawn, Points, grid_points
 from flowdistill.tracking.sweep_file import Choice, Scalar, Sweep
 
 JOURNAL = "study.log"
-REASON = "reason"  # of a trial that failed
+REASON = "reason"  # attribute of failed trials
 _IDENTITY, _SUPERFLUOUS, _RUNNER = "sweep", "superfluous", "runner"
 _HEARTBEAT, _STALE = 60, 300  # seconds
 
 
 def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed: int = 0) -> Study:
-    """The study of a sweep, made or found again.
+    """Create a sweep's study, or open the existing one.
 
     Args:
         sweep: what to search.
         name: of the study; several sweeps may share a database.
-        storage: a URL that Optuna knows, such as postgresql+psycopg://USER@HOST/DATABASE, or a journal's file; by
+        storage: a URL that Optuna supports, such as postgresql+psycopg://USER@HOST/DATABASE, or a journal file; by
             default one in `folder`.
         folder: of the sweep's files.
-        seed: of what is drawn.
+        seed: of the sampler.
 
     Raises:
-        UserError: the storage cannot be opened, or holds another sweep by this name.
+        UserError: the storage cannot be opened, or has another sweep of this name.
     """
     place = storage or str(folder / JOURNAL)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its lines on each study and trial; ours say it
+    optuna.logging.set_verbosity(
+        optuna.logging.ERROR
+    )  # no lines on each study and trial; flowdistill prints its own
     try:
         study = optuna.create_study(
             storage=_storage(place), study_name=name, load_if_exists=True, pruner=_pruner(sweep),
@@ -64,17 +66,17 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
         study.set_user_attr(_IDENTITY, own)
     elif known != own:
         raise UserError(
-            f"{hidden(place)} holds a sweep {name!r} of other parameters or another metric than {sweep.path}: "
-            f"{_differing(known, own)}. Give this one a name of its own (--name), or set the file back."
+            f"{hidden(place)} has a sweep {name!r} with other parameters or another metric than {sweep.path}: "
+            f"{_differing(known, own)}. Give this one its own name (--name), or restore the file."
         )
     study.sampler = _sampler(sweep, seed, len(study.get_trials(deepcopy=False)))
     return study
 
 
 def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar]] | None:
-    """The next trial and its values; None if `count` were begun.
+    """Return the next trial and its values; None if `count` were started.
 
-    Several processes may ask at once: the storage numbers the trials, and one too many is not begun.
+    Several processes may call it concurrently: the storage numbers the trials, and surplus ones are not started.
     """
     if len(trials_of(study)) >= count:
         return None
@@ -88,7 +90,7 @@ def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar
 
 
 def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
-    """The values of a trial, those of a constant included."""
+    """Return the values of a trial, including constants."""
     values: dict[str, Scalar] = {}
     for name, parameter in sweep.parameters.items():
         if isinstance(parameter, Choice):
@@ -104,7 +106,7 @@ def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
 
 
 def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
-    """Values that the sweep may try, without a study on the disk."""
+    """Draw values that the sweep may try, without a stored study."""
     with quiet():
         study = optuna.create_study(
             sampler=Drawn(sweep.parameters, seed) if sweep.method != "grid" else Points(sweep.parameters)
@@ -113,12 +115,12 @@ def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
 
 
 def size_of_grid(sweep: Sweep) -> int | None:
-    """How many points a grid has; None where the sweep is none."""
+    """Return the number of grid points; None if the sweep is not a grid."""
     return len(grid_points(sweep.parameters)) if sweep.method == "grid" else None
 
 
 def trials_of(study: Study) -> list[FrozenTrial]:
-    """Those that were tried or are, in order; not those that a machine lost, which are tried again."""
+    """Return started trials in order, without those lost with a machine, which are tried again."""
 
     def counts(trial: FrozenTrial) -> bool:
         lost = trial.state == TrialState.FAIL and REASON not in trial.user_attrs
@@ -128,7 +130,7 @@ def trials_of(study: Study) -> list[FrozenTrial]:
 
 
 def left_behind(study: Study) -> list[FrozenTrial]:
-    """Trials that a process of this machine began, which is gone: killed, or its machine was switched off."""
+    """Return trials started by a process of this machine that no longer exists: killed, or the machine went down."""
     mine = [
         trial for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if trial.user_attrs.get(_RUNNER, {}).get("host") == platform.node()
@@ -137,14 +139,14 @@ def left_behind(study: Study) -> list[FrozenTrial]:
 
 
 def adopt(study: Study, number: int) -> Trial:
-    """A trial that was left behind, to go on with."""
+    """Take over a trial that was left behind, to resume it."""
     trial = Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
     trial.set_user_attr(_RUNNER, this_process())
     return trial
 
 
 def beat(study: Study, trial: Trial) -> None:
-    """Tell a database that shares the study that this trial goes on."""
+    """Record a heartbeat of this trial in a shared database."""
     storage: Any = study._storage
     if hasattr(storage, "record_heartbeat"):
         with contextlib.suppress(Exception):
@@ -152,18 +154,18 @@ def beat(study: Study, trial: Trial) -> None:
 
 
 def fail_lost(study: Study) -> None:
-    """In a shared database: trials of machines that said nothing for five minutes are failed, and tried once more."""
+    """In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes."""
     with quiet():
-        optuna.storages.fail_stale_trials(study)  # does nothing for a journal's file, which has no heartbeat
+        optuna.storages.fail_stale_trials(study)  # does nothing for a journal file, which has no heartbeat
 
 
 def this_process() -> dict[str, Any]:
-    """What tells a process of this machine from another that gets its number later."""
+    """Identify this process; its start time distinguishes it from later ones with the same number."""
     return {"host": platform.node(), "pid": os.getpid(), "since": _since(os.getpid())}
 
 
 def hidden(place: str) -> str:
-    """A storage's URL without its password."""
+    """Return a storage's URL without its password."""
     scheme, found, rest = place.partition("://")
     if not found or "@" not in rest:
         return place
@@ -173,7 +175,7 @@ def hidden(place: str) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's lines on what is experimental, and on each trial."""
+    """Suppress Optuna's messages on experimental features and on each trial."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -189,7 +191,7 @@ def _alive(runner: dict[str, Any]) -> bool:
 
 
 def _since(pid: int) -> str | None:
-    """When a process started, as its system counts; None if there is none."""
+    """Return a process's start time in the system's units; None if it does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -217,7 +219,7 @@ def _storage(place: str) -> BaseStorage:
             except (IntegrityError, ProgrammingError):
                 if seconds is None:
                     raise
-                time.sleep(seconds)  # another machine makes the tables at this moment
+                time.sleep(seconds)  # another machine is creating the tables
     raise AssertionError
 
 
@@ -232,7 +234,7 @@ def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
         return Points(sweep.parameters)
     if sweep.method == "random":
         return Drawn(sweep.parameters, seed)
-    # Seeded anew by each process, which would otherwise try the same points as the one before.
+    # Each process has its own seed: otherwise it would try the same points as the one before.
     return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
 
 

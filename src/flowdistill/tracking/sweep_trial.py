@@ -1,6 +1,6 @@
-"""One trial of a sweep: a `lightning fit` process, watched through its CSV log, and stopped where others are better.
+"""One trial of a sweep: a `lightning fit` process, monitored through its CSV log, and stopped if others are better.
 
-SWEEP/trial_0003/output.log   what it printed        SWEEP/trial_0003/run.txt   the run's folder
+SWEEP/trial_0003/output.log   its output             SWEEP/trial_0003/run.txt   path of the run's folder
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from flowdistill.tracking.sweep_file import Scalar, Sweep, runnable
 from flowdistill.tracking.sweep_study import beat
 
 _POLL, _BEAT = 0.5, 60.0  # seconds
-_GRACE = 120.0  # seconds in which a run that is stopped may end its step and save
+_GRACE = 120.0  # seconds for a stopped run to finish its step and save
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended; `stopped` is the sweep's own end, and the trial goes on when the sweep does."""
+    """How a trial ended; `stopped` means that the sweep was stopped, and the trial resumes with it."""
 
     state: Literal["complete", "pruned", "failed", "stopped"]
-    values: list[float]  # of the metric, one a validation
+    values: list[float]  # of the metric, one per validation
     steps: int
     run: Path | None  # the run's folder
     seconds: float
@@ -55,20 +55,20 @@ def run_trial(
     """Train with these values to the end, or until the sweep stops it.
 
     Args:
-        study, trial: told of each value of the metric.
-        sweep: whose command is run.
+        study, trial: receive each value of the metric.
+        sweep: provides the command.
         values: name of an option -> value.
-        more: further words of the command line.
+        more: additional words of the command line.
         folder: of the trial.
         environment: of the process.
-        stop: set by others when the sweep is to end.
-        goes_on: with the run that the folder holds.
+        stop: set when the sweep is to end.
+        goes_on: whether to resume the run in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     words = [*sweep.words(values), *more]
     before = run_of(folder) if goes_on else None
     if before is None:
-        (folder / "run.txt").unlink(missing_ok=True)  # of another search in this folder
+        (folder / "run.txt").unlink(missing_ok=True)  # from an earlier search in this folder
     elif (before / "checkpoints" / "last.ckpt").is_file():
         words += ["--ckpt_path", str(before)]
     (folder / "command.sh").write_text(shlex.join(words) + "\n")
@@ -96,7 +96,7 @@ def run_trial(
             if time.monotonic() - beaten > _BEAT:
                 beat(study, trial)
                 beaten = time.monotonic()
-    finally:  # also where the storage does not answer
+    finally:  # also if the storage does not respond
         if process.poll() is None:
             _end(process)
     code = process.wait()
@@ -114,7 +114,7 @@ def run_trial(
 
 
 def run_of(folder: Path) -> Path | None:
-    """The folder of a trial's run, if it came so far."""
+    """Return the folder of a trial's run, or None if there is none yet."""
     try:
         return Path((folder / "run.txt").read_text().strip())
     except OSError:
@@ -122,7 +122,7 @@ def run_of(folder: Path) -> Path | None:
 
 
 def read_metric(run: Path | None, metric: str) -> tuple[list[float], int]:
-    """A metric's values in a run's CSV log, in order, and the steps it has; a line that is being written is left."""
+    """Return a metric's values in a run's CSV log, in order, and the logged steps; ignores an incomplete last line."""
     try:
         text = (run / "metrics.csv").read_text() if run is not None else ""
     except OSError:
@@ -134,7 +134,7 @@ def read_metric(run: Path | None, metric: str) -> tuple[list[float], int]:
 
 
 def _worse_than_others(trial: Trial, metric: str, folder: Path, seen: list[float]) -> bool:
-    """Report new values of the metric; whether the pruner gives this trial up."""
+    """Report new values of the metric; returns whether the pruner stops this trial."""
     logged, _ = read_metric(run_of(folder), metric)
     for value in logged[len(seen) :]:
         seen.append(value)
@@ -145,7 +145,7 @@ def _worse_than_others(trial: Trial, metric: str, folder: Path, seen: list[float
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a training to save and end; its other processes follow it."""
+    """Terminate a training so that it saves and ends, together with its other processes."""
     process.terminate()
     try:
         process.wait(_GRACE)
@@ -154,11 +154,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(log: Path, code: int) -> str:
-    """What a failed run said last."""
+    """Return the last error or line of a failed run's output."""
     lines = [
         line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()
     ]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    said = errors[-1] if errors else lines[-1].strip() if lines else "it said nothing"
+    said = errors[-1] if errors else lines[-1].strip() if lines else "no output"
     ended = f"signal {-code}" if code < 0 else f"exit code {code}"
     return f"{said} ({ended})"

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Format numbers, durations and sizes for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def number(value: float | str) -> str:
-    """Four digits that say something; whole numbers in full. A text such as "nan" stays as it is."""
+    """Format with four significant digits; whole numbers in full. A string such as "nan" is returned unchanged."""
     if isinstance(value, str):
         return value
     if not math.isfinite(value):
@@ -23,7 +23,7 @@ def number(value: float | str) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration: 45 ms, 12.3 s, 4 min 05 s, 2 h 07 min."""
+    """Format a duration: 45 ms, 12.3 s, 4 min 05 s, 2 h 07 min."""
     if value < 0.9995:
         return f"{value * 1000:#.3g} ms".replace(". ms", " ms")
     if value < 59.95:
@@ -36,7 +36,7 @@ def seconds(value: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes, in powers of 1000: 78.5 MB."""
+    """Format bytes in powers of 1000: 78.5 MB."""
     for unit, name in _SIZES:
         if count >= unit:
             return f"{count / unit:.1f} {name}"

@@ -1,4 +1,4 @@
-"""wandb.json in a run's folder: which W&B run it is."""
+"""wandb.json in a run's folder: identifies its W&B run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECORD = "wandb.json"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Id, project, entity, url of a run's W&B run; empty where it has none."""
+    """Read id, project, entity and url of a run's W&B run; empty if it has none."""
     try:
         stored = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -22,5 +22,5 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write it, atomically."""
+    """Write the record atomically."""
     write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())

@@ -1,7 +1,7 @@
-"""Runs of Weights & Biases: in the run's own folder, the same one after a resume, and never a reason to stop.
+"""Weights & Biases runs: stored in the run's own folder, continued after a resume, offline without a connection.
 
-RUNS/version_3/wandb/run-20261126_200000-a1b2c3d4/   # what wandb writes; `wandb sync` uploads what it could not
-RUNS/version_3/wandb.json                            # which W&B run it is
+RUNS/version_3/wandb/run-20261126_200000-a1b2c3d4/   # wandb's files; `wandb sync` uploads what is missing
+RUNS/version_3/wandb.json                            # identifies the W&B run
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from flowdistill.stopping import Stopped
 from flowdistill.tracking.wandb_record import RECORD, read_record, write_record
 from flowdistill.training import run_folder
 
-_LONGEST_START = 45.0  # seconds; after that it is a run without network
-_LONGEST_END = 300.0  # seconds, for what is still to upload when a run ends; it stays in the folder, too
+_LONGEST_START = 45.0  # seconds; then the run is started offline
+_LONGEST_END = 300.0  # seconds for the remaining uploads when a run ends; the files also stay in the folder
 _OFFLINE = ("offline", "dryrun", "disabled")
 
 
 class WandbRuns:
     """The W&B runs of a trainer, before it starts.
 
-    Each logger has its id at once, because that names the run's folder where there is no other logger: the id of the
-    config, else that of the environment (an agent of a sweep sets WANDB_RUN_ID), else a new one.
+    Each logger gets its id immediately, since the id names the run's folder if there is no other logger: the id of the
+    config, else of the environment (a sweep agent sets WANDB_RUN_ID), else a new one.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
         self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        self._chosen: set[int] = set()  # those whose id somebody chose
+        self._chosen: set[int] = set()  # loggers with an id set by the user
         self._continued: set[int] = set()
         for number, logger in enumerate(self.loggers):
             identity = logger._id or os.environ.get("WANDB_RUN_ID")
@@ -47,7 +47,7 @@ class WandbRuns:
             _set_id(logger, identity or _new_id())
 
     def go_on(self, folder: Path) -> None:
-        """A resumed training goes on in the W&B run of its checkpoint's folder, unless another was chosen."""
+        """Continue the W&B run of the checkpoint's folder in a resumed training, unless another id was set."""
         stored = read_record(folder)
         for number, logger in enumerate(self.loggers):
             if stored and stored.get("project") == logger._project:
@@ -57,14 +57,14 @@ class WandbRuns:
                     self._continued.add(number)
 
     def open(self, trainer: pl.Trainer, subcommand: str) -> None:
-        """Start them, in the first process. Without a key or a network they are written to the disk alone.
+        """Start the W&B runs on rank 0. Without an API key or network they are only written to disk.
 
         Args:
-            trainer: of which nothing runs yet.
+            trainer: not started yet.
             subcommand: fit, test, ...
 
         Raises:
-            UserError: another run's folder has this W&B run, or wandb refuses a setting.
+            UserError: another run's folder has this W&B run, or wandb rejects a setting.
         """
         if not self.loggers or getattr(rank_zero_only, "rank", 0) != 0:
             return
@@ -82,7 +82,7 @@ class WandbRuns:
 
 @contextlib.contextmanager
 def finished_at_the_end() -> Iterator[None]:
-    """W&B runs that a command has begun end with it, with its exit code."""
+    """Finish W&B runs when the command ends, with its exit code."""
     try:
         yield
     except BaseException as error:
@@ -110,14 +110,14 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
     from wandb.errors import CommError, Error, UsageError
 
     arguments = logger._wandb_init
-    # wandb would silently take a temporary folder if it is not there.
+    # wandb would silently use a temporary folder if it does not exist.
     folder.mkdir(parents=True, exist_ok=True)
     arguments["dir"] = str(folder)
     if arguments.get("name") is None and folder.name != logger._id:
         arguments["name"] = "/".join(folder.parts[-2:])
     if arguments.get("anonymous") is None:
         arguments.pop("anonymous", None)  # wandb warns of it
-    # jsonargparse gives every option of wandb.init that a config leaves out, as None.
+    # jsonargparse passes options of wandb.init that are missing in a config as None.
     if arguments.get("resume") is None:
         arguments["resume"] = "allow"
     if arguments.get("job_type") is None:
@@ -128,7 +128,7 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
         own = {name: value for name, value in waits.items() if f"WANDB_{name.upper()}" not in os.environ}
         arguments["settings"] = own | given
     mode = "offline" if logger._offline else arguments.get("mode") or os.environ.get("WANDB_MODE", "online")
-    arguments["mode"] = mode  # wandb reads its environment once a process
+    arguments["mode"] = mode  # wandb reads the environment only once per process
     if mode not in _OFFLINE:
         problem = None if has_key() else "no API key on this machine (`wandb login`, or WANDB_API_KEY)"
         if problem is None:
@@ -137,10 +137,10 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
                 return
             except (CommError, UsageError) as error:
                 problem = _first_line(error)
-                wandb.teardown()  # its service would say that the run's id is in use
+                wandb.teardown()  # otherwise its service reports that the run's id is in use
         arguments["mode"] = "offline"
         upload = Path(folder, "wandb", f"offline-run-*-{logger._id}")
-        note(f"W&B: {problem}. This run is written to the disk; upload it later: wandb sync {upload}")
+        note(f"W&B: {problem}. This run is written to disk; upload it later: wandb sync {upload}")
     try:
         _ = logger.experiment
     except Error as error:
@@ -148,7 +148,7 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
 
 
 def has_key() -> bool:
-    """Whether wandb would find a key without asking for one: a question at a terminal that nobody watches is a hang."""
+    """Whether wandb finds an API key without prompting: a prompt would block an unattended run."""
     import wandb
     from requests.utils import get_netrc_auth
 
@@ -158,19 +158,19 @@ def has_key() -> bool:
 
 
 def _refuse_used(logger: WandbLogger, folder: Path) -> None:
-    """Two trainings in one W&B run would be one curve that jumps back."""
+    """Refuse a W&B run that another folder uses: its curves would jump back to the first step."""
     for record in folder.parent.glob(f"*/{RECORD}"):
         if read_record(record.parent).get("id") == logger._id:
             raise UserError(
-                f"the W&B run {logger._id} is that of {record.parent}. Go on with it (--ckpt_path "
-                f"{record.parent / 'checkpoints' / 'last.ckpt'}), or leave out its id (init_args.id or version of the "
-                "logger, WANDB_RUN_ID): then each training has one of its own."
+                f"the W&B run {logger._id} is used by {record.parent}. Resume it (--ckpt_path "
+                f"{record.parent / 'checkpoints' / 'last.ckpt'}), or omit its id (init_args.id or version of the "
+                "logger, WANDB_RUN_ID): then each training gets its own."
             )
 
 
 def _write_record(logger: WandbLogger, folder: Path) -> None:
     run = logger.experiment
-    online = not getattr(run, "offline", True)  # else wandb warns that there is no address
+    online = not getattr(run, "offline", True)  # else wandb warns that there is no URL
     found = {name: getattr(run, name, None) or None if online else None for name in ("entity", "url")}
     record = {"id": logger._id, "project": logger._project, **found}
     write_record(folder, record)

@@ -1,4 +1,4 @@
-"""The checkpoints that a run left, by their hashes."""
+"""Record a run's checkpoints with their hashes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from flowdistill.training import LAST, BestCheckpoint
 def weights_of(
     folder: Path, checkpoints: Checkpoint | None, best: BestCheckpoint | None
 ) -> dict[str, CheckpointRecord]:
-    """`last` and `best`, as far as there are such files; their paths relative to `folder` if they lie in it.
+    """Return records of `last` and `best`, if they exist; paths are relative to `folder` if inside it.
 
     Raises:
-        UserError: one of them is damaged, as an interrupt while it is written can leave it.
+        UserError: one of them is damaged, for example by an interrupted write.
     """
     found: dict[str, CheckpointRecord] = {}
     kept = getattr(checkpoints, "dirpath", None)  # Lightning's own callback has one, too
@@ -37,7 +37,7 @@ def _record(path: Path, folder: Path) -> CheckpointRecord:
     path, folder = path.resolve(), folder.resolve()
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
     try:
-        # Mapped, not read: only the step is wanted.
+        # Memory-mapped, since only the step is needed.
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__})") from error

@@ -1,4 +1,4 @@
-"""What a run was, in every logger: the whole config, the commit of the code, the run's folder."""
+"""Log the whole config, the code's commit and the run's folder to every logger."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from flowdistill.training import run_folder
 
 
 class WholeConfig(pl.Callback):
-    """Gives the loggers of a `fit` the whole config as hyper-parameters, in place of the model's alone.
+    """Logs the whole config as hyper-parameters in a `fit`, instead of only the model's.
 
-    Beside the config's own keys: `code` (commit, dirty) and `run_folder`.
+    Additional keys: `code` (commit, dirty) and `run_folder`.
 
     Args:
         config: the parsed config of the run, plain values.
@@ -26,7 +26,7 @@ class WholeConfig(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":
-            pl_module._log_hyperparams = False  # Lightning's, the model's alone
+            pl_module._log_hyperparams = False  # Lightning's own logging, of the model's only
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         folder = run_folder(trainer)
