@@ -139,7 +139,7 @@ def test_a_run_of_other_labels_or_weights_is_refused(
     shutil.copy(checkpoint, folder / "px" / "version_0" / "checkpoints" / "last.ckpt")
     for name in ("data.done", "labels.done"):
         (folder / name).write_text("one")
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="contains something other"):
         fit_one(small, folder, "px", 0, checkpoint)  # without a mark, nobody knows what it was started with
     settings = {"arguments": [], "configs": {}, "files": {"labels.done": "another"}}
     (folder / "px" / "started.json").write_text(json.dumps(settings))

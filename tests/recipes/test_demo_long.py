@@ -55,7 +55,7 @@ def test_what_lay_beyond_the_checkpoint_is_dropped_though_nothing_replaces_it(tm
 
 def test_a_run_without_validation_has_no_curve(tmp_path: Path) -> None:
     write_metrics(tmp_path, 0, {}, range(30))
-    with pytest.raises(UserError, match=r"holds val/epe_all"):
+    with pytest.raises(UserError, match=r"contains val/epe_all"):
         read_curves(tmp_path, ["val/epe_all"])
 
 

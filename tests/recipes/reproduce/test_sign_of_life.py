@@ -67,7 +67,7 @@ def test_a_machine_that_falls_silent_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / ".first_machine"
     watch = Watch(file, 0.02)
     file.write_text("at work 1 1")
-    with pytest.raises(UserError, match="gives no sign of life any more"):
+    with pytest.raises(UserError, match="no longer writes its heartbeat"):
         wait(watch, 20)
 
 
