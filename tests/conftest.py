@@ -1,4 +1,4 @@
-"""What all tests share: one thread a process, and a small rendered data set in KITTI's layout."""
+"""Shared by all tests: one thread per process, and a small rendered data set in KITTI's layout."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test asks for.
+# Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test requests.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def triton_backend() -> Iterator[None]:
-    """Triton's kernels run in this test, or it fails: on a GPU, else in Triton's interpreter."""
+    """Require Triton's kernels in this test: on a GPU, otherwise in Triton's interpreter."""
     import flowkernels
 
     flowkernels.set_backend("triton")
@@ -32,7 +32,7 @@ def triton_backend() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three scenes of three 64x128 frames: two to train on, one to validate; splits lie beside them."""
+    """Three scenes of three 64x128 frames: two for training, one for validation; with splits beside them."""
     from flowdistill.cli.flowdistill import main
 
     root: Path = tmp_path_factory.mktemp("rendered") / "data"

@@ -1,4 +1,4 @@
-"""The screen of missing data says what is missing, from which archive, and which stages still can run."""
+"""The report of missing data lists what is missing, from which archive, and which stages can still run."""
 
 import shutil
 from pathlib import Path

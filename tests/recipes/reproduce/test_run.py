@@ -1,4 +1,4 @@
-"""Stages are done once, in order; what was broken off goes on; what it is made from decides whether it is the same."""
+"""Stages run once, in order; interrupted ones resume; a stage's inputs determine whether it is the same."""
 
 import dataclasses
 import itertools
@@ -233,7 +233,7 @@ def test_the_check_lets_nan_of_things_pass_and_nothing_else(ran: Commands, setti
     ran.problems = [{"kind": "non_finite", "severity": "error"}, warning]
     with pytest.raises(UserError, match=r"kitti2015 have 1 problems, listed in .*kitti.json;"):
         reproduce(settings, ["check"])
-    ran.problems = [warning]  # which may be right as it is
+    ran.problems = [warning]  # which may be a false positive
     reproduce(settings, ["check"])
     assert len(ran.calls) == 3
 
