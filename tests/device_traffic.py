@@ -1,8 +1,8 @@
 """Find, without a GPU, where a program would make the host wait for a device, or copy to it.
 
-The meta device stands for the GPU: its tensors have shapes and no values, so that what needs a value fails. This names
-the place, and also sees what the meta device lets pass, such as `torch.tensor(...)` on it. An index that is a Python
-list, which is copied to the device, it does not see.
+The meta device replaces the GPU: its tensors have shapes but no values, so that operators which need a value fail. This
+module reports the place, and also detects what the meta device allows, such as `torch.tensor(...)` on it. It does not
+detect an index that is a Python list, which is copied to the device.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _kind(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Literal["
         return "waits"
     if len(places) > 1 and name == "copy_":
         return "copies" if args[0].device == DEVICE else "waits"
-    # A scalar of the host goes along as an argument of the kernel.
+    # A host scalar is passed as an argument of the kernel.
     if len(places) > 1 and any(tensor.device != DEVICE and tensor.dim() > 0 for tensor in tensors):
         return "copies"
     return None

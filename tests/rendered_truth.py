@@ -137,11 +137,11 @@ def interpolation_costs(sample: Sample) -> dict[str, float]:
 
 
 def judge(before: Sample, after: Sample, exact: bool) -> None:
-    """Assert that the truth of `after` warps its images onto each other, in every match, and no worse than it must.
+    """Assert that the ground truth of `after` warps its images onto each other, in every match, within tolerance.
 
     Args:
-        exact: the transform moved pixels as they are: the renderer's tolerance holds, but for 30 % that medians of
-            a small window differ by. Else pictures were interpolated once more, which may cost as much again.
+        exact: the transform moved pixels without interpolation: the renderer's tolerance applies, plus 30 % because
+            medians of a small window differ. Otherwise images were interpolated once more, which may double the error.
     """
     errors, old, new = warp_errors(after), interpolation_costs(before), interpolation_costs(after)
     for match, error in errors.items():

@@ -1,6 +1,6 @@
 """The committed configs, composed by `lightning fit --print_config`, contain the published numbers of every stage.
 
-The numbers stand here a second time, as the authors' files state them: DWARF's configurations/sceneflow.json (commit
+The numbers are repeated here as in the authors' files: DWARF's configurations/sceneflow.json (commit
 a75c6193) and kitti.json, DDFlow's config.ini and README.
 """
 

@@ -1,4 +1,4 @@
-"""Results of every network, beside the published ones that we could find."""
+"""Results of every network, next to the published ones that we could find."""
 
 from __future__ import annotations
 
