@@ -1,5 +1,5 @@
-# flowdistill: `make help` lists the targets. Everything runs in .venv, which `make setup` makes.
-# Another environment: make test VENV=/path/to/env (its bin/ must hold what `make setup` installs).
+# flowdistill: `make help` lists the targets. Everything runs in .venv, which `make setup` creates.
+# Another environment: make test VENV=/path/to/env (its bin/ must contain what `make setup` installs).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ SEEDS ?= 0 1 2
 JOBS ?=
 CHECKPOINT ?=
 TESTS ?=
-# Tests run two at a time with one thread each: small tensors gain nothing from more threads.
+# Tests run in two processes with one thread each: small tensors do not benefit from more threads.
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
@@ -21,7 +21,7 @@ TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make .venv and install flowdistill with the versions of constraints.txt (CONSTRAINTS=)
+setup: $(READY) ## Create .venv and install flowdistill with the versions of constraints.txt (CONSTRAINTS=)
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,26 +31,26 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 demo: $(READY) ## Render data, train DDFlow and DWARF, compare with baselines (6 to 10 minutes; SEED=0)
 	$(BIN)/flowdistill demo --seed $(SEED)
 
-demo-distill: $(READY) ## DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")
+demo-distill: $(READY) ## Train DDFlow's teacher, student and control (resumable; SEEDS="0 1 2")
 	$(BIN)/flowdistill demo-distill --seeds $(SEEDS)
 
 demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (40-60 minutes, resumable; SEED=0)
 	$(BIN)/flowdistill demo-long --seed $(SEED)
 
-ablation: $(READY) ## After demo-long: few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=2 CHECKPOINT=)
+ablation: $(READY) ## After demo-long: adapt with few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=2 CHECKPOINT=)
 	$(BIN)/flowdistill ablation --seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 
-# 0 and nothing mean no, anything else yes. A smoke run has data of its own: a DATA_ROOT of the environment is not its.
+# 0 and empty mean no, anything else yes. A smoke run has its own data and ignores a DATA_ROOT of the environment.
 SMOKES := $(filter-out 0,$(SMOKE))
 ROOT := $(if $(and $(SMOKES),$(filter environment,$(origin DATA_ROOT))),,$(DATA_ROOT))
-reproduce-kitti: $(READY) ## Both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
+reproduce-kitti: $(READY) ## Reproduce both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
 	$(BIN)/flowdistill reproduce-kitti $(if $(ROOT),--data-root "$(ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
 	  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) \
 	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(SMOKES),--smoke) \
 	  $(if $(SEED),--seed $(SEED))
 
-sweep: $(READY) ## Register a sweep at W&B and start an agent (SWEEP=configs/sweeps/... COUNT=); without account: flowdistill sweep run
-	$(BIN)/flowdistill sweep wandb $(or $(SWEEP),$(error SWEEP= names a file of configs/sweeps/)) $(if $(COUNT),--count $(COUNT))
+sweep: $(READY) ## Register a sweep with W&B and start an agent (SWEEP=configs/sweeps/... COUNT=); without an account: flowdistill sweep run
+	$(BIN)/flowdistill sweep wandb $(or $(SWEEP),$(error set SWEEP= to a file of configs/sweeps/)) $(if $(COUNT),--count $(COUNT))
 
 test: $(READY) ## Run the tests
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -70,7 +70,7 @@ docs: $(READY) ## Build the documentation site into build/docs
 kernels: $(READY) ## Compile every Triton kernel ahead of time, without a GPU: registers, spills, loads
 	$(BIN)/python -m flowkernels.ahead_of_time kernels/resources.json
 
-gpu-check: $(READY) ## On a GPU: exactness, equal bits, times, training steps; writes docs/kernels.md (under 8 minutes)
+gpu-check: $(READY) ## On a GPU: check exactness, equal bits, times, training steps; writes docs/kernels.md (under 8 minutes)
 	$(BIN)/python benchmarks/gpu_check
 
 lint: $(READY) ## Check style, formatting and spelling

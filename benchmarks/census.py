@@ -1,9 +1,9 @@
-"""The census distance on a CPU beside the formulation that it replaced: one loop over all 48 neighbours.
+"""Census distance on a CPU against the formulation that it replaced: one loop over all 48 neighbours.
 
     python benchmarks/census.py [--repeats 9]
 
-Processor time of one thread, so other work on the machine disturbs little; both take turns, and each ratio is the
-median over the turns of (old / ours), with the span of the middle half.
+CPU time of one thread, so that other load on the machine has little effect; both run alternately, and each ratio is the
+median over the turns of (old / ours), with the interquartile range.
 
     grey   # (B, 1, H, W) 0..255
 """
@@ -33,7 +33,7 @@ OFFSETS = [(i, j) for i in WINDOW for j in WINDOW if (i, j) != (RADIUS, RADIUS)]
 
 
 class _Loop(torch.autograd.Function):
-    """The formulation of 18dc29e: every neighbour of every pixel, the gradient of the second image."""
+    """Formulation of 18dc29e: every neighbour of every pixel, the gradient of the second image."""
 
     @staticmethod
     def forward(ctx: Any, grey1: Tensor, grey2: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def compare(shape: tuple[int, ...], repeats: int) -> None:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """Return the processor's name, as far as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

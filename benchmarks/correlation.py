@@ -1,16 +1,16 @@
-"""Correlation on a CPU beside the formulation it replaced and two peers: time of one run, in ratios.
+"""Correlation on a CPU against the formulation it replaced and two peers: ratios of the time of one run.
 
     python benchmarks/correlation.py                      # forward, and forward with backward
     python benchmarks/correlation.py --repeats 15 --shapes 1,32,96,320
 
-Time is the processor time of one thread, so other work on the machine disturbs little; the formulations take turns, and
-each ratio is the median over the turns of (theirs / ours), with the span of the middle half. Formulations:
+Time is the CPU time of one thread, so that other load on the machine has little effect; the formulations run
+alternately, and each ratio is the median over the turns of (theirs / ours), with the interquartile range. Formulations:
 
     ours      flowkernels.correlation_2d
-    loop      what flowkernels had at 18dc29e: one product and one sum per shift, written into slices
+    loop      flowkernels at 18dc29e: one product and one sum per shift, written into slices
     plain     the definition: one product and one sum per shift, stacked
-    sampled   ptlflow's way (ptlflow/utils/correlation.py): y sampled bilinearly at each shift, then product and sum
-    c++       spatial-correlation-sampler 0.5.0, where it is installed
+    sampled   as in ptlflow (ptlflow/utils/correlation.py): y sampled bilinearly at each shift, then product and sum
+    c++       spatial-correlation-sampler 0.5.0, if it is installed
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from flowkernels.definitions.correlation import Window, correlation
 
 RADIUS = 4
 SIDE = 2 * RADIUS + 1
-# The two sizes with goals, and the networks' coarse levels, where a slower start would show.
+# The two sizes with goals, and the networks' coarse levels, where a higher launch overhead would be visible.
 SHAPES = "1,32,96,320 4,32,80,224 4,128,12,40 4,196,6,20"
 GOALS = {(1, 32, 96, 320): (1.15, 1.4), (4, 32, 80, 224): (2.0, 1.7)}
 INSTALL_PEER = (
-    "c++ is left out: it needs spatial-correlation-sampler 0.5.0 (in its source set CPU_ONLY = True in setup.py, "
+    "c++ is skipped: it needs spatial-correlation-sampler 0.5.0 (in its source set CPU_ONLY = True in setup.py, "
     "remove the include of CUDAGuard.h in correlation_sampler.cpp, then pip install --no-build-isolation .)"
 )
 
@@ -46,7 +46,7 @@ Formulation = Callable[[Tensor, Tensor], Tensor]
 
 
 class _Loop(torch.autograd.Function):
-    """The formulation of 18dc29e for radius 4 and the mean over channels."""
+    """Formulation of 18dc29e for radius 4 and the mean over channels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def plain(x: Tensor, y: Tensor) -> Tensor:
 
 
 def sampled(x: Tensor, y: Tensor) -> Tensor:
-    """Written from the description of ptlflow's correlation; zeros outside, as there."""
+    """Implementation from the description of ptlflow's correlation; zeros outside the image, as in ptlflow."""
     batch, _, height, width = x.shape
     rows, columns = torch.arange(height, dtype=x.dtype), torch.arange(width, dtype=x.dtype)
     slices = []
@@ -102,7 +102,7 @@ def sampled(x: Tensor, y: Tensor) -> Tensor:
 
 
 def sampler() -> Formulation | None:
-    """spatial-correlation-sampler, divided by the channels so that it is a mean."""
+    """Return spatial-correlation-sampler, divided by the number of channels to give a mean; None if not installed."""
     try:
         from spatial_correlation_sampler import spatial_correlation_sample
     except ImportError:
@@ -120,7 +120,7 @@ def gradients(form: Formulation, x: Tensor, y: Tensor, grad: Tensor) -> tuple[Te
 
 
 def times(formulations: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of processor time, each formulation once per turn; the first turn warms up."""
+    """Return milliseconds of CPU time, each formulation once per turn; the first turn is a warm-up."""
     found: dict[str, list[float]] = {name: [] for name in formulations}
     for turn in range(repeats + 1):
         for name, run in formulations.items():
@@ -143,7 +143,7 @@ def report(title: str, found: dict[str, list[float]], goal: float | None) -> Non
 
 
 def processor() -> str:
-    """The processor's name as Linux states it, else as Python does."""
+    """Return the processor's name as reported by Linux, otherwise by Python."""
     listed = Path("/proc/cpuinfo")
     names = (
         [line for line in listed.read_text().splitlines() if "model name" in line] if listed.exists() else []
@@ -182,9 +182,9 @@ def main() -> None:
         expected = plain(x.double(), y.double())
         for name, form in forms.items():
             error = (form(x, y) - expected).abs().max().item()
-            # Sampling loses a few digits to its coordinates.
+            # Sampling loses a few digits in its coordinates.
             if error > (1e-2 if name == "sampled" else 1e-5):
-                raise SystemExit(f"{name} does not compute the correlation: it is off by {error:.1e}")
+                raise SystemExit(f"{name} does not compute the correlation: its error is {error:.1e}")
         goals = GOALS.get(shape, (None, None))
         forward = {name: partial(form, x, y) for name, form in forms.items()}
         with torch.no_grad():

@@ -1,17 +1,17 @@
-"""How many samples a second one worker reads, of each dataset, and where its time goes.
+"""Samples per second that one worker reads, by dataset, and the breakdown of its time.
 
     python benchmarks/data.py [--samples 4] [--repeats 7] [--datasets kitti2015 sintel ...] [--root DIR]
 
-Pictures are rendered in the sizes of the originals; a photograph of KITTI's size takes 7 % longer to decode. Four
-things are timed in turns, in one process set up as a worker, so that a busy machine hits them alike:
+Images are rendered in the sizes of the originals; a photograph of KITTI's size takes 7 % longer to decode. Four jobs
+are timed alternately, in one process set up as a worker, so that other load on the machine affects them equally:
 
-    decode     every file of the sample into arrays, in its own units: `FileKind.read` and nothing else
+    decode     every file of the sample into arrays, in its own units: only `FileKind.read`
     read       the dataset's samples: decoding, signs, masks, tensors
-    geometry   the same with the recipe's transforms but the photometric ones
+    geometry   the same with the recipe's transforms except the photometric ones
     all        the same with every transform of the recipe
 
-Printed are samples a second of CPU time and the share that decode has of it: median and range over the repeats. The
-goal is 80 % of read and of geometry. PPM and .flo are not compressed: FlyingChairs has next to nothing to decode.
+Prints samples per second of CPU time and the fraction spent on decode: median and range over the repeats. The goal is
+80 % of read and of geometry. PPM and .flo are not compressed: FlyingChairs has almost nothing to decode.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--samples", type=int, default=4, help="samples a repeat (default: 4)")
-    parser.add_argument("--repeats", type=int, default=7, help="repeats (default: 7)")
+    parser.add_argument("--samples", type=int, default=4, help="samples per repeat (default: 4)")
+    parser.add_argument("--repeats", type=int, default=7, help="number of repeats (default: 7)")
     parser.add_argument(
-        "--root", type=Path, help="folder to keep the rendered pictures in (default: a temporary one)"
+        "--root", type=Path, help="folder for the rendered images, which are kept (default: a temporary one)"
     )
     args = parser.parse_args()
     start_worker(0)
     torch.set_num_threads(1)
     print(
-        f"{args.samples} samples a repeat, {args.repeats} repeats, one thread; samples a second of CPU time"
+        f"{args.samples} samples per repeat, {args.repeats} repeats, one thread; samples per second of CPU time"
     )
     with tempfile.TemporaryDirectory() as folder:
         root = args.root or Path(folder)
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _measure(dataset: MotionDataset, recipe: View, samples: int, repeats: int) -> dict[str, list[float]]:
-    """Job -> seconds of CPU time a sample, a value for each repeat."""
+    """Return job -> seconds of CPU time per sample, one value per repeat."""
     transforms = recipe.transforms()
     geometry = [transform for transform in transforms if not isinstance(transform, PHOTOMETRIC)]
     samples = min(samples, len(dataset))

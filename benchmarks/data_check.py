@@ -1,11 +1,11 @@
-"""How well `flowdistill data check` judges labels: false alarms, detected misreadings, and what it costs.
+"""Accuracy and cost of `flowdistill data check`: false alarms, detected misreadings, time.
 
-Renders data sets of 8 samples in every layout and both worlds, of seeds that no threshold was chosen on; plants one
-misreading at a time in the labels of one key; counts data sets in which the check names it. Prints the tables of
-docs/data.md.
+Renders data sets of 8 samples in every layout and both worlds, with seeds that were not used to choose thresholds;
+introduces one misreading at a time in the labels of one key; counts data sets in which the check reports it. Prints the
+tables of docs/data.md.
 
     python benchmarks/data_check.py [--size 128x256] [--seeds 100 101] [--layouts kitti2015 ...]
-    python benchmarks/data_check.py --time    # the whole check beside reading the same files, KITTI's size
+    python benchmarks/data_check.py --time    # the whole check against reading the same files, KITTI's size
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def restore(kept: dict[str, bytes]) -> None:
 
 
 def spoil(files: list[SampleFile], name: str, only: int | None = None) -> float:
-    """Misread all files, or one alone; returns the mean difference to the truth, px."""
+    """Misread all files, or only one; return the mean difference from the ground truth, px."""
     if name.startswith("with the factor"):
         return plant_factor(files, int(name.split()[-1]))
 
@@ -162,7 +162,7 @@ def spoil(files: list[SampleFile], name: str, only: int | None = None) -> float:
 
 
 def measure_time(folder: Path) -> None:
-    """The check of full-size files beside the same check without comparing labels and pictures, in pairs."""
+    """Time the check of full-size files against the same check without comparing labels and images, in pairs."""
     for layout, size in (("kitti2015", (375, 1242)), ("things", (540, 960)), ("sintel", (436, 1024))):
         root = folder / layout
         write_dataset(root, layout, Request(7, 2, 5, size))

@@ -1,9 +1,9 @@
-"""What DDP costs a training step on a CPU: two processes of one thread each beside one, at equal batch per process.
+"""Overhead of DDP in a training step on a CPU: two processes of one thread each against one, same batch per process.
 
     python benchmarks/ddp_overhead.py [--steps 12] [--size 192x384] [--batch 2]
 
-DWARF at its published size, pre-training loss, through a real Trainer; both ways in turn, several times. Prints the
-median step of each and their ratio. The second core does the second process's work, so that 1.00 would be no cost.
+DWARF at its published size, pre-training loss, through a real Trainer; both run alternately, several times. Prints the
+median step of each and their ratio. The second process runs on the second core, so that 1.00 means no overhead.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def train(processes: int, steps: int, samples: int, height: int, width: int) -> 
         DwarfModule("dense_multilevel", {2: 0.005, 3: 0.01, 4: 0.02, 5: 0.08, 6: 0.32}),
         torch.utils.data.DataLoader(data, batch_size=None),
     )
-    return times.seconds[1:]  # the first of them still allocates
+    return times.seconds[1:]  # the first one still allocates
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", default="192x384")
-    parser.add_argument("--batch", type=int, default=2, help="samples of a process")
+    parser.add_argument("--batch", type=int, default=2, help="samples per process")
     parser.add_argument("--processes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -104,7 +104,7 @@ def main() -> None:
     for processes, seconds in found.items():
         low, _, high = statistics.quantiles(seconds, n=4)
         print(
-            f"{processes} process(es): {medians[processes]:.3f} s a step (quartiles {low:.3f} and {high:.3f}, "
+            f"{processes} process(es): {medians[processes]:.3f} s per step (quartiles {low:.3f} and {high:.3f}, "
             f"{len(seconds)} steps)"
         )
     model = next(

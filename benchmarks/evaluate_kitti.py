@@ -1,13 +1,13 @@
-"""How fast `flowdistill evaluate kitti` is on one core, beside the time that decoding the very same PNGs takes.
+"""Speed of `flowdistill evaluate kitti` on one core, against decoding the same PNGs.
 
     python benchmarks/evaluate_kitti.py [--size 375x1242] [--frames 4] [--repeats 9]
 
-A frame is ten files: seven of ground truth (rendered) and three predictions, which are the truth with smooth errors
-and holes: scattered pixels, blocks, a border and the top rows. The truth is taken dense, as rendered, and thinned to
-the lower part and every fourth pixel there, as a laser scanner leaves it. Decoding is `cv2.imread` alone. Printed:
-seconds a frame of CPU time (which says more on a busy machine), the median over repeats and the range, both jobs in
-turns; and the ratio to what is allowed, 1.3 x decoding + 0.05 s. The start of Python and its libraries, once a command,
-comes on top; it is printed as well.
+A frame is ten files: seven of ground truth (rendered) and three predictions, which are the ground truth with smooth
+errors and holes: scattered pixels, blocks, a border and the top rows. The ground truth is used dense, as rendered, and
+thinned to every fourth pixel of the lower part, like that of a laser scanner. Decoding is only `cv2.imread`. Prints
+seconds of CPU time per frame (more meaningful on a busy machine), the median over repeats and the range, both jobs
+alternating; and the ratio to the allowed time, 1.3 x decoding + 0.05 s. The start of Python and its libraries, once per
+command, is not included; it is printed as well.
 """
 
 import argparse
@@ -39,12 +39,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", default="375x1242", help="HxW (default: 375x1242)")
-    parser.add_argument("--frames", type=int, default=4, help="different frames (default: 4)")
-    parser.add_argument("--repeats", type=int, default=9, help="repeats (default: 9)")
+    parser.add_argument("--frames", type=int, default=4, help="number of different frames (default: 4)")
+    parser.add_argument("--repeats", type=int, default=9, help="number of repeats (default: 9)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     print(
-        f"{args.size}, one thread, {args.frames} frames, {args.repeats} repeats: seconds of CPU time a frame"
+        f"{args.size}, one thread, {args.frames} frames, {args.repeats} repeats: seconds of CPU time per frame"
     )
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def write_predictions(truth: Path, folder: Path, name: str, rng: np.random.Generator) -> None:
-    """The truth of one image with smooth errors of a few pixels and holes."""
+    """Write the ground truth of one image with smooth errors of a few pixels and holes."""
     for motion, occ in (("disp_0", "disp_occ_0"), ("disp_1", "disp_occ_1"), ("flow", "flow_occ")):
         (folder / motion).mkdir(parents=True, exist_ok=True)
         read = read_kitti_flow if motion == "flow" else read_kitti_disparity
@@ -91,7 +91,7 @@ def truth_folders(files: KittiFiles) -> list[Path]:
 
 
 def thin(path: Path) -> None:
-    """Leave a laser scanner's share of one truth: a quarter of the pixels under the upper third."""
+    """Thin one ground truth to a laser scanner's density: a quarter of the pixels below the upper third."""
     flow = path.parent.name.startswith("flow")
     read, write = (
         (read_kitti_flow, write_kitti_flow) if flow else (read_kitti_disparity, write_kitti_disparity)
@@ -103,7 +103,7 @@ def thin(path: Path) -> None:
 
 
 def measure(files: KittiFiles, repeats: int) -> tuple[list[float], list[float]]:
-    """CPU seconds a frame of evaluating and of decoding alone, in turns so that a busy machine hits them alike."""
+    """Return CPU seconds per frame of evaluating and of only decoding, alternating to share other load equally."""
 
     def evaluate(image: str) -> None:
         evaluate_image(files, image)
@@ -119,13 +119,13 @@ def measure(files: KittiFiles, repeats: int) -> tuple[list[float], list[float]]:
             start = time.process_time()
             for image in files.images:
                 job(image)
-            if repeat > 0:  # the first round warms up
+            if repeat > 0:  # the first round is a warm-up
                 seconds.append((time.process_time() - start) / len(files.images))
     return jobs[0][1], jobs[1][1]
 
 
 def start_of_command(predictions: Path, truth: Path, files: KittiFiles) -> float:
-    """CPU seconds of the whole command less those of its frames: what it costs once."""
+    """Return the CPU seconds of the whole command minus those of its frames: its start-up cost."""
     command = [str(Path(sys.executable).with_name("flowdistill")), "evaluate", "kitti"]
     command += ["--predictions", str(predictions), "--ground-truth", str(truth)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

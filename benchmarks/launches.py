@@ -1,13 +1,13 @@
-"""Kernels that one training step launches on a GPU, by part of the step, and what remains under `torch.compile`.
+"""Kernels that one training step launches on a GPU, by part of the step, and with `torch.compile`.
 
     python benchmarks/launches.py               # every published stage, through a real Trainer
-    python benchmarks/launches.py --compiled    # also the kernels that remain of each network
+    python benchmarks/launches.py --compiled    # also the kernels of each compiled network
 
 No GPU is needed: the operators of a step on the CPU are counted, whose number does not depend on the images' size. An
-operator counts as one kernel but for ours, which count as many as their Triton launches, lists of tensors, which count
-as many as PyTorch's multi-tensor kernels take, and views and allocations, which launch nothing. (A convolution is one
-to three kernels of cuDNN's, counted as one.) "waits" are reads of a device value by the host, "copies" constants that
-would go from the host to the device.
+operator counts as one kernel, with these exceptions: flowkernels' operators count their Triton launches, lists of
+tensors count the launches of PyTorch's multi-tensor kernels, and views and allocations launch nothing. (A convolution
+is one to three cuDNN kernels, counted as one.) "waits" are reads of a device value by the host, "copies" are constants
+that would be copied from the host to the device.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ OWN = {
     "normalise": 1,
     "normalise_backward": 1,
 }
-# What reads a device's values on the host; what makes a tensor of Python numbers.
+# Operators that read a device's values on the host; operators that create a tensor from Python numbers.
 WAITS = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "unique", "_unique2")
 COPIES = ("lift_fresh", "lift_fresh_copy")
 NOTHING = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "_unsafe_view")
-# Of PyTorch's multi-tensor kernels: elements a block takes, blocks a launch, tensors a launch for 1, 2, ... lists.
+# PyTorch's multi-tensor kernels: elements per block, blocks per launch, tensors per launch for 1, 2, ... lists.
 CHUNK, BLOCKS, TENSORS = 65536, 320, (110, 64, 48, 36, 30)
 MODELS: dict[str, Callable[[], pl.LightningModule]] = {
     "DWARF pre-training": lambda: DwarfModule(
@@ -62,7 +62,7 @@ MODELS: dict[str, Callable[[], pl.LightningModule]] = {
 
 
 class Launches(TorchDispatchMode):
-    """Kernels, waits and copies of what runs, by part."""
+    """Count kernels, waits and copies of the executed operators, by part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Launches(TorchDispatchMode):
         launched = kernels(func, name, args)
         self.counts[self.part] += launched
         self.names[self.part, name] += launched
-        # Adam's counters of steps are on the CPU, whatever the device of the weights.
+        # Adam's step counters are on the CPU for any device of the weights.
         if self.part != "optimiser":
             self.waits[self.part] += name in WAITS
             self.copies[self.part] += name in COPIES
@@ -101,7 +101,7 @@ class Launches(TorchDispatchMode):
 
 
 def kernels(func: Any, name: str, args: tuple[Any, ...]) -> int:
-    """How many kernels an operator launches on a GPU."""
+    """Return the number of kernels that an operator launches on a GPU."""
     if func.namespace == "flowkernels":
         return OWN[name]
     if name in NOTHING or name in WAITS or name in COPIES or _is_view(func):
@@ -109,8 +109,8 @@ def kernels(func: Any, name: str, args: tuple[Any, ...]) -> int:
     if name.startswith("_foreach"):
         lists = [value for value in args if isinstance(value, list | tuple) and isinstance(value[0], Tensor)]
         if all(tensor.dim() == 0 for tensor in lists[0]):
-            return 0  # Adam's counters of steps again
-        depth = len(lists) + (not name.endswith("_"))  # results are one list more
+            return 0  # Adam's step counters again
+        depth = len(lists) + (not name.endswith("_"))  # results are one more list
         return multi_tensor_launches([tensor.numel() for tensor in lists[0]], depth)
     return 1
 
@@ -122,7 +122,7 @@ def _is_view(func: Any) -> bool:
 
 
 def multi_tensor_launches(sizes: list[int], depth: int) -> int:
-    """Launches of one of PyTorch's multi-tensor kernels (ATen/native/cuda/MultiTensorApply.cuh)."""
+    """Return the launches of one of PyTorch's multi-tensor kernels (ATen/native/cuda/MultiTensorApply.cuh)."""
     most = TENSORS[min(depth, len(TENSORS)) - 1]
     launched = tensors = blocks = 0
     for size in sizes:
@@ -137,7 +137,7 @@ def multi_tensor_launches(sizes: list[int], depth: int) -> int:
 
 
 class Parts(pl.Callback):
-    """Counts the second step of a run: the first one fills caches and makes the optimiser's state."""
+    """Count the second step of a run: the first one fills caches and creates the optimiser's state."""
 
     def __init__(self) -> None:
         self.launches = Launches()
@@ -172,7 +172,7 @@ class Parts(pl.Callback):
 
 
 def batch() -> dict[str, Any]:
-    """A batch of one with every label."""
+    """Return a batch of one sample with every label."""
     images = {name: torch.rand(1, 3, *SIZE) for name in ("left_t0", "right_t0", "left_t1", "right_t1")}
     labels = {"flow": torch.rand(1, 2, *SIZE), **{f"disparity_t{t}": torch.rand(1, 1, *SIZE) for t in (0, 1)}}
     valid = {f"valid_{name}": torch.ones(1, 1, *SIZE, dtype=torch.bool) for name in labels}
@@ -192,7 +192,7 @@ def one_step(model: pl.LightningModule) -> Launches:
 
 
 def compiled_kernels(network: torch.nn.Module, images: Tensor) -> list[int]:
-    """Kernels of the compiled network, forward and backward: loops that Inductor made, and calls to libraries or us."""
+    """Count kernels of the compiled network, forward and backward: Inductor's loops, library and flowkernels calls."""
     from torch._inductor.utils import run_fw_bw_and_get_code
 
     def loss() -> Tensor:
@@ -205,7 +205,7 @@ def compiled_kernels(network: torch.nn.Module, images: Tensor) -> list[int]:
         ]
         return torch.stack([value.abs().mean() for value in maps]).sum()
 
-    # Not from an earlier run's cache, which would hand the code out without generating it.
+    # Without the cache of an earlier run, which would return the code without generating it.
     with torch._inductor.config.patch(force_disable_caches=True):
         network.compile(fullgraph=True)
         _, codes = run_fw_bw_and_get_code(loss)
@@ -221,9 +221,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--names", action="store_true", help="also the operators that launch most")
     parser.add_argument(
-        "--compiled", action="store_true", help="also what remains of each network under compile"
+        "--names", action="store_true", help="also print the operators with the most launches"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="also count the kernels of each compiled network"
     )
     options = parser.parse_args()
     pl.seed_everything(0, verbose=False)

@@ -1,13 +1,13 @@
-"""What half precision costs in accuracy: the demo's networks under float32, bfloat16 and float16.
+"""Loss of accuracy by half precision: the demo's networks in float32, bfloat16 and float16.
 
     python benchmarks/precision.py runs/demo/seed0              # the trained networks, evaluated in each precision
     python benchmarks/precision.py runs/demo/seed0 --train DIR  # also train both in bf16-mixed, as `make demo` does
 
-FOLDER is what `make demo` wrote. "error" is the mean end-point error of the flow on the validation scenes in px; "off"
-is the distance to the float32 flow of the same weights in px, mean and largest; "per 100 px" is that distance where the
-float32 flow is longer than 3 px, in proportion to a motion of 100 px (the demo's are shorter; a motion that half
-precision rounded would be off by 0.02 px in float16 and 0.15 px in bfloat16, more where levels add up). No GPU is
-needed: on the CPU convolutions round as they do on a GPU, though slowly in float16.
+FOLDER is the output of `make demo`. "error" is the mean end-point error of the flow on the validation scenes in px;
+"off" is the distance to the float32 flow of the same weights in px, mean and largest; "per 100 px" is that distance
+where the float32 flow is longer than 3 px, relative to a motion of 100 px (the demo's are shorter; rounding a motion to
+half precision has an error of 0.02 px in float16 and 0.15 px in bfloat16, more where levels add up). No GPU is needed:
+convolutions on the CPU round as they do on a GPU, though float16 is slow.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, help="of a finished `make demo`")
-    parser.add_argument("--train", type=Path, metavar="DIR", help="train in bf16-mixed, into DIR")
-    parser.add_argument("--seed", type=int, default=0, help="of that training")
+    parser.add_argument("folder", type=Path, help="folder of a finished `make demo`")
+    parser.add_argument("--train", type=Path, metavar="DIR", help="also train in bf16-mixed, into DIR")
+    parser.add_argument("--seed", type=int, default=0, help="seed of that training")
     options = parser.parse_args()
     heads = ("error", "off, mean", "largest", "per 100 px")
     print(f"{'':28s}{'evaluated in':>14s}" + "".join(f"{head:>12s}" for head in heads))
@@ -47,7 +47,7 @@ def main() -> None:
             trained["bfloat16"] = fit(options.train / model, config, data, options.seed, precision)
         for name, checkpoint in trained.items():
             if checkpoint is None:
-                raise SystemExit(f"{options.folder / model} holds no finished run: `make demo` makes one")
+                raise SystemExit(f"{options.folder / model} contains no finished run: run `make demo` first")
             table(
                 f"{model}, trained in {name}",
                 load_model(checkpoint, "folder", "cpu"),
@@ -75,13 +75,13 @@ def flows(model: MotionModule, batches: list[Batch], dtype: torch.dtype | None) 
 
 
 def error(found: list[Tensor], batches: list[Batch]) -> float:
-    """Mean end-point error over all pixels with truth, px."""
+    """Return the mean end-point error over all pixels with ground truth, px."""
     errors = [distance(f, b["flow"])[b["valid_flow"][:, 0]] for f, b in zip(found, batches, strict=True)]
     return float(torch.cat(errors).mean())
 
 
 def distance(flow: Tensor, other: Tensor) -> Tensor:
-    """(B, 2, H, W) twice -> (B, H, W) px."""
+    """End-point distance of two flows, (B, 2, H, W) each -> (B, H, W) px."""
     return (flow - other).norm(dim=1)
 
 

@@ -1,8 +1,8 @@
-"""Kill a training at random moments, again and again, and compare what it becomes with the same training left alone.
+"""Kill a training repeatedly at random times, and compare the result with an uninterrupted training.
 
     python benchmarks/reliability.py --signal KILL --times 20 --processes 1
 
-Prints how many of the log's rows and of the weights differ (none may), and how many steps had to be done twice.
+Prints how many rows of the log and how many weights differ (none may), and how many steps had to be repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EVERY = 10  # steps between checkpoints
 
 
 def command(data: Path, runs: Path, name: str, steps: int, processes: int) -> list[str]:
-    """A small DDFlow on rendered frames, with augmentation, workers and validation."""
+    """Return the command of a small DDFlow on rendered frames, with augmentation, workers and validation."""
     configs = ("configs/demo/ddflow.yaml", "configs/data/rendered.yaml", "configs/trainer/cpu.yaml")
     together = ["--trainer.devices", str(processes), "--trainer.strategy", "ddp"] if processes > 1 else []
     callback = "flowdistill.training.Checkpoints"
@@ -47,16 +47,16 @@ def command(data: Path, runs: Path, name: str, steps: int, processes: int) -> li
 
 
 def rows(file: Path) -> dict[int, dict[str, str]]:
-    """step -> what the log says of it; a value that is there twice is an error."""
+    """Return step -> its logged values; a repeated value is an error."""
     found: dict[int, dict[str, str]] = {}
     with file.open(newline="") as opened:
         for row in csv.DictReader(opened):
             own = found.setdefault(int(row["step"]), {})
             for name, value in row.items():
-                if value == "" or name == "epoch" or name.startswith("pace/"):  # of the clock
+                if value == "" or name == "epoch" or name.startswith("pace/"):  # depends on time
                     continue
                 if name in own and name != "step":
-                    raise SystemExit(f"{file}: {name} of step {row['step']} is there twice")
+                    raise SystemExit(f"{file}: {name} of step {row['step']} is logged twice")
                 own[name] = value
     return found
 
@@ -112,16 +112,16 @@ def main() -> None:
                 )
 
         log = Path(place, "log.txt")
-        run = runs / "broken"  # the folder of the one that got as far as a checkpoint, once there is one
+        run = runs / "broken"  # the folder of the run with a checkpoint, once there is one
         done = 0
         twice = lost = 0
         while done < options.times:
             process = start("broken", log)
-            # Importing alone takes seconds; a few of the moments fall into it.
+            # Importing alone takes seconds; a few of the signals arrive during it.
             time.sleep(moments.uniform(3.0, 14.0))
             if process.poll() is not None:
                 raise SystemExit(
-                    f"ended by itself, code {process.returncode}: give more --steps\n{log.read_text()[-3000:]}"
+                    f"exited on its own, code {process.returncode}: increase --steps\n{log.read_text()[-3000:]}"
                 )
             os.killpg(process.pid, signum) if signum == signal.SIGKILL else process.send_signal(signum)
             code = process.wait(timeout=120)
@@ -158,7 +158,7 @@ def main() -> None:
         print(
             f"SIG{options.signal} x {options.times}, {options.processes} process(es), a checkpoint every {EVERY} of "
             f"{options.steps} steps: {len(other)} of {len(names)} logged values and {len(weights)} weights differ; "
-            f"{twice} steps done twice; after {lost} signals the log had steps that were not saved"
+            f"{twice} steps repeated; after {lost} signals the log had steps that were not saved"
         )
         if other or weights:
             raise SystemExit(f"different: {sorted(other)[:10]} {weights[:10]}")

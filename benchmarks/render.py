@@ -1,11 +1,11 @@
-"""How fast the renderer is on one core, beside the time that encoding the very same pictures and labels takes.
+"""Speed of the renderer on one core, against encoding the same images and labels.
 
     python benchmarks/render.py [--size 256x512] [--scenes 6] [--repeats 5]
 
-One sample is four pictures with all truth, PNG writing included. A scene of 2 frames renders all four for its one
-sample; in a longer one, samples share pictures. Printed: samples a second of wall time and of CPU time (which says
-more on a busy machine), the median over repeats and the range, and the ratio to the ceiling that PNG encoding and
-writing alone set in the same run.
+One sample is four images with all ground truth, including PNG writing. A scene of 2 frames renders all four for its
+only sample; in a longer one, samples share images. Prints samples per second of wall time and of CPU time (more
+meaningful on a busy machine), the median over repeats and the range, and the ratio to the upper bound of only encoding
+and writing the PNGs in the same run.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from flowdistill.render import RenderedFrame, render_scene
 from flowdistill.render.layouts import LAYOUTS
 from flowdistill.render.writer import Request, prepare_folder, write_scene
 
-Rates = tuple[float, float]  # samples a second of wall time and of CPU time
+Rates = tuple[float, float]  # samples per second of wall time and of CPU time
 
 
 def main() -> None:
@@ -31,12 +31,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--size", default="256x512", help="HxW (default: 256x512)")
-    parser.add_argument("--scenes", type=int, default=6, help="scenes a repeat (default: 6)")
-    parser.add_argument("--repeats", type=int, default=5, help="repeats (default: 5)")
+    parser.add_argument("--scenes", type=int, default=6, help="scenes per repeat (default: 6)")
+    parser.add_argument("--repeats", type=int, default=5, help="number of repeats (default: 5)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     size = parse_size(args.size)
-    print(f"{args.size}, one thread, {args.scenes} scenes a repeat, {args.repeats} repeats: samples a second")
+    print(
+        f"{args.size}, one thread, {args.scenes} scenes per repeat, {args.repeats} repeats: samples per second"
+    )
     for frames in (2, 11):
         request = Request(seed=0, scenes=args.scenes, frames=frames, size=size)
         with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +68,7 @@ def main() -> None:
 def _rates(
     render: Callable[[], None], encode: Callable[[], None], samples: int, repeats: int
 ) -> tuple[list[Rates], list[Rates]]:
-    """Rates of both, measured in turns so that a busy machine hits them alike."""
+    """Return the rates of both, measured alternately so that other load affects them equally."""
     rendered: list[Rates] = []
     encoded: list[Rates] = []
     for _ in tqdm(range(repeats), desc="repeats", leave=False):

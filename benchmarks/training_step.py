@@ -1,9 +1,9 @@
-"""Time and peak memory of one training step, through a real Trainer; two checkouts side by side with --against.
+"""Time and peak memory of one training step, through a real Trainer; --against compares two checkouts.
 
     python benchmarks/training_step.py                            # this checkout, both models
-    python benchmarks/training_step.py --against /path/to/other   # in turns with another checkout; ratios
+    python benchmarks/training_step.py --against /path/to/other   # alternating with another checkout; ratios
 
-CPU time of one thread (other programs do not count). Launches and host syncs: benchmarks/launches.py.
+CPU time of one thread (excluding other programs). Launches and host syncs: benchmarks/launches.py.
 
     image   # (B, 3, H, W) RGB in [0, 1]
 """
@@ -35,9 +35,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--against", type=Path, help="another checkout of flowdistill")
     parser.add_argument("--size", help="rows x columns, for example 128x256")
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of each process")
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each checkout, in turns")
-    parser.add_argument("--compile", action="store_true", help="of this checkout only")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps per process")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per checkout, alternating")
+    parser.add_argument("--compile", action="store_true", help="compile this checkout only")
     parser.add_argument("--one", choices=list(MODELS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -54,7 +54,7 @@ def main() -> None:
             seconds = sorted(s for each in runs for s in each["cpu_seconds"])
             memory = max(each["peak_gigabytes"] for each in runs)
             print(
-                f"{model:7s} {runs[0]['shape']:12s} {name:6s} median {statistics.median(seconds):.2f} s a step "
+                f"{model:7s} {runs[0]['shape']:12s} {name:6s} median {statistics.median(seconds):.2f} s per step "
                 f"({seconds[0]:.2f}..{seconds[-1]:.2f}), peak {memory:.2f} GB, loss {runs[0]['loss']:.6g}"
             )
         if options.against:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run(root: Path, model: str, options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
-    """`measure` in a process of its own, with a checkout's sources."""
+    """Run `measure` in a separate process, with a checkout's sources."""
     paths = os.pathsep.join(str(root / folder) for folder in ("src", "kernels"))
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     command = [sys.executable, __file__, "--one", model, "--steps", str(options.steps)]
@@ -80,7 +80,7 @@ def run(root: Path, model: str, options: argparse.Namespace, compiled: bool) -> 
 
 
 def measure(model: str, size: str | None, steps: int, compiled: bool) -> dict[str, Any]:
-    """CPU seconds of each step after the first, the process's peak memory, the last loss."""
+    """Return the CPU seconds of each step after the first, the process's peak memory and the last loss."""
     import pytorch_lightning as pl
     import torch
 
@@ -108,7 +108,7 @@ def measure(model: str, size: str | None, steps: int, compiled: bool) -> dict[st
 
 
 def batch_of(rows: int, columns: int, batch: int) -> dict[str, Any]:
-    """Smooth images that move, with labels for both models."""
+    """Return smooth moving images with labels for both models."""
     import torch
 
     noise = torch.nn.functional.interpolate(
@@ -155,7 +155,7 @@ def _clock() -> Any:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """Return the processor's name, as far as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return platform.processor()

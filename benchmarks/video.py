@@ -1,15 +1,15 @@
-"""Frames of a video in random order, as training draws them: seeking in the video, against PNG files made once.
+"""Frames of a video in random order, as in training: seeking in the video against PNG files extracted once.
 
     python benchmarks/video.py [--frames 200] [--draws 60] [--size 375x1242] [--video FILE]
 
-OpenCV encodes a pan over a rendered picture as MPEG-4, with a key frame every 12 frames. `--video` takes a file of
-your own in its place, such as one of x264, whose default is a key frame every 250. In turns, in one process:
+OpenCV encodes a pan over a rendered image as MPEG-4, with a key frame every 12 frames. `--video` uses a file of your
+own instead, such as one of x264, whose default is a key frame every 250. Alternately, in one process:
 
     seek     cv2.VideoCapture, which stays open: set CAP_PROP_POS_FRAMES, read
-    PNG      read_any_image of the file that `flowdistill.data.video` made
+    PNG      read_any_image of the file written by `flowdistill.data.video`
 
-Printed are milliseconds of CPU time a frame (median and range of repeats), their ratio, how many seeks gave another
-frame than decoding in order, and what making the PNG files costs once, in time and space.
+Prints milliseconds of CPU time per frame (median and range of repeats), their ratio, how many seeks returned another
+frame than decoding in order, and the one-time cost of writing the PNG files, in time and space.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=200, help="of the video (default: 200)")
-    parser.add_argument("--draws", type=int, default=60, help="frames a repeat (default: 60)")
+    parser.add_argument("--frames", type=int, default=200, help="frames of the video (default: 200)")
+    parser.add_argument("--draws", type=int, default=60, help="frames per repeat (default: 60)")
     parser.add_argument("--size", type=parse_size, default=(375, 1242), help="HxW (default: 375x1242)")
     parser.add_argument("--video", type=Path, help="a video of your own")
     args = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def encode(path: str, wide: Picture, frames: int) -> None:
-    """A camera that pans over a wide picture by one pixel a frame, with noise as sensors have."""
+    """Write a camera pan over a wide image by one pixel per frame, with sensor noise."""
     height, width = wide.shape[0], wide.shape[1] - frames
     writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 30, (width, height))
     rng = np.random.default_rng(0)
@@ -95,11 +95,13 @@ def report(folder: str, title: str, name: str, draws: int) -> None:
     print(f"{title}: {frames.count} frames")
     for job, values in spent.items():
         print(
-            f"  {job:<5} {statistics.median(values):8.1f} ms a frame ({min(values):.1f}..{max(values):.1f})"
+            f"  {job:<5} {statistics.median(values):8.1f} ms per frame ({min(values):.1f}..{max(values):.1f})"
         )
     print(f"  seek / PNG {ratio:.1f}; other frames than in order: {_wrong(seek, frames, order)} of {draws}")
-    made = f"{1000 * making / frames.count:.1f} ms and {size / frames.count / 1e6:.2f} MB a frame"
-    print(f"  PNG files made once: {made}; the video has {os.path.getsize(f'{folder}/{name}') / 1e6:.1f} MB")
+    made = f"{1000 * making / frames.count:.1f} ms and {size / frames.count / 1e6:.2f} MB per frame"
+    print(
+        f"  PNG files written once: {made}; the video has {os.path.getsize(f'{folder}/{name}') / 1e6:.1f} MB"
+    )
 
 
 def _wrong(seek: Callable[[int], Picture | None], frames: VideoFrames, order: list[int]) -> int:

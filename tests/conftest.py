@@ -1,4 +1,4 @@
-"""What all tests share: options of the device and dtype, and a small rendered data set in KITTI's layout."""
+"""Shared by all tests: options of the device and dtype, and a small rendered data set in KITTI's layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test asks for.
+# Read when a kernel is defined: without a GPU, Triton's interpreter runs the kernels that a test requests.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
@@ -52,7 +52,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 
 @pytest.fixture
 def triton_backend() -> Iterator[None]:
-    """Triton's kernels run in this test, or it fails: on a GPU, else in Triton's interpreter."""
+    """Require Triton's kernels in this test: on a GPU, otherwise in Triton's interpreter."""
     import flowkernels
 
     flowkernels.set_backend("triton")
@@ -62,7 +62,7 @@ def triton_backend() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three scenes of three 64x128 frames: two to train on, one to validate; splits lie beside them."""
+    """Three scenes of three 64x128 frames: two for training, one for validation; with splits beside them."""
     from flowdistill.cli.flowdistill import main
 
     root: Path = tmp_path_factory.mktemp("rendered") / "data"

@@ -1,8 +1,8 @@
-"""Finds, without a GPU, where a program would make the host wait for a device, or copy to it.
+"""Find, without a GPU, where a program would make the host wait for a device, or copy to it.
 
-The meta device stands for the GPU: its tensors have shapes and no values, so that what needs a value fails. This names
-the place, and also sees what the meta device lets pass, such as `torch.tensor(...)` on it. An index that is a Python
-list, which is copied to the device, it does not see.
+The meta device replaces the GPU: its tensors have shapes but no values, so that operators which need a value fail. This
+module reports the place, and also detects what the meta device allows, such as `torch.tensor(...)` on it. It does not
+detect an index that is a Python list, which is copied to the device.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from torch.utils._pytree import tree_leaves
 
 DEVICE = torch.device("meta")
 ROOT = Path(__file__).parents[1]
-# What needs a device's values on the host, by itself or for the size of its result.
+# Operators that need a device's values on the host, directly or for the size of their result.
 WAITS = {
     "_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "bincount", "repeat_interleave",
     "unique_dim", "unique_consecutive", "_unique", "_unique2",
 }  # fmt: skip
-# What makes a tensor of the host's numbers, on the meta device without an operator that would show.
+# Functions that create a tensor from host numbers; on the meta device, no operator reveals this.
 MAKERS = ((torch, "tensor"), (torch, "as_tensor"), (torch, "asarray"), (Tensor, "new_tensor"))
 
 
@@ -76,7 +76,7 @@ class _Operators(TorchDispatchMode):
 
 
 def _kind(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Literal["waits", "copies"] | None:
-    """What an operator makes the host do."""
+    """Return what an operator makes the host do."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     places = {tensor.device == DEVICE for tensor in tensors}
     if "device" in kwargs and kwargs["device"] is not None and tensors:
@@ -87,21 +87,21 @@ def _kind(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Literal["
         return "waits"
     if len(places) > 1 and name == "copy_":
         return "copies" if args[0].device == DEVICE else "waits"
-    # A scalar of the host goes along as an argument of the kernel.
+    # A host scalar is passed as an argument of the kernel.
     if len(places) > 1 and any(tensor.device != DEVICE and tensor.dim() > 0 for tensor in tensors):
         return "copies"
     return None
 
 
 def _picks_by_mask(name: str, args: tuple[Any, ...]) -> bool:
-    """How many values that are, only the device knows."""
+    """Whether the number of values is only known on the device."""
     if name not in ("index", "index_put", "index_put_"):
         return False
     return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
 
 
 def _place(what: str) -> str:
-    """The innermost line that is not torch's, and from which of our own lines it came if it is a library's."""
+    """Return the innermost line outside torch and, if it is in a library, our line that led to it."""
     frames = [frame for frame in traceback.extract_stack() if frame.filename != __file__]
     frames = [frame for frame in frames if "/torch/" not in frame.filename] or frames
     own = [frame for frame in frames if _is_ours(Path(frame.filename))]
@@ -115,5 +115,5 @@ def _line(frame: traceback.FrameSummary) -> str:
 
 
 def _is_ours(file: Path) -> bool:
-    # The environment may lie in the repository: .venv.
+    # The environment may be inside the repository: .venv.
     return file.is_relative_to(ROOT) and "site-packages" not in file.parts

@@ -1,4 +1,4 @@
-"""The reference numbers in tests/golden/reference (see its README): arrays, weights by rule, comparisons."""
+"""Reference numbers in tests/golden/reference (see its README): arrays, weights by rule, comparisons."""
 
 from __future__ import annotations
 

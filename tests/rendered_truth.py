@@ -1,4 +1,4 @@
-"""Rendered frames as samples with every label of the contract, and a judge of them that knows no transform.
+"""Rendered frames as samples with every label of the contract, and a check of them independent of transforms.
 
 Nothing here comes from the transforms: the warp is another one, in float64.
 """
@@ -48,13 +48,13 @@ def _sample(seed: int, scene: int) -> dict[str, Any]:
 
 
 def stereo_sample(seed: int = 7, scene: int = 2) -> Sample:
-    """A fresh copy of everything that the renderer knows of two stereo pairs, dense and exact."""
+    """A fresh copy of all the renderer's data for two stereo pairs, dense and exact."""
     known = {key: value for key, value in _sample(seed, scene).items() if key != "points"}
     return cast(Sample, {key: v.clone() if isinstance(v, Tensor) else v for key, v in known.items()})
 
 
 def flow_sample(seed: int = 7, scene: int = 2) -> Sample:
-    """The same of the left camera alone."""
+    """The same for the left camera only."""
     sample = cast(dict[str, Any], stereo_sample(seed, scene))
     return cast(
         Sample, {key: v for key, v in sample.items() if "right" not in key and "disparity" not in key}
@@ -62,7 +62,7 @@ def flow_sample(seed: int = 7, scene: int = 2) -> Sample:
 
 
 def points(seed: int = 7, scene: int = 2) -> Tensor:
-    """(3, H, W) metres: the point that each pixel of left_t0 sees, in that camera."""
+    """(3, H, W) metres: the 3D point of each pixel of left_t0, in camera coordinates."""
     found: Tensor = _sample(seed, scene)["points"].clone()
     return found
 
@@ -82,7 +82,7 @@ def pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def matches(sample: Sample) -> dict[str, tuple[str, str, Tensor, Tensor]]:
-    """Match -> (reference, other image, displacement (2, H, W), where it is seen (H, W))."""
+    """Match -> (reference, other image, displacement (2, H, W), visibility mask (H, W))."""
     flow = sample["flow"].double()
     found = {"left_t1": ("left_t0", "left_t1", flow, sample["valid_flow_noc"][0])}
     if "flow_backward" in sample:
@@ -107,7 +107,7 @@ def matches(sample: Sample) -> dict[str, tuple[str, str, Tensor, Tensor]]:
 
 
 def warp_errors(sample: Sample, shift: tuple[float, float] = (0.0, 0.0)) -> dict[str, float]:
-    """Match -> median grey-level error of the warped image where it is seen, the motion moved by `shift` px."""
+    """Match -> median grey-level error of the warped image where visible, with the motion shifted by `shift` px."""
     errors = {}
     images = cast(dict[str, Tensor], sample)
     for match, (reference, other, motion, seen) in matches(sample).items():
@@ -120,7 +120,7 @@ def warp_errors(sample: Sample, shift: tuple[float, float] = (0.0, 0.0)) -> dict
 
 
 def interpolation_costs(sample: Sample) -> dict[str, float]:
-    """Match -> the error that a warp by exact truth may have, in grey levels.
+    """Match -> the allowed error of a warp by exact ground truth, in grey levels.
 
     The renderer's own tolerance (tests/data/test_render_truth.py): 0.3 levels for rounding to 8 bits, and 0.6 of the
     error of moving the reference by half a pixel and back.
@@ -137,11 +137,11 @@ def interpolation_costs(sample: Sample) -> dict[str, float]:
 
 
 def judge(before: Sample, after: Sample, exact: bool) -> None:
-    """Assert that the truth of `after` warps its images onto each other, in every match, and no worse than it must.
+    """Assert that the ground truth of `after` warps its images onto each other, in every match, within tolerance.
 
     Args:
-        exact: the transform moved pixels as they are: the renderer's tolerance holds, but for 30 % that medians of
-            a small window differ by. Else pictures were interpolated once more, which may cost as much again.
+        exact: the transform moved pixels without interpolation: the renderer's tolerance applies, plus 30 % because
+            medians of a small window differ. Otherwise images were interpolated once more, which may double the error.
     """
     errors, old, new = warp_errors(after), interpolation_costs(before), interpolation_costs(after)
     for match, error in errors.items():

@@ -20,21 +20,21 @@ def trainer(folder: Path, steps: int, **options: Any) -> pl.Trainer:
 
 
 def flow_data(root: Path, train_split: str | None = None, **options: Any) -> MotionDataModule:
-    """Rendered pairs of 64x128, two a step, without augmentation."""
+    """Rendered pairs of 64x128, two per step, without augmentation."""
     view = View(train_split=train_split or str(root / "train.txt"), val_split=str(root / "val.txt"))
     defaults: dict[str, Any] = {"flow": view, "batch_size": 2, "num_workers": 0}
     return MotionDataModule("kitti2015", root=str(root), **(defaults | options))
 
 
 def small_ddflow(**options: Any) -> DDFlowModule:
-    """A narrow DDFlow whose weights are always the same."""
+    """A narrow DDFlow with fixed weights."""
     pl.seed_everything(0, verbose=False)
     defaults: dict[str, Any] = {"losses": {"abs_robust_mean_no_occlusion": 1.0}, "width": 0.125}
     return DDFlowModule(**(defaults | options))
 
 
 class Recorder(Logger):
-    """What each training step logs."""
+    """Values logged by each training step."""
 
     def __init__(self) -> None:
         super().__init__()

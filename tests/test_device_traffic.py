@@ -1,4 +1,4 @@
-"""The watch of device_traffic.py sees each way to wait for a device or to copy to it, and nothing else."""
+"""device_traffic.py detects each way to wait for a device or to copy to it, and nothing else."""
 
 from collections.abc import Callable
 from contextlib import suppress

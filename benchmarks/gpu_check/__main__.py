@@ -1,9 +1,9 @@
-"""What only a GPU can show: exactness, equal bits, times beside the byte floor and a peer, training steps.
+"""Checks that need a GPU: exactness, bitwise reproducibility, times against the byte floor and a peer, training steps.
 
     python benchmarks/gpu_check            # `make gpu-check`: under 8 minutes; writes docs/kernels.md
-    python benchmarks/gpu_check --quick    # one shape an operator, no training steps
+    python benchmarks/gpu_check --quick    # one shape per operator, no training steps
 
-Without a GPU it writes the counted floors and says that nothing was measured. `--device cpu` tries the script itself.
+Without a GPU, it writes the counted floors and a note that nothing was measured. `--device cpu` tests the script.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import flowkernels
 
 PAGE = Path(__file__).parents[2] / "docs" / "kernels.md"
 BAR_SHAPE: Shape = (4, 32, 96, 320)
-BAR_FORWARD, BAR_BACKWARD = 0.5, 3.0  # share of the copy bandwidth, times the floor
+BAR_FORWARD, BAR_BACKWARD = 0.5, 3.0  # fraction of the copy bandwidth, multiple of the floor
 NOTHING = (
     "Nothing was measured: no GPU was at hand. `make gpu-check` on a machine with one fills this part in.\n"
 )
@@ -38,11 +38,11 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page whose tables are written")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write the tables to")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         write(options.page, NOTHING)
-        print(f"no GPU here: {options.page} holds counted floors only")
+        print(f"no GPU here: {options.page} contains counted floors only")
         return 0
     check = Check(options.device, options.quick)
     parts = [check.machine(), check.exactness(), check.speed()]
@@ -55,13 +55,13 @@ def main() -> int:
 
 
 class Check:
-    """Runs the parts one after the other and collects what fails."""
+    """Run the parts one after the other and collect failures."""
 
     def __init__(self, device: str, quick: bool) -> None:
         self.device, self.quick = device, quick
         self.failures: list[str] = []
         self.started = time.perf_counter()
-        # Not forced: float64, the reference, has no kernels.
+        # The backend is not forced: float64, the reference, has no kernels.
         if device == "cuda" and flowkernels.backend(device).name != "triton":
             self.failures.append(f"the kernels do not run here: {flowkernels.backend(device)}")
 
@@ -165,7 +165,7 @@ class Check:
                     f"{found['first']:.0f}",
                 )
                 rows.append([model, setting, *numbers])
-                self.say(f"{model}, {setting}: {found['milliseconds']:.0f} ms a step")
+                self.say(f"{model}, {setting}: {found['milliseconds']:.0f} ms per step")
         header = ["model", "setting", "ms per step", "peak GB", "first step s"]
         return "A training step at the published crop:\n\n" + table(header, rows)
 

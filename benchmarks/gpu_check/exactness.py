@@ -1,4 +1,4 @@
-"""Every operator against float64, and the same bits in repeated runs."""
+"""Compare every operator with float64, and the bits of repeated runs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from operators import Operator, Shape
 from torch import Tensor
 
-# Largest difference to float64, of the largest value: sums of up to a few thousand terms, then the dtype's rounding.
+# Largest difference from float64, relative to the largest value: sums of up to a few thousand terms, then rounding.
 LIMITS = {torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 def gradients(
     operator: Operator, inputs: tuple[Tensor, ...], weight: Tensor | None = None
 ) -> tuple[Tensor, ...]:
-    """The output, and the gradients of the sum of weight times output."""
+    """Return the output, and the gradients of the sum of weight times output."""
     leaves = [x.detach().requires_grad_(k not in operator.constants) for k, x in enumerate(inputs)]
     out = operator.run(*leaves)
     weight = torch.ones_like(out) if weight is None else weight.to(out)
@@ -33,7 +33,7 @@ def weight_for(out: Tensor) -> Tensor:
 
 
 def errors(operator: Operator, shape: Shape, dtype: torch.dtype, device: str) -> list[float]:
-    """Relative to the largest value: of the output and of each gradient."""
+    """Return the errors of the output and of each gradient, relative to the largest value."""
     inputs = draw(operator, shape, dtype, device)
     exact = tuple(x.double() for x in inputs)
     with torch.no_grad():

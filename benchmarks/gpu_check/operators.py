@@ -1,4 +1,4 @@
-"""Every operator at the shapes that the published networks give it, with the bytes that it cannot avoid.
+"""Every operator at the shapes of the published networks, with the minimum bytes that it moves.
 
 features, image   # (B, C, H, W)
 volume            # (B, S, H, W)
@@ -26,15 +26,15 @@ LONGEST_MOTION = 20.0  # px
 
 @dataclass(frozen=True)
 class Operator:
-    """What to run on which inputs.
+    """An operator and its inputs.
 
     Args:
-        name: in tables.
+        name: name in tables.
         run: inputs -> output.
-        inputs: of a shape, drawn by a generator on the CPU.
+        inputs: (shape, generator on the CPU) -> inputs.
         moved: float values read and written per pixel of the batch, forward and backward, for C channels.
-        shapes: where it is measured.
-        constants: inputs that need no gradient.
+        shapes: measured shapes.
+        constants: indices of inputs that need no gradient.
         fixed_point: channels per pixel whose gradient passes through an int64 buffer (cleared, added to, read).
     """
 
@@ -47,7 +47,7 @@ class Operator:
     fixed_point: bool = False
 
     def floor_bytes(self, shape: Shape, dtype: torch.dtype) -> tuple[int, int]:
-        """Bytes that forward and backward move at least."""
+        """Return the minimum bytes moved by forward and backward."""
         batch, channels, height, width = shape
         pixels = batch * height * width
         forward, backward = (pixels * values * dtype.itemsize for values in self.moved(channels))
@@ -67,7 +67,7 @@ def _volumes(shape: Shape, generator: torch.Generator) -> tuple[Tensor, ...]:
 def _moved(channels: int) -> Callable[[Shape, torch.Generator], tuple[Tensor, ...]]:
     def draw(shape: Shape, generator: torch.Generator) -> tuple[Tensor, ...]:
         motion = torch.rand(shape[0], channels, *shape[2:], generator=generator)
-        # Away from whole pixels, where the gradient jumps and a rounding decides which one is right.
+        # Away from integer pixels, where the gradient is discontinuous and depends on rounding.
         whole = ((2 * motion - 1) * LONGEST_MOTION).floor()
         fraction = 0.1 + 0.8 * torch.rand(motion.shape, generator=generator)
         return torch.randn(shape, generator=generator), whole + fraction

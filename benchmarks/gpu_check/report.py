@@ -1,4 +1,4 @@
-"""The part of docs/kernels.md that `make gpu-check` writes: floors that are counted, and what a GPU measured."""
+"""The part of docs/kernels.md that `make gpu-check` writes: counted floors and GPU measurements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from operators import OPERATORS
 
 BEGIN, END = "<!-- gpu-check: begin -->", "<!-- gpu-check: end -->"
-BANDWIDTH = 3.0e12  # bytes per second, an H100's order of magnitude; for the modelled floor alone
+BANDWIDTH = 3.0e12  # bytes per second, an H100's order of magnitude; only for the modelled floor
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,7 +18,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def floors() -> str:
-    """Bytes that each operator moves at least, and the time that they take at 3 TB/s."""
+    """Return a table of the minimum bytes moved by each operator, and their time at 3 TB/s."""
     rows = []
     for operator in OPERATORS:
         for shape in operator.shapes:
@@ -35,7 +35,7 @@ def floors() -> str:
 
 
 def write(page: Path, measured: str) -> None:
-    """Replace what stands between the markers.
+    """Replace the text between the markers.
 
     Raises:
         SystemExit: the page has no markers.

@@ -1,4 +1,4 @@
-"""A training step of each model on the GPU: float32, bfloat16, compiled; time and peak memory."""
+"""Training step of each model on the GPU: float32, bfloat16, compiled; time and peak memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 class Clock(pl.Callback):
-    """Wall time of each step, the device waited for."""
+    """Measure the wall time of each step, with device synchronisation."""
 
     def __init__(self, device: str) -> None:
         self.device, self.seconds = device, list[float]()
@@ -42,7 +42,7 @@ class Clock(pl.Callback):
 
 
 def step(model: str, setting: str, device: str, size: tuple[int, int] | None, steps: int) -> dict[str, float]:
-    """Median milliseconds of a step after the first three, peak gigabytes of device memory, seconds of the first."""
+    """Return median ms per step after the first three, peak device memory in GB, and seconds of the first step."""
     precision, compiled = SETTINGS[setting]
     rows, columns, batch = MODELS[model]
     rows, columns = size or (rows, columns)

@@ -1,4 +1,4 @@
-"""Times on a GPU, by events on its own clock, beside the copy bandwidth of the same run."""
+"""Times on a GPU, measured with CUDA events, and the copy bandwidth in the same run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def median_seconds(run: Callable[[], object], device: str, repeats: int = 30) -> float:
-    """Median time of a call after three to warm up."""
+    """Return the median time of a call after three warm-up calls."""
     for _ in range(3):
         run()
     if device == "cpu":
@@ -21,7 +21,7 @@ def median_seconds(run: Callable[[], object], device: str, repeats: int = 30) ->
     times = []
     for _ in range(repeats):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        # Work that hides the launch: without it the events measure the host.
+        # Hides the launch: otherwise the events would measure the host.
         torch.cuda._sleep(200_000)
         begin.record()
         run()
@@ -38,14 +38,14 @@ def _wall(run: Callable[[], object]) -> float:
 
 
 def copy_bandwidth(device: str) -> float:
-    """Bytes read and written per second by a large copy."""
+    """Return the bytes read and written per second by a large copy."""
     source = torch.empty(2**28 if device == "cuda" else 2**22, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * source.numel() / median_seconds(lambda: target.copy_(source), device)
 
 
 def times(operator: Operator, shape: Shape, dtype: torch.dtype, device: str) -> tuple[float, float]:
-    """Seconds of the forward, and of the backward alone."""
+    """Return the seconds of the forward pass, and of the backward pass only."""
     inputs = draw(operator, shape, dtype, device)
     with torch.no_grad():
         forward = median_seconds(lambda: operator.run(*inputs), device)
@@ -58,7 +58,7 @@ def times(operator: Operator, shape: Shape, dtype: torch.dtype, device: str) -> 
 
 
 def loop_over_shifts(x: Tensor, y: Tensor, radius: int = 4) -> Tensor:
-    """The plain alternative: one product and one mean per shift."""
+    """Correlate in plain PyTorch: one product and one mean per shift."""
     size = 2 * radius + 1
     height, width = x.shape[-2:]
     padded = torch.nn.functional.pad(y, (radius,) * 4)
@@ -67,7 +67,7 @@ def loop_over_shifts(x: Tensor, y: Tensor, radius: int = 4) -> Tensor:
 
 
 def peer() -> Callable[[Tensor, Tensor], Tensor] | None:
-    """The correlation of `localcorr` (pip install localcorr), where it is installed."""
+    """Return the correlation of `localcorr` (pip install localcorr); None if it is not installed."""
     try:
         from localcorr import get_localcorr_sampler
     except ImportError:

@@ -1,4 +1,4 @@
-"""Layers import downward only, as docs/architecture.md says."""
+"""Layers import downward only, as specified in docs/architecture.md."""
 
 import ast
 import graphlib
@@ -27,7 +27,7 @@ FORBIDDEN = {
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, in full."""
+    """Full names of all modules that a file imports."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -35,7 +35,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
-            # `from flowdistill import cli` names a layer, too.
+            # `from flowdistill import cli` also imports a layer.
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -73,7 +73,7 @@ def test_layers_import_downward_only() -> None:
 
 
 def test_no_two_modules_import_each_other() -> None:
-    """Nor for types only: whoever reads one file must not have to read the other first."""
+    """Not even for types: a file must be readable without reading the other one first."""
     modules = {
         ".".join(("flowdistill", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
             ".__init__"

@@ -1,4 +1,4 @@
-"""No code comes out of a file that is read, and no shell sees a word of a config."""
+"""No code is executed from files that are read, and no part of a config is passed to a shell."""
 
 import ast
 from pathlib import Path
@@ -18,13 +18,13 @@ SOURCES = [
 
 
 def name_of(call: ast.Call) -> str:
-    """The dotted name that is called: torch.load."""
+    """The dotted name of a call, such as torch.load."""
     parts: list[str] = []
     node: ast.expr = call.func
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    # What is called on an expression is a method, whatever its name.
+    # A call on an expression is a method call, whatever its name.
     return ".".join([node.id if isinstance(node, ast.Name) else "()", *reversed(parts)])
 
 

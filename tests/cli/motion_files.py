@@ -11,7 +11,7 @@ DISPARITY = np.abs(FLOW[..., 0]) * 4 + 1  # (5, 7), 1 to 19 px
 
 
 def flo(path: Path, flow: Any = FLOW) -> Path:
-    """As OpenCV writes it, by the lower-case suffix that it insists on."""
+    """Write with OpenCV, which requires a lower-case suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_name("made.flo")
     assert cv2.writeOpticalFlow(str(made), np.asarray(flow, np.float32))

@@ -1,4 +1,4 @@
-"""configs/data/augment on top of a data config: both models train on what it makes."""
+"""configs/data/augment on top of a data config: both models train on its samples."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`--ckpt_path last`, `best` and `hpc`: the run's own checkpoint, or a line that says why there is none."""
+"""`--ckpt_path last`, `best` and `hpc`: the run's own checkpoint, or a line with the reason why there is none."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ FEW = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "2")
 def run(
     rendered: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    """`lightning SUBCOMMAND` in this process with its runs in tmp_path; returns what it printed."""
+    """Run `lightning SUBCOMMAND` in this process with its runs in tmp_path; return its output."""
     monkeypatch.chdir(Path(__file__).parents[2])
 
     def started(subcommand: str, *options: str, code: int = 0) -> str:
@@ -51,7 +51,7 @@ def test_fit_last_starts_afresh_and_then_goes_on_in_the_run(run: Run, tmp_path: 
     assert f"--ckpt_path last: {last} (step 3)" in said
     assert torch.load(last, weights_only=True)["global_step"] == 5
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["version_0"]
-    # The same command once more has nothing to do, and does not harm.
+    # Repeating the same command does nothing and is harmless.
     before = (last.parents[1] / "metrics.csv").read_text()
     run("fit", *FEW, "--trainer.max_steps", "5", "--ckpt_path", "last")
     assert (last.parents[1] / "metrics.csv").read_text() == before
@@ -103,7 +103,7 @@ def test_a_damaged_last_one_falls_back_to_the_one_before(run: Run, tmp_path: Pat
     assert "step_000000004.ckpt (step 4)" in said
     assert torch.load(last, weights_only=True)["global_step"] == 6
     assert len((last.parents[1] / "metrics.csv").read_text().splitlines()) == 1 + 6
-    # By path it is an error that names the file.
+    # Given by path, it is an error with the file name.
     last.write_bytes(whole[: len(whole) // 2])
     assert f"--ckpt_path: {last} is not a checkpoint" in run("fit", "--ckpt_path", str(last), code=2)
 
@@ -156,7 +156,7 @@ def test_other_data_than_before_are_refused_unless_accepted(run: Run, rendered: 
 
 
 def test_a_checkpoint_of_version_0_1_is_resumed(run: Run, tmp_path: Path) -> None:
-    """As it was: other callbacks' state, and nothing about the data, the log or steps that were passed over."""
+    """The old format: other callbacks' state, and nothing about the data, the log or skipped steps."""
     run("fit", *FEW)
     last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
     stored = torch.load(last, weights_only=True)

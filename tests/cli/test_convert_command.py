@@ -1,4 +1,4 @@
-"""`flowdistill convert` as a user meets it: files, folders, the same command twice, and every mistake."""
+"""`flowdistill convert` from the user's point of view: files, folders, a repeated command, and every mistake."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def convert(*arguments: object) -> int:
 
 
 def test_the_subset_of_flyingthings3d_becomes_kittis_files(tmp_path: Path, capsys: Captured) -> None:
-    """The same scenes, rendered in both layouts: flow, and disparities that the one stores negative."""
+    """The same scenes in both layouts: flow, and disparities that one of them stores negative."""
     for layout in ("kitti2015", "things_subset"):
         size = ["--scenes", "2", "--frames", "2", "--size", "64x128", "--seed", "5"]
         assert main(["data", "render", "--output", str(tmp_path / layout), "--layout", layout, *size]) == 0
@@ -74,7 +74,7 @@ def test_the_sign_of_disparities_is_told(tmp_path: Path, capsys: Captured) -> No
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Motions in every format, pictures, and what a folder gathers."""
+    """Motions in every format, pictures, and unrelated files."""
     root = tmp_path / "in"
     flo(root / "a.flo")
     flo(root / "deep" / "er" / "b.v2.FLO")
@@ -138,7 +138,7 @@ def test_an_interrupted_command_can_be_repeated(folder: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "replace", replace_some)
     assert convert(folder, out, "--to", "npz") == 130
-    assert len(tree(out)) == 3  # and no half of a file
+    assert len(tree(out)) == 3  # and no partial file
     monkeypatch.undo()
     assert convert(folder, out, "--to", "npz") == 0
     assert tree(out) == {f"{name}.npz" for name in MOTIONS}
@@ -160,7 +160,7 @@ def test_damaged_files_are_named_and_the_rest_is_done(folder: Path, capsys: Capt
     (folder / "empty.png").write_bytes(b"")
     (folder / "gone.pfm").symlink_to("nowhere")
     content = bytearray((folder / "d.png").read_bytes())
-    content[60] ^= 1  # its header is sound: found when it is read
+    content[60] ^= 1  # its header is valid: the fault is found when it is read
     (folder / "flipped.png").write_bytes(content)
     os.mkfifo(folder / "pipe.flo")
     out = folder.parent / "out"
@@ -185,7 +185,7 @@ def test_a_folder_that_may_not_be_listed_is_one_line(
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, whom no folder refuses
+    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, who may read every folder
     assert convert(folder, folder.parent / "out", "--to", "npz") == 1
     assert f"{folder / 'deep' / 'er'}: cannot be listed (Permission denied)" in capsys.readouterr().err
     assert len(tree(folder.parent / "out")) == 5
@@ -294,5 +294,5 @@ def test_starts_fast_and_works_without_torch(folder: Path, command: str) -> None
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=folder.parent
     )
     lines = done.stdout.splitlines()
-    assert "False" in lines  # --help imports not even numpy
+    assert "False" in lines  # --help does not even import numpy
     assert re.fullmatch("0 False", lines[-1])

@@ -41,7 +41,7 @@ def _at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(config: str, root: Path | None, output: Path, *more: str) -> list[str]:
-    """The committed config; where its splits are those of the full data set, a scan in their place."""
+    """The committed config; splits of the full data set are replaced by a scan."""
     arguments = ["data", "check", "--config", f"configs/data/{config}.yaml", "--json", str(output)]
     if root is not None:
         arguments += ["--root", str(root)]
@@ -140,7 +140,7 @@ def test_wrong_lines_and_wrong_files_are_told_apart_from_the_users_mistakes(
             main([*command("chairs", originals / "chairs", output), *wrong])
         assert caught.value.code == 2
         assert "error: " in capsys.readouterr().err
-    assert problems_in(output) == found  # nothing was written since
+    assert problems_in(output) == found  # nothing was written in between
 
 
 def test_other_commands_refuse_unknown_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +172,7 @@ def test_an_exclusion_list_makes_training_possible(
     assert main(command("kitti", root, output, "--exclude-to", str(exclude))) == 1
     assert exclude.read_text().splitlines()[1:] == ["000000_00"]
     with_list = ("--data.init_args.exclude", str(exclude))
-    # Checked again, with the list written again: what was left out stays out.
+    # Check again and rewrite the list: excluded samples stay excluded.
     assert main(command("kitti", root, output, *with_list, "--exclude-to", str(exclude))) == 0
     assert exclude.read_text().splitlines()[1:] == ["000000_00"]
 
@@ -217,7 +217,7 @@ def test_each_data_set_of_a_mixture_has_its_own_list(originals: Path, tmp_path: 
     content: dict[str, object] = {
         "data": {"class_path": "flowdistill.data.MotionDataModule", "init_args": init}
     }
-    config.write_text(json.dumps(content))  # which is YAML, too
+    config.write_text(json.dumps(content))  # JSON is valid YAML
     exclude = tmp_path / "lists" / "bad.txt"
     output = tmp_path / "out.json"
     check = ["data", "check", "--config", str(config), "--json", str(output), "--workers", "1"]

@@ -1,4 +1,4 @@
-"""`flowdistill debug batch`: the network sees what it saw in training, and every mistake is one line."""
+"""`flowdistill debug batch`: the network gets the same input as in training, and every mistake is one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def debug(*arguments: object) -> int:
 
 
 class SpoilLoss(pl.Callback):
-    """Puts one NaN into a frame of the first batch, after it was loaded; keeps the batch as it was."""
+    """Put one NaN into a frame of the first batch after loading; keep the original batch."""
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
@@ -40,7 +40,7 @@ class SpoilLoss(pl.Callback):
 
 
 def stopped(folder: Path, data: MotionDataModule, model: Any = None) -> tuple[Path, dict[str, Any]]:
-    """The file of a run that stops at its first step, and the batch that the network saw but for the NaN."""
+    """The file of a run that stops at its first step, and the network's input batch without the NaN."""
     spoil = SpoilLoss()
     with pytest.raises(NonFiniteLossError):
         trainer(folder, 9, limit_val_batches=0, callbacks=[spoil]).fit(model or small_ddflow(), data)
@@ -49,7 +49,7 @@ def stopped(folder: Path, data: MotionDataModule, model: Any = None) -> tuple[Pa
 
 
 def changed(file: Path, **places: Any) -> Path:
-    """The same file with the NaN in its batch, which came from no file, and other changes."""
+    """The same file with the NaN in its batch, which is not from a file, and other changes."""
     stored = torch.load(file, weights_only=True)
     stored["batch"]["left_t1"][1, 0, 5, 7] = torch.nan
     target = file.with_name("changed.pt")
@@ -71,7 +71,7 @@ def test_it_says_which_sample_and_where(dump: Path, capsys: Captured) -> None:
 
 
 def test_what_the_device_changes_is_changed_again(rendered: Path, tmp_path: Path) -> None:
-    """The file holds the batch before it; the command's is what the network saw, to the bit."""
+    """The file contains the batch before augmentation; the command's batch is bitwise the network's input."""
     data = flow_data(rendered)
     splits = {"train_split": str(rendered / "train.txt"), "val_split": str(rendered / "val.txt")}
     data.views["flow"] = View(
@@ -80,7 +80,7 @@ def test_what_the_device_changes_is_changed_again(rendered: Path, tmp_path: Path
     file, seen = stopped(tmp_path, data)
     stored = read_dump(file)["batch"]
     again: dict[str, Any] = dict(on_device(stored))
-    assert set(stored) > set(again) == set(seen)  # the draws are gone
+    assert set(stored) > set(again) == set(seen)  # the random draws were consumed
     for name in ("left_t0", "left_t1"):
         assert torch.equal(again[name], seen[name])
         assert not torch.equal(again[name], stored[name])
@@ -89,7 +89,7 @@ def test_what_the_device_changes_is_changed_again(rendered: Path, tmp_path: Path
 def test_a_teacher_s_step_is_repeated_with_its_crop(
     rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    """A NaN that the student's crop leaves out is found in the teacher."""
+    """A NaN outside the student's crop is found in the teacher."""
     places: list[tuple[int, int]] = []
     original = ddflow.crop_offset
 
@@ -102,7 +102,7 @@ def test_a_teacher_s_step_is_repeated_with_its_crop(
     model = small_ddflow(losses=losses, teacher=AverageTeacher(0.9), student_crop=(64, 96))
     file = changed(stopped(tmp_path, flow_data(rendered), model)[0])
     stored = torch.load(file, weights_only=True)
-    outside = places[0][1] - 1 if places[0][1] else 127  # a column that the crop leaves out
+    outside = places[0][1] - 1 if places[0][1] else 127  # a column outside the crop
     frames = stored["batch"]["left_t1"]
     frames[1, 0, 5, 7] = 0.5
     frames[1, 0, 5, outside] = torch.nan
@@ -121,7 +121,7 @@ def checkpoint(path: Path, model: pl.LightningModule, **changes: Any) -> Path:
 
 
 def test_another_checkpoint_s_weights_are_taken(dump: Path, tmp_path: Path, capsys: Captured) -> None:
-    """The batch in the file is in order here; its loss is that of the network that is given."""
+    """The batch in the file is finite; its loss is that of the given network."""
     other = small_ddflow(initialization="linear")
     batch = read_dump(dump)["batch"]
     with torch.no_grad():

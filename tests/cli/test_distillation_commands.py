@@ -26,7 +26,7 @@ def _at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lightning(command: str, configs: tuple[str, ...], root: Path, *more: str) -> int:
-    # Patch and length of the committed configs, made small.
+    # Patch and length of the committed configs, reduced.
     return main([
         command, *(part for config in (*configs, *DATA) for part in ("--config", config)),
         "--data.init_args.root", str(root), "--data.init_args.num_workers", "0", "--data.init_args.batch_size", "1",
@@ -65,7 +65,7 @@ def test_patches_are_smaller_than_what_the_data_crops(patch: str, data: str) -> 
 
 @pytest.mark.parametrize("name", ["photometric", "census", "distill_online", "distill_offline", "single_run"])
 def test_every_stage_s_schedule_covers_its_run(name: str) -> None:
-    """Halvings every 80k steps of each stage, as published, and something to train on at every step."""
+    """Halvings every 80k steps of each stage, as published, and a loss at every step."""
     found = read_schedules([Path(f"configs/ddflow/{name}.yaml")])
     stages = (
         [(0, 100_000), (100_000, 300_000), (400_000, 300_000)] if name == "single_run" else [(0, found.steps)]
@@ -99,7 +99,7 @@ def test_the_stages_follow_each_other(
     assert f"config {stage1 / 'config.yaml'}" in caplog.text
     second = str(stage2 / "checkpoints" / "last.ckpt")
 
-    # Labels of both cameras; the right one's lie apart.
+    # Labels of both cameras; the right one's are in a separate folder.
     entries = (root / "train.txt").read_text().split()
     both = root / "both.txt"
     both.write_text("".join(f"{id_}\n{id_} camera=right\n" for id_ in entries))
@@ -116,7 +116,7 @@ def test_the_stages_follow_each_other(
     assert (read_kitti_flow(left)[0] != read_kitti_flow(right)[0]).any()
     assert read_mask(root / "stage2" / "left" / "occlusion" / f"{entries[0]}.png").shape == (64, 128)
 
-    # The line of sed that the config's comment gives.
+    # The sed command from the config's comment.
     comment = Path("configs/ddflow/distill_offline.yaml").read_text()
     command = re.search(r"sed '[^']+'", comment)
     assert command is not None
@@ -140,7 +140,7 @@ def test_the_stages_follow_each_other(
     assert hyper_parameters["teacher"] == {
         "class_path": "flowdistill.training.teachers.CheckpointTeacher", "init_args": {"checkpoint": second},
     }  # fmt: skip
-    # Evaluation needs no teacher's file; without labels on the lines the offline teacher says what is missing.
+    # Evaluation does not need the teacher's file; without labels in the split, the offline teacher reports this.
     quiet = ("--trainer.logger", "false", "--ckpt_path", str(checkpoint))
     assert lightning("validate", online, root, *quiet, *small) == 0
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""`flowdistill evaluate kitti` as a user meets it: the JSON, the table, what is left out, and every mistake."""
+"""`flowdistill evaluate kitti` from the user's point of view: JSON, table, skipped parts, and every mistake."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ SCENE = "000001_10.png"
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
-    """A copy that a test may spoil: pred/ and gt/."""
+    """A copy that a test may modify: pred/ and gt/."""
     for part in ("pred", "gt"):
         shutil.copytree(DEVKIT / part, tmp_path / part)
     return tmp_path
@@ -260,7 +260,7 @@ def test_a_worker_at_least(devkit: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_other_files_do_not_disturb(devkit: Path) -> None:
-    """Predictions of other frames, and what macOS leaves in archives."""
+    """Predictions of other frames, and files that macOS adds to archives."""
     shutil.copy(devkit / "pred" / "flow" / SCENE, devkit / "pred" / "flow" / "000009_11.png")
     (devkit / "gt" / "flow_occ" / f"._{SCENE}").write_bytes(b"resource fork")
     code, out = evaluate(devkit)
@@ -269,7 +269,7 @@ def test_other_files_do_not_disturb(devkit: Path) -> None:
 
 
 def test_the_command_starts_without_torch() -> None:
-    """Importing torch and torchmetrics takes as long as evaluating 30 images, in every worker process again."""
+    """Importing torch and torchmetrics takes as long as evaluating 30 images, and this in every worker process."""
     arguments = [
         "evaluate",
         "kitti",

@@ -1,4 +1,4 @@
-"""`flowdistill evaluate sintel` as a user meets it: the JSON, the table, what is left out, and every mistake."""
+"""`flowdistill evaluate sintel` from the user's point of view: JSON, table, skipped parts, and every mistake."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ SPEEDS = {"ambush_2": 20.0, "temple_2": 2.0}
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """pred/ and gt/: constant flow a scene, a constant error a pass, four occluded columns, one invalid row."""
+    """pred/ and gt/: constant flow per scene, constant error per pass, four occluded columns, one invalid row."""
     for name in FRAMES:
         truth = np.zeros((*SIZE, 2), np.float32)
         truth[..., 0] = SPEEDS[name.split("/")[0]]
@@ -105,7 +105,7 @@ def test_absent_masks_leave_their_regions_out(tree: Path, capsys: pytest.Capture
     clean = json.loads(out.read_text())["pooled"]["clean"]
     assert list(clean) == ["all", "s0-10", "s10-40", "s40+"]
     assert clean["all"]["pixels"] == 3 * SIZE[0] * SIZE[1]
-    assert clean["all"]["epe"] > 1e6  # the row that is invalid no longer
+    assert clean["all"]["epe"] > 1e6  # the row is no longer invalid
 
 
 @pytest.mark.parametrize("renamed", [FRAMES, FRAMES[2:], FRAMES[1:2]])

@@ -70,7 +70,7 @@ def test_fit_takes_a_step_and_validates(model: str, data: str, trees: Path, tmp_
     header = (tmp_path / "run" / "version_0" / "metrics.csv").read_text().splitlines()[0].split(",")
     expected = {"train/loss", "val/epe_all", "val/fl_all"}
     if data not in ("things", "chairs"):
-        expected |= {"val/epe_noc"}  # the others know what is occluded
+        expected |= {"val/epe_noc"}  # the others have occlusion labels
     if model == "dwarf":
         expected |= {"val/d1_all", "val/d2_all", "val/sf_all"}
     assert expected <= set(header)

@@ -1,4 +1,4 @@
-"""`flowdistill data tree`: the config's name of KITTI 2015, and a reader that goes."""
+"""`flowdistill data tree`: the config's name of KITTI 2015, and a closed stdout."""
 
 import subprocess
 import sys

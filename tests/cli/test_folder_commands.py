@@ -44,7 +44,7 @@ def _at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fit(config: str, root: Path, output: Path, *more: str) -> list[dict[str, str]]:
-    """Two steps and a validation; returns the rows of the log."""
+    """Run two steps and a validation; return the rows of the log."""
     options = {
         "data.init_args.root": root,
         "data.init_args.num_workers": 1,
@@ -68,7 +68,7 @@ def fit(config: str, root: Path, output: Path, *more: str) -> list[dict[str, str
 
 
 def predict(config: str, root: Path, checkpoint: Path, output: Path) -> list[str]:
-    """The flow files that are written."""
+    """The written flow files."""
     configs = ("configs/demo/frames.yaml", config, "configs/trainer/cpu.yaml")
     files = [part for file in configs for part in ("--config", file)]
     words = [
@@ -164,7 +164,7 @@ def test_data_tree(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("view", ["flow", "scene_flow"])
 def test_labels_make(view: str, shots: Path, tmp_path: Path) -> None:
-    """Labels are written under the data folder, are not taken for frames, and are read back by labels=."""
+    """Labels are written inside the data folder, are not read as frames, and are read back by labels=."""
     root = tmp_path / "data"
     (root / "training").mkdir(parents=True)
     for camera in ("image_2", "image_3"):

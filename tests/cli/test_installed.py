@@ -1,4 +1,4 @@
-"""The wheel: configs and splits are in it and found from an empty folder, and it trains."""
+"""The wheel: it contains configs and splits, which are found from an empty folder, and it trains."""
 
 import os
 import subprocess
@@ -91,7 +91,7 @@ def test_it_trains_from_an_empty_folder(wheel: Path, rendered: Path, tmp_path: P
             f"configs/{config}.yaml: taken from {installed}/flowdistill/configs/{config}.yaml" in done.stderr
         )
     assert (empty / "runs" / "version_0" / "checkpoints" / "last.ckpt").is_file()
-    # Splits are found as well, and what lies here wins.
+    # Splits are also found, and local files take precedence.
     code = (
         "from pathlib import Path; from flowdistill.data.splits import read_split as read\n"
         "name = 'data_splits/kitti_40.txt'; print(len(read(name)))\n"
@@ -116,7 +116,7 @@ def test_an_empty_environment_installs_it_and_trains(wheel: Path, rendered: Path
     assert "configs/sweeps/ddflow_loss_schedule.yaml" in listed.stdout
     words = ["schedule", "plot", "configs/experiment/ddflow_kitti_single_run.yaml"]
     assert run(str(environment / "bin" / "flowdistill"), words, empty).returncode == 0
-    # Extras that are not installed are one line.
+    # Missing extras are reported in one line.
     words = ["sweep", "run", "configs/sweeps/demo_ddflow.yaml", "--count", "1"]
     refused = run(str(environment / "bin" / "flowdistill"), words, empty)
     assert refused.returncode == 2

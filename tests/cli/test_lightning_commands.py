@@ -1,4 +1,4 @@
-"""The main job through the commands: configs compose, `fit` trains, `predict` writes what KITTI reads."""
+"""The main workflow through the commands: configs compose, `fit` trains, `predict` writes KITTI's format."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_configs_compose(
     monkeypatch.setenv("DATA_ROOT", "/from/environment")
     printed = []
     for order in ((model, data), (data, model)):
-        # All trainers' configs in turn: every one of them meets most of the others.
+        # All trainer configs in turn: each is combined with most of the other configs.
         trainer = TRAINERS[(MODELS.index(model) + DATA.index(data)) % len(TRAINERS)]
         with pytest.raises(SystemExit) as stop:
             main(["fit", *(p for c in (*order, trainer) for p in ("--config", c)), "--print_config"])
@@ -70,7 +70,7 @@ def test_fit_validate_and_predict(
     assert "train/loss" in header
     checkpoint = run / "checkpoints" / "last.ckpt"
     assert checkpoint.is_file()
-    # A second run does not disturb the first; a resumed one goes on from its step.
+    # A second run does not affect the first; a resumed one continues from its step.
     more = [*fit, "--trainer.max_steps", "3", "--ckpt_path", str(checkpoint)]
     assert main(more) == 0
     assert (tmp_path / "run" / "version_1" / "checkpoints" / "last.ckpt").is_file()
@@ -106,6 +106,6 @@ def test_fit_validate_and_predict(
         else:
             occluded = cv2.imread(str(output / "occluded" / f"{name}.png"))
             assert set(np.unique(occluded)) <= {0, 255}
-        # Rendered data has truth and asks for it, so the error is painted too.
+        # Rendered data has ground truth and requests it, so the error is drawn, too.
         assert (output / "flow_error" / f"{name}.png").is_file()
     assert set(ROOT.iterdir()) == already_there  # no config.yaml, no lightning_logs

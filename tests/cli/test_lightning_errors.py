@@ -113,7 +113,7 @@ def test_an_empty_split_and_a_wrong_line(
 
 
 def test_a_broken_picture_in_a_worker_process_is_named(tmp_path: Path, rendered: Path) -> None:
-    """Through the installed command, as a user sees it."""
+    """Through the installed command."""
     root = tmp_path / "data"
     pictures = root / "training" / "image_2"
     pictures.mkdir(parents=True)
@@ -147,7 +147,7 @@ def test_a_broken_picture_in_a_worker_process_is_named(tmp_path: Path, rendered:
 def test_evaluation_needs_trained_weights(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
 ) -> None:
-    """Random weights would give a table, too."""
+    """Otherwise random weights would also give a table."""
     options = arguments(tmp_path=tmp_path)[1:]
     code, error = run(capsys, command, *options)
     assert code == 2

@@ -1,4 +1,4 @@
-"""Loss schedules through the commands: from YAML and from dotted keys, refused with a short message, plotted."""
+"""Loss schedules through the commands: from YAML and from dotted keys, rejected with a short message, plotted."""
 
 import csv
 from pathlib import Path
@@ -42,7 +42,7 @@ def logged(tmp_path: Path, name: str) -> list[float]:
 
 
 def test_nested_keys_of_yaml_and_command_line_meet(rendered: Path, tmp_path: Path) -> None:
-    """A YAML file gives one schedule, dotted keys another and change the first, as a sweep would."""
+    """A YAML file sets one schedule; dotted keys set another and change the first, as in a sweep."""
     config = tmp_path / "weights.yaml"
     config.write_text(
         "model:\n  init_args:\n    learning_rate: {knots: [[0, 1e-4], [2, 3e-4]]}\n    losses:\n"
@@ -133,7 +133,7 @@ def test_plot_prints_knots_and_draws_every_weight(tmp_path: Path, capsys: pytest
     assert lines["learning_rate"][:7] == ["step", "0:", "0.0001", "80000:", "5e-05", "100000:", "0.0001"]
     assert lines["steps"] == ["700000"]
     picture = panels(output)
-    # The line of the first panel alone is as wide as the picture, but for its margins.
+    # The line of the first panel alone is as wide as the picture, except for its margins.
     blue = (np.abs(picture.astype(int) - [0x86, 0x5E, 0x1B]).sum(axis=2) < 60).any(axis=0)
     assert blue.mean() > 0.85
     constants = tmp_path / "things.png"

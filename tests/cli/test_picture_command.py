@@ -1,4 +1,4 @@
-"""`flowdistill picture` as a user meets it: colours, scales in words, where pictures lie, and every mistake."""
+"""`flowdistill picture` from the user's point of view: colours, printed scales, output paths, and every mistake."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_a_fixed_maximum_makes_pictures_comparable(tmp_path: Path, capsys: Captu
     assert len(np.unique(np.concatenate(seven), axis=0)) == 1
     assert min(map(len, seven)) > 0
     assert draw(tmp_path / "in", "--output", tmp_path / "free") == 0
-    # Scaled to each file's own maximum they are all alike.
+    # Scaled to each file's own maximum, they are all identical.
     for one, other in (("a", "b"), ("ad", "bd")):
         np.testing.assert_array_equal(
             read(tmp_path / "free" / f"{one}.png"), read(tmp_path / "free" / f"{other}.png")

@@ -1,4 +1,4 @@
-"""What users ask of `lightning` by mistake is one line with what to do; what helps nobody is not printed."""
+"""Mistakes in the use of `lightning` give one line with what to do; useless lines are not printed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Run = Callable[..., str]
 def run(
     rendered: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Run:
-    """`lightning SUBCOMMAND` in this process with its runs in tmp_path; returns what it printed."""
+    """Run `lightning SUBCOMMAND` in this process with its runs in tmp_path; return its output."""
     monkeypatch.chdir(Path(__file__).parents[2])
 
     def started(*options: str, subcommand: str = "fit", code: int = 2, steps: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""Signals to `lightning fit` as users send them: exit codes, what is said, what is saved, and the next start."""
+"""Signals to `lightning fit` as sent by users: exit codes, messages, saved files, and the next start."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(rendered: Path, tmp_path: Path) -> Start:
-    """Starts `lightning fit` of a small network, which would go on for hours, with its runs in tmp_path."""
+    """Start `lightning fit` of a small network, which would run for hours, with its runs in tmp_path."""
 
     def started(
         *options: str, environment: dict[str, str] | None = None, prefix: Sequence[str] = ()
@@ -67,7 +67,7 @@ def end(process: subprocess.Popen[str]) -> str:
 def test_a_signal_to_the_whole_group_saves_and_says_how_to_go_on(
     signum: int, code: int, start: Start, tmp_path: Path
 ) -> None:
-    """As a terminal's Ctrl-C, and as SLURM and torchrun do: also the processes that load data have the signal."""
+    """As with a terminal's Ctrl-C, SLURM and torchrun: data-loading workers also receive the signal."""
     process = start()
     run = tmp_path / "runs" / "version_0"
     wait_for_steps(run / "metrics.csv", 5, process)
@@ -97,7 +97,7 @@ def test_before_the_first_step_nothing_is_lost_by_ending_at_once(start: Start, t
 
 
 def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path) -> None:
-    """A process that never comes to the end of its step, as one that waits for another machine."""
+    """A process that never finishes its step, like one that waits for another machine."""
     stuck = tmp_path / "stuck"
     stuck.mkdir()
     (stuck / "stuck_callback.py").write_text(
@@ -112,7 +112,7 @@ def test_a_second_signal_ends_at_once(start: Start, tmp_path: Path) -> None:
     path = os.pathsep.join([str(stuck), os.environ.get("PYTHONPATH", "")])
     process = start("--trainer.callbacks+", "stuck_callback.Stuck", environment={"PYTHONPATH": path})
     wait_for_steps(tmp_path / "runs" / "version_0" / "metrics.csv", 3, process)
-    for _ in range(3):  # one request, however often it is passed on
+    for _ in range(3):  # one request, however often it is forwarded
         process.terminate()
         time.sleep(0.2)
     time.sleep(SAME_REQUEST)
@@ -142,7 +142,7 @@ def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, 
     step = int(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"])
     assert f"SIGUSR1: stopped at step {step}, saved" in said
     assert "job 4711 is back in SLURM's queue" in said
-    # Another run of the same name, newer than the job's, is not taken for it.
+    # Another run of the same name, newer than the job's, is not mistaken for it.
     other = start("--trainer.max_steps", "2")
     assert "max_steps=2" in end(other)
     environment["SLURM_RESTART_COUNT"] = "1"
@@ -155,7 +155,7 @@ def test_slurm_s_signal_requeues_the_job_which_goes_on_in_its_run(start: Start, 
     assert sorted(path.name for path in (tmp_path / "runs").glob("version_*")) == ["version_0", "version_1"]
     rows = (run / "metrics.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * (step + 3)
-    assert not list((tmp_path / "runs").glob(".slurm_*"))  # it is done: the job may go on with another
+    assert not list((tmp_path / "runs").glob(".slurm_*"))  # it is done: the job may continue with another
     card = json.loads((run / "run_card.json").read_text())
     assert [part["first_step"] for part in card["training"]["parts"]] == [0, step]
     assert sorted(path.name for path in run.glob("config*.yaml")) == ["config.yaml", "config_resumed_1.yaml"]
@@ -174,7 +174,7 @@ def test_a_failed_requeue_is_said(start: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("only_first", [True, False])
 def test_two_processes_stop_at_one_step(only_first: bool, start: Start, tmp_path: Path) -> None:
-    """A signal to the first process alone (`kill PID`) or to all of them; neither is left behind."""
+    """A signal to the first process only (`kill PID`) or to all of them; no process remains."""
     process = start("--trainer.devices", "2", "--trainer.strategy", "ddp")
     run = tmp_path / "runs" / "version_0"
     wait_for_steps(run / "metrics.csv", 5, process)
@@ -206,7 +206,7 @@ def test_a_process_that_is_killed_ends_the_other_with_one_line(start: Start, tmp
 
 
 def test_an_error_of_one_process_is_said_once(start: Start, tmp_path: Path) -> None:
-    """The second process meets a NaN: both end with the user's exit code, one message, no traceback."""
+    """The second process encounters a NaN: both exit with the code of user errors, one message, no traceback."""
     folder = tmp_path / "callback"
     folder.mkdir()
     (folder / "spoil_callback.py").write_text(
@@ -238,7 +238,7 @@ def test_an_error_of_one_process_is_said_once(start: Start, tmp_path: Path) -> N
 
 
 def test_a_second_signal_ends_a_process_that_cannot_answer_the_first() -> None:
-    """Its main thread waits in C, as in a collective whose other side is gone, so that no handler of Python runs."""
+    """Its main thread waits in C, as in a collective whose peer has exited, so that no Python handler runs."""
     code = """
 import ctypes
 from flowdistill.stopping import signals
@@ -265,7 +265,7 @@ with signals.installed():
 
 
 def test_the_same_command_twice_at_once_is_refused(start: Start, tmp_path: Path) -> None:
-    """With `--ckpt_path last` both would go on in one folder."""
+    """With `--ckpt_path last`, both would resume in the same folder."""
     first = start("--ckpt_path", "last", "--trainer.callbacks.every_n_train_steps", "2")
     run = tmp_path / "runs" / "version_0"
     wait_for_steps(run / "metrics.csv", 5, first)

@@ -1,4 +1,4 @@
-"""`flowdistill submit check` as a user meets it, on submissions of the real numbers of files."""
+"""`flowdistill submit check` from the user's point of view, on submissions with the real numbers of files."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ SIZE = (375, 1242)
 
 
 def write(folder: Path, benchmark: str, task: str, size: tuple[int, int] = SIZE) -> Path:
-    """A complete submission to KITTI; all disparities are the same file, and all flows."""
+    """A complete submission to KITTI; all disparities are the same file, and so are all flows."""
     contents = {
         "disparity": cv2.imencode(".png", np.full(size, 9000, np.uint16))[1].tobytes(),
         "flow": cv2.imencode(".png", np.full((*size, 3), 33000, np.uint16))[1].tobytes(),

@@ -1,4 +1,4 @@
-"""`flowdistill submit kitti2015 | kitti2012 | sintel` as a user meets them."""
+"""`flowdistill submit kitti2015 | kitti2012 | sintel` from the user's point of view."""
 
 import zipfile
 from pathlib import Path
@@ -17,7 +17,7 @@ FRAMES = {"wall": 3, "tiger": 2}
 
 
 def write_pictures(folder: Path, names: list[str]) -> None:
-    """A texture that moves by two pixels from one picture to the next."""
+    """A texture that moves by two pixels from one image to the next."""
     texture = np.random.default_rng(0).integers(0, 256, (SIZE[0], 400, 3), dtype=np.uint8)
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def test_kitti_2015(
     with zipfile.ZipFile(output) as archive:
         assert archive.namelist() == [f"flow/{scene:06d}_10.png" for scene in range(200)]
     assert list(output.parent.iterdir()) == [output]
-    # The check alone says the same, if it is told where the images are.
+    # The separate check has the same result if it is given the images.
     check = ["submit", "check", str(output)]
     assert main([*check, "--images", str(kitti / "testing" / "image_2")]) == 0
     assert main(check) == 1

@@ -1,4 +1,4 @@
-"""`lightning fit` started by torchrun: two agents, as on two machines, become what one with two processes is."""
+"""`lightning fit` started by torchrun: two agents, as on two machines, behave like one with two processes."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def agent(rendered: Path, tmp_path: Path) -> Agent:
-    """Starts one agent of torchrun with its processes of a training of two."""
+    """Start one torchrun agent with its share of a training of two processes."""
 
     def started(name: str, port: int, machines: int, steps: int) -> subprocess.Popen[str]:
         here = Path(sys.executable)
@@ -87,7 +87,7 @@ def test_a_machine_that_dies_ends_the_other(agent: Agent, tmp_path: Path) -> Non
         assert all(process.poll() is None for process in both)
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    # All of the second machine at once: the agent's process has others in sessions of their own.
+    # Kill the whole second machine at once: child processes of the agent have their own sessions.
     children = Path(f"/proc/{both[1].pid}/task/{both[1].pid}/children").read_text().split()
     for pid in (both[1].pid, *map(int, children)):
         os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One file an experiment: what each composes, that it parses, and that it cannot be something else than that."""
+"""One file per experiment: what each composes, that it parses, and that misuse is rejected."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ EXPERIMENTS = sorted((ROOT / "configs" / "experiment").glob("*.yaml"))
 
 
 class ParseOnly(FlowCLI):
-    """Makes no objects: those of a GPU cannot be made here."""
+    """Parse without instantiating: GPU objects cannot be created here."""
 
     def instantiate_classes(self) -> None:
         pass
@@ -51,7 +51,7 @@ def test_an_experiment_is_its_composition(path: Path, parser: Any, monkeypatch: 
     assert config.data.init_args.dataset in (data.replace("kitti", "kitti2015"), data, f"{data}_subset")
     assert config.data.init_args["flow" if model == "ddflow" else "scene_flow"].train_split
     assert config.trainer.max_steps > 0
-    # It says how it is started, and of what: a stage that needs weights names the option.
+    # It documents its command: a stage that needs weights shows the option.
     text = path.read_text()
     assert f"lightning fit --config {name} --data.init_args.root DIR" in text
     assert ("It starts from random weights" in text) != ("--model.init_args.init_from" in text)

@@ -1,6 +1,6 @@
-"""The committed configs, composed by `lightning fit --print_config`, hold the published numbers of every stage.
+"""The committed configs, composed by `lightning fit --print_config`, contain the published numbers of every stage.
 
-The numbers stand here a second time, as the authors' files state them: DWARF's configurations/sceneflow.json (commit
+The numbers are repeated here as in the authors' files: DWARF's configurations/sceneflow.json (commit
 a75c6193) and kitti.json, DDFlow's config.ini and README.
 """
 
@@ -32,7 +32,7 @@ def _at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def composed(configs: Sequence[str]) -> dict[str, Any]:
-    """What the command would run with; the last config is the machine's."""
+    """The composed config of a command; the last config is the machine's."""
     arguments = [part for config in (*configs, "configs/trainer/cpu.yaml") for part in ("--config", config)]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
@@ -42,7 +42,7 @@ def composed(configs: Sequence[str]) -> dict[str, Any]:
 
 
 def view(configs: Sequence[str], name: str) -> View:
-    """The view's settings with its preset's values where the config is silent."""
+    """The view's settings, with its preset's values for keys that the config does not set."""
     content = composed(configs)["data"]["init_args"][name]
     full = View(**{key: tuple(v) if isinstance(v, list) else v for key, v in content.items()}).with_preset()
     assert isinstance(full, View)
@@ -55,7 +55,7 @@ def model(configs: Sequence[str]) -> dict[str, Any]:
 
 
 def run_length(configs: Sequence[str]) -> tuple[int, int, int]:
-    """Optimiser steps, batch, and over how many batches a step goes."""
+    """Optimiser steps, batch size, and batches per step."""
     content = composed(configs)
     trainer = content["trainer"]
     return (
@@ -141,7 +141,7 @@ def test_a_patch_changes_its_view_alone_and_comes_after_the_data_config(
     assert splits == {"train_split"}
     for part in ("model", "trainer"):
         assert with_patch[part] == without[part]
-    # Before it, the data config's splits would win in silence; the command refuses instead.
+    # Before it, the data config's splits would silently take precedence; the command rejects this instead.
     wrong_order = [part for config in (KITTI[0], patch, KITTI[1]) for part in ("--config", config)]
     with pytest.raises(SystemExit, match="2"):
         main(["fit", *wrong_order, "--print_config"])

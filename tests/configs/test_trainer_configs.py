@@ -1,4 +1,4 @@
-"""The trainers' configs: what they say about devices, and that the one for debugging shows whether a model learns."""
+"""The trainers' configs: their devices, and that the one for debugging shows whether a model learns."""
 
 import csv
 import re

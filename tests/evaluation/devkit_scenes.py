@@ -1,4 +1,4 @@
-"""The scenes that KITTI's official tool evaluated (tests/golden/kitti_devkit), and what it said."""
+"""The scenes evaluated with KITTI's official tool (tests/golden/kitti_devkit), and its results."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""KITTI's rules once more, slowly: loops over pixels on PNG codes, single-precision scalars, nothing of the package.
+"""Slow reference implementation of KITTI's rules: loops over pixels on PNG codes, float32 scalars, no package code.
 
 Folders are named as in the file system; a frame is a dict from folder to codes: disparity (H, W) uint16, flow (H, W, 3)
 uint16 in the order u, v, valid, obj_map (H, W) uint8.
@@ -21,7 +21,7 @@ def truth_folder(motion: str, occlusion: str) -> str:
 
 
 def write_frame(predictions: Path, truth: Path, name: str, frame: Frame) -> None:
-    """Write a frame: the folders disp_0, disp_1, flow as predictions, the others as truth."""
+    """Write a frame: the folders disp_0, disp_1, flow as predictions, the others as ground truth."""
     for folder, codes in frame.items():
         path = (predictions if folder in MOTIONS else truth) / folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Sintel's table once more, slowly: loops over pixels in double precision, nothing of the package."""
+"""Slow reference implementation of Sintel's table: loops over pixels in double precision, no package code."""
 
 import math
 import struct
@@ -12,7 +12,7 @@ SPEEDS = {"s0-10": (0, 10), "s10-40": (10, 40), "s40+": (40, math.inf)}
 
 
 def write_flo(path: Path, flow: np.ndarray) -> None:
-    """Flow (H, W, 2) by Middlebury's own description."""
+    """Read flow (H, W, 2) according to Middlebury's description."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width, _ = flow.shape
     path.write_bytes(b"PIEH" + struct.pack("<ii", width, height) + flow.astype("<f4").tobytes())
@@ -24,7 +24,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def boundary_distance(occluded: np.ndarray, row: int, column: int) -> float:
-    """To the nearest pixel of the other kind, by looking at all of them; infinite if there is none."""
+    """Distance to the nearest pixel of the other kind, by exhaustive search; infinite if there is none."""
     others = np.argwhere(occluded != occluded[row, column])
     return min((math.hypot(y - row, x - column) for y, x in others.tolist()), default=math.inf)
 

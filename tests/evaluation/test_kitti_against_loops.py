@@ -1,4 +1,4 @@
-"""Random small images full of ties, holes, empty rows and odd truths against loops over pixels."""
+"""Random small images full of ties, holes, empty rows and odd ground truth against loops over pixels."""
 
 import tempfile
 from pathlib import Path
@@ -74,7 +74,7 @@ def random_frame(rng: np.random.Generator, size: tuple[int, int], odd_noc: bool)
     for motion in slow.MOTIONS:
         truth, prediction = (flow_pair if motion == "flow" else disparity_pair)(rng, size)
         missing = holes(rng, size)
-        # What stands under an invalid blue is garbage and must not be read.
+        # Values of pixels with an invalid blue channel are garbage and must not be read.
         prediction[missing] = [*rng.integers(0, 65536, 2), 0] if motion == "flow" else 0
         frame[motion] = prediction
         unknown = rng.random(size) < rng.choice([0, 0.3])
@@ -168,7 +168,7 @@ def test_filling(data: st.DataObject, height: int, width: int, channels: int) ->
 @settings(deadline=None)
 @given(codes=npst.arrays(np.int32, (5, 40, 2), elements=st.integers(-65535, 65535)))
 def test_lengths_are_rounded_step_by_step_in_single_precision(codes: np.ndarray) -> None:
-    """All differences of two flows in the files; numpy's float32 root against a double one, which rounds right."""
+    """All differences of two flows in the files; numpy's float32 root against a correctly rounded double one."""
     motion = (codes / 64).astype(np.float32)
     stated = [[slow.length(tuple(vector)) for vector in row] for row in motion]
     np.testing.assert_array_equal(vector_length(motion), np.array(stated))

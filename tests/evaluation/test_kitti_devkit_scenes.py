@@ -1,4 +1,4 @@
-"""The official tool's scenes: every count, rate and density of it, and the sums of its filled predictions."""
+"""The official tool's scenes: all its counts, rates and densities, and the sums of its filled predictions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What `evaluate kitti` says about predictions whose numbers are odd, beside KITTI's own scenes."""
+"""Warnings of `evaluate kitti` about predictions with odd values, compared with KITTI's own scenes."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from flowdistill.formats import read_kitti_disparity, write_pfm
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """Predictions that are the truth itself, 8 % of the pixels wrong."""
+    """Predictions equal to the ground truth, except for 8 % of the pixels."""
     rng = np.random.default_rng(0)
     for motion, truth in (("flow", "flow_occ"), ("disp_0", "disp_occ_0"), ("disp_1", "disp_occ_1")):
         (tmp_path / "pred" / motion).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Predictions as .flo and .pfm: the official tool's counts as for the PNG of the same values, and every mistake."""
+"""Predictions as .flo and .pfm: the same official counts as for a PNG of the same values, and every mistake."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def as_disparity_pfm(source: Path, target: Path) -> None:
     assert cv2.imwrite(str(target), np.where(codes > 0, codes / 256, np.inf).astype(np.float32))
 
 
-# Motion and scene -> suffix and writer; what is not named here stays a PNG.
+# Motion and scene -> suffix and writer; all others stay PNGs.
 FORMS = {
     ("flow", 0): (".flo", as_flo),
     ("flow", 1): (".pfm", as_flow_pfm),
@@ -53,7 +53,7 @@ FORMS = {
 
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
-    """The official scenes' predictions in other forms, a PNG with a large suffix among them."""
+    """The official scenes' predictions in other formats, including a PNG with an upper-case suffix."""
     folder = tmp_path / "pred"
     shutil.copytree(DEVKIT / "pred", folder)
     for (motion, scene), (suffix, write) in FORMS.items():
@@ -87,7 +87,7 @@ def test_worker_processes_find_them_too(predictions: Path) -> None:
 
 
 def test_a_negative_disparity_was_not_submitted(predictions: Path) -> None:
-    """As in the PNG, which cannot hold it; and 0 is a value, as the development kit has it."""
+    """As in the PNG, which cannot store it; and 0 is a value, as in the development kit."""
     path = predictions / "disp_0" / f"{SCENE}.Pfm"
     disparity = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     png = np.rint(disparity * 256).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""`evaluate kitti --split`: the named images alone, with the official tool's counts; lines that cannot be scored."""
+"""`evaluate kitti --split`: only the listed images, with the official tool's counts; lines that cannot be scored."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ def evaluate(folder: Path, out: Path, *options: str) -> int:
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
-    """A copy that a test may spoil: pred/ and gt/."""
+    """A copy that a test may modify: pred/ and gt/."""
     for part in ("pred", "gt"):
         shutil.copytree(DEVKIT / part, tmp_path / part)
     return tmp_path

@@ -112,7 +112,7 @@ def test_boundary_distance(occluded: np.ndarray) -> None:
 
 
 def test_boundary_distance_on_a_frame_of_sintels_size() -> None:
-    """Exact whole squares in a large frame too, where the transform has single precision."""
+    """Exact integer squares even in a large frame, where the transform has single precision."""
     rng = np.random.default_rng(1)
     occluded = np.zeros((436, 1024), bool)
     occluded[rng.integers(0, 436, 40), rng.integers(0, 1024, 40)] = True

@@ -1,4 +1,4 @@
-"""Metrics of training and evaluation of files: one core, the same integers, on one process and on two."""
+"""Metrics of training and of file evaluation share one core: the same integers on one process and on two."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ def tensor(array: np.ndarray) -> Tensor:
 
 
 def batch(scene: str) -> dict[str, dict[str, Tensor]]:
-    """Filled prediction, truth, valid and valid_noc of a scene, each by motion, as training would see them."""
+    """Filled prediction, ground truth, valid and valid_noc of a scene, each by motion, as in training."""
     parts: dict[str, dict[str, Tensor]] = {"prediction": {}, "truth": {}, "valid": {}, "noc": {}}
     for motion, key in KEYS.items():
         read = read_kitti_flow if motion == "flow" else read_kitti_disparity
@@ -88,7 +88,7 @@ def work(rank: int, port: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The numbers of one process, then those that each of two processes has after reduction."""
+    """The numbers of one process, then those of each of two processes after reduction."""
     folder = tmp_path_factory.mktemp("ranks")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -107,7 +107,7 @@ def test_training_counts_what_the_official_tool_counts(found: list[dict[str, Any
 
 
 def test_training_and_evaluation_have_the_same_end_point_error(found: list[dict[str, Any]]) -> None:
-    """To the last bit, on one process and on two."""
+    """Bitwise equal, on one process and on two."""
     pooled = pool(evaluate_images(find_files(DEVKIT / "pred", DEVKIT / "gt")))
     for motion in MOTIONS:
         means = [pooled[f"{motion}_{occlusion}"].end_point_error for occlusion in ("occ", "noc")]

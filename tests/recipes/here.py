@@ -1,4 +1,4 @@
-"""The commands of a recipe run in this process, where starting one costs nothing and what is patched stays patched."""
+"""Run a recipe's commands in this process, which avoids start-up time and keeps patches."""
 
 import importlib
 from collections.abc import Callable, Collection, Sequence
@@ -7,7 +7,7 @@ Run = Callable[..., int]
 
 
 def run_here(calls: list[str], more: Sequence[str] = ()) -> Run:
-    """In place of `commands.run`: notes the command in `calls`, passes `more` to `fit`, and renders on one process."""
+    """Replacement for `commands.run`: records the command in `calls`, adds `more` to `fit`, renders in one process."""
 
     def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) -> int:
         words = list(arguments)

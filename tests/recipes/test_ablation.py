@@ -1,4 +1,4 @@
-"""The whole ablation with two steps a run: every row is there, and nothing that is done is done again."""
+"""The whole ablation with two steps per run: every row exists, and finished parts are not repeated."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def small(tmp_path: Path) -> Ablation:
 
 @pytest.fixture
 def commands_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that the recipe has run, in this process."""
+    """The commands run by the recipe, in this process."""
     monkeypatch.chdir(ROOT)
     calls: list[str] = []
     run = run_here(calls)
@@ -71,7 +71,7 @@ def commands_run(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """Of a network that nobody trained."""
+    """Checkpoint of an untrained network."""
     import pytorch_lightning as pl
 
     torch.manual_seed(0)
@@ -100,7 +100,7 @@ def test_every_row_is_there_and_nothing_is_done_twice(
     table = (output / "table.md").read_text()
     assert table in capsys.readouterr().out
     assert len([line for line in table.splitlines() if line.startswith("| 5 |")]) == 7
-    # Two steps from the same weights: others than these, and others for each supervision.
+    # After two steps, weights differ from the initial ones and between supervisions.
     errors = [scores[name]["disparity_t0_epe_all"] for name in (START, GT, PX, GT_PX)]
     assert len(set(errors)) == 4
     assert 0 < scores[PROXY]["disparity_t0_density"] < 100
@@ -139,8 +139,8 @@ def test_a_run_of_other_labels_or_weights_is_refused(
     shutil.copy(checkpoint, folder / "px" / "version_0" / "checkpoints" / "last.ckpt")
     for name in ("data.done", "labels.done"):
         (folder / name).write_text("one")
-    with pytest.raises(UserError, match="holds something else"):
-        fit_one(small, folder, "px", 0, checkpoint)  # without a mark, nobody knows what it was started with
+    with pytest.raises(UserError, match="contains something other"):
+        fit_one(small, folder, "px", 0, checkpoint)  # without a marker, its settings are unknown
     settings = {"arguments": [], "configs": {}, "files": {"labels.done": "another"}}
     (folder / "px" / "started.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match=r"labels\.done has changed"):

@@ -90,7 +90,7 @@ def dataset(rendered: Path) -> KittiDataset:
 
 
 def test_labels_are_scored_where_they_are(dataset: KittiDataset, tmp_path: Path) -> None:
-    """Left half labelled, off by known amounts; counted again in numpy."""
+    """Left half labelled, with known errors; recomputed in numpy."""
     truths: list[Any] = []
     for index in range(len(dataset)):
         sample: Any = dataset[index]

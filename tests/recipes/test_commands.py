@@ -1,4 +1,4 @@
-"""Recipes' commands: what is done is not redone, what was broken off goes on, what changed is made anew."""
+"""Commands of recipes: finished ones are skipped, interrupted ones resume, changed ones are repeated."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ from flowdistill.recipes import commands
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The command lines that would have run; each fit leaves a checkpoint as Lightning does."""
+    """The command lines that would have run; each fit writes a checkpoint as Lightning does."""
     calls: list[list[str]] = []
 
     def run(module: str, arguments: Sequence[str]) -> None:
@@ -108,7 +108,7 @@ def test_a_folder_of_something_else_is_not_touched(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent (processes.py)")
 def test_a_command_ends_with_its_recipe(tmp_path: Path) -> None:
-    """A killed recipe leaves no process behind that writes on."""
+    """A killed recipe leaves no process that keeps writing."""
     script = (
         "import sys, subprocess, os\n"
         "child = subprocess.Popen([sys.executable, '-m', 'flowdistill.processes', str(os.getpid()), 'this_sleeps'])\n"
@@ -154,7 +154,7 @@ def test_ranks_that_lightning_starts_end_with_it(tmp_path: Path) -> None:
 
 
 def running(process: int) -> bool:
-    """Whether a process lives (a zombie does not)."""
+    """Whether a process is alive (a zombie is not)."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except FileNotFoundError:
@@ -173,7 +173,7 @@ def test_rendering_is_made_anew_with_other_options(called: list[list[str]], tmp_
     data.mkdir(parents=True)
     (data / "half.png").touch()
     commands.render(data, "--scenes 2 --seed 0")
-    assert not data.exists()  # what a broken-off rendering left is gone
+    assert not data.exists()  # the incomplete rendering was removed
     commands.render(data, "--scenes 2 --seed 0")
     assert len(called) == 1
     commands.render(data, "--scenes 2 --seed 1")

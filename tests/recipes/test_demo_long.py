@@ -1,4 +1,4 @@
-"""The report of `make demo-long`, from predictions whose errors are known and logs of a run that was resumed."""
+"""The report of `make demo-long`, from predictions with known errors and logs of a resumed run."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ METRICS = ("val/epe_all", "val/disparity_t0_epe_all", "val/disparity_t1_epe_all"
 
 
 def write_metrics(run: Path, version: int, values: dict[int, float], steps: range) -> None:
-    """As CSVLogger does: a row of training every ten steps, one of validation with other columns filled."""
+    """Write rows like CSVLogger: a training row every ten steps, and validation rows with other columns filled."""
     lines = ["epoch,step,train/loss," + ",".join(METRICS)]
     for step in steps:
         if step % 10 == 9:
@@ -36,7 +36,7 @@ def write_metrics(run: Path, version: int, values: dict[int, float], steps: rang
 
 
 def test_curves_of_a_resumed_run_are_joined_where_it_went_on(tmp_path: Path) -> None:
-    # Killed after step 250 with the checkpoint of step 100; begun again, killed; the tenth start ended the run.
+    # Killed after step 250 with the checkpoint of step 100; restarted, killed; the tenth start finished the run.
     write_metrics(tmp_path, 0, {50: 5.0, 100: 4.0, 150: 99.0, 250: 98.0}, range(260))
     write_metrics(tmp_path, 2, {150: 3.0, 200: 2.5}, range(100, 205))
     write_metrics(tmp_path, 10, {250: 2.0, 300: 1.0}, range(200, 300))
@@ -55,7 +55,7 @@ def test_what_lay_beyond_the_checkpoint_is_dropped_though_nothing_replaces_it(tm
 
 def test_a_run_without_validation_has_no_curve(tmp_path: Path) -> None:
     write_metrics(tmp_path, 0, {}, range(30))
-    with pytest.raises(UserError, match=r"holds val/epe_all"):
+    with pytest.raises(UserError, match=r"contains val/epe_all"):
         read_curves(tmp_path, ["val/epe_all"])
 
 
@@ -84,7 +84,7 @@ def test_table_goals_and_pictures(rendered: Path, tmp_path: Path) -> None:
     assert "NOT REACHED: disparity_t1" in str(reached[2])
     table = (tmp_path / "table.md").read_text().splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == [ZERO, MEAN, DWARF]
-    # Five columns of pictures twice as large as the frames, a row for each of the two samples.
+    # Five columns of pictures of twice the frames' size, one row per sample.
     height, width = cv2.imread(str(tmp_path / "overview.png")).shape[:2]
     assert width > 5 * 256
     assert 2 * 128 < height < 3 * 128
@@ -120,7 +120,7 @@ def test_the_checkpoint_of_an_unfinished_demo_is_refused(tmp_path: Path) -> None
 
 
 def test_the_whole_demo_with_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An untrained network does not reach the goals; everything is there, and only predicting is done again."""
+    """An untrained network does not reach the goals; all outputs exist, and only prediction is repeated."""
     monkeypatch.chdir(ROOT)
     config = (ROOT / demo_long.CONFIG).read_text().replace("initialization: residual", "width: 0.125")
     (tmp_path / "long.yaml").write_text(config.replace("max_steps: 3000", "max_steps: 2"))
@@ -138,7 +138,7 @@ def test_the_whole_demo_with_two_steps(tmp_path: Path, monkeypatch: pytest.Monke
     assert trained_checkpoint(output).is_file()
     curves = read_curves(output / "run", METRICS)
     assert [step for step, _ in curves["val/epe_all"]] == [1, 2]
-    # Validation and predictions saw the same scenes and weights, but for the 16 bits of the files.
+    # Validation and predictions use the same scenes and weights, except for the files' 16-bit precision.
     rows = json.loads((output / "table.json").read_text())
     assert rows[DWARF]["epe_all"] == pytest.approx(curves["val/epe_all"][-1][1], abs=0.02)
     assert all((output / name).is_file() for name in ("curve.png", "overview.png", "table.md", "goals.json"))

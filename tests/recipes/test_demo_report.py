@@ -1,4 +1,4 @@
-"""The demo's table, from predictions whose errors are known."""
+"""The demo's table, from predictions with known errors."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The verdict of `make demo-distill`: a gain counts only beside its spread over the seeds."""
+"""The verdict of `make demo-distill`: a gain only counts relative to its spread over the seeds."""
 
 import pytest
 

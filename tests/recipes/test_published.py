@@ -1,4 +1,4 @@
-"""Published numbers: each has a place where it was read, and none is out of its unit's range."""
+"""Published numbers: each has a source, and none is outside its unit's range."""
 
 from dataclasses import fields
 from urllib.parse import urlparse
@@ -24,7 +24,7 @@ def test_each_number_has_its_source_and_is_possible(row: Published) -> None:
         assert len(parts.path) > 1
     assert row.unit == UNITS[row.metric]
     assert 0 < row.value < HIGHEST[row.unit]
-    # A row that rests on one page says so.
+    # A row with a single source states this.
     assert (len(row.urls) == 1) == ("no second source" in row.source)
 
 

@@ -1,4 +1,4 @@
-"""Jobs at the same time: they overlap, their lines are told apart, one failure ends all, no process is left."""
+"""Parallel jobs: they overlap, their lines are distinguishable, one failure stops all, no process remains."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from flowdistill.errors import UserError
 from flowdistill.recipes import side_by_side as module
 from flowdistill.recipes.side_by_side import Printer, current, side_by_side, updates
 
-# Writes its own file, then waits for the other's: ends only if both run at the same time.
+# Writes its own file, then waits for the other's: finishes only if both run in parallel.
 MEET = """
 import pathlib, sys, time
 own, other = map(pathlib.Path, sys.argv[1:])

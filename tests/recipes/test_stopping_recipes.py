@@ -1,4 +1,4 @@
-"""Whoever stops a recipe stops its training, which saves before it ends."""
+"""Stopping a recipe stops its training, which saves before it exits."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def test_the_training_of_a_recipe_saves_before_it_ends(
         assert process.poll() is None, process.communicate()[0][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    # Ctrl-C of a terminal goes to all; `kill` to the recipe alone.
+    # A terminal's Ctrl-C is sent to all processes, `kill` only to the recipe.
     os.killpg(process.pid, signum) if signum == signal.SIGINT else process.terminate()
     said, _ = process.communicate(timeout=60)
     assert process.returncode == code, said[-3000:]

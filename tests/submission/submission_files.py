@@ -1,4 +1,4 @@
-"""Correct little submissions, written with OpenCV and struct alone, for tests to spoil."""
+"""Small correct submissions, written with OpenCV and struct only, for tests to corrupt."""
 
 import dataclasses
 import zipfile
@@ -17,7 +17,7 @@ FRAMES = {"wall": 3, "PERTURBED_market_3": 4}
 
 
 def tiny_kind(benchmark: str, task: str = "flow") -> SubmissionKind:
-    """The real rules with fewer and smaller pictures."""
+    """The real rules with fewer and smaller images."""
     if benchmark == "sintel":
         kind = sintel(FRAMES)
     else:
@@ -42,7 +42,7 @@ def disparity_codes(size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
 
 
 def write_png(path: Path, codes: np.ndarray) -> None:
-    """Channels in the order of the file."""
+    """Channels in file order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), codes[..., ::-1] if codes.ndim == 3 else codes)
 
@@ -63,7 +63,7 @@ def write_folder(folder: Path, kind: SubmissionKind) -> Path:
 
 
 def pack(folder: Path, archive: Path) -> Path:
-    """As `zip -r` would from within the folder, with entries for folders."""
+    """Zip like `zip -r` inside the folder, with entries for folders."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as stream:
         for path in sorted(folder.rglob("*")):
             stream.write(path, path.relative_to(folder).as_posix())

@@ -1,4 +1,4 @@
-"""Every fault planted into a correct submission is named, and nothing else is."""
+"""Every fault introduced into a correct submission is reported, and nothing else."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ def flip_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-# What is done to one picture -> problem.
+# Change of one image -> problem.
 PICTURES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": ("flow", Path.unlink, "is missing"),
     "8 bit": (
@@ -271,7 +271,7 @@ def test_wrong_names_and_places(tmp_path: Path, planted: str) -> None:
 
 
 def rename_flows(folder: Path, rename: Callable[[int], str]) -> None:
-    """Every flow of Sintel by another name, from the last one on."""
+    """Rename every flow of Sintel, starting with the last one."""
     for path in sorted(folder.rglob("*.flo"), reverse=True):
         path.rename(path.with_name(rename(int(path.stem[-4:]))))
 
@@ -287,7 +287,7 @@ def test_sintels_names_as_the_bundlers_readme_has_them(tmp_path: Path, scene: st
     assert report.faults == []
     assert report.files == len(kind.files)
     assert named(check_path(tmp_path / "deep", kind)) == [("out/", "contains the files one level too deep")]
-    # Their content is looked at, and one that is not there is missed by the name that we write.
+    # Their content is checked, and a missing one is reported under the name that flowdistill writes.
     first, second = sorted(folder.rglob("wall/frame0*.flo"))[:2]
     first.unlink()
     cut(second)
@@ -340,7 +340,7 @@ def test_other_names_of_sintels_frames_are_one_fault(
 
 @pytest.mark.parametrize("form", ["frame_{:04d}.flo", "frame{:04d}.flo", "out_{:05d}.flo"])
 def test_sintels_frames_numbered_from_0_are_one_fault(tmp_path: Path, form: str) -> None:
-    """Frame 1 of the names is frame 2 of the film there: nothing else would tell."""
+    """Frame 1 by name is frame 2 of the film: nothing else reveals the mistake."""
     kind = tiny_kind("sintel")
     folder = write_folder(tmp_path / "out", kind)
     for path in sorted(folder.rglob("*.flo")):
@@ -473,7 +473,7 @@ def test_several_faults_are_all_named(tmp_path: Path) -> None:
 
 
 def test_files_of_an_image_agree_in_size(tmp_path: Path) -> None:
-    """Without the images at hand, every size of the benchmark is allowed, but not two for one image."""
+    """Without the images, every size of the benchmark is allowed, but not two for one image."""
     kind = tiny_kind("kitti2015", "sceneflow")
     folder = write_folder(tmp_path / "out", kind)
     for inner in ("disp_0", "disp_1", "flow"):
@@ -563,7 +563,7 @@ class TestArchives:
         content = bytearray(archive.read_bytes())
         with zipfile.ZipFile(archive) as stream:
             info = stream.getinfo("000002_10.png")
-        # The flag that says so stands in the file's own header and in the directory at the archive's end.
+        # The encryption flag is in the file's own header and in the directory at the archive's end.
         content[info.header_offset + 6] |= 1
         content[content.rindex(b"PK\x01\x02", 0, content.rindex(b"000002_10.png")) + 8] |= 1
         archive.write_bytes(content)

@@ -1,4 +1,4 @@
-"""What the servers ask for, as their own pages and kits say it, and how a submission is told from its content."""
+"""Requirements of the servers according to their pages and kits, and inference of the kind from the content."""
 
 import shutil
 from collections import Counter
@@ -75,7 +75,7 @@ def test_told_in_spite_of_faults(tmp_path: Path) -> None:
     members = opened(tmp_path / "nested")
     assert guess_benchmark(members) == "kitti2015"
     assert guess_task(members, "kitti2015") == "sceneflow"
-    # 2015's files in the root: told by numbers that 2012 does not have, and by the pictures' kind.
+    # 2015's files in the root: recognised by numbers that 2012 does not have, and by the images' type.
     flat = write_folder(tmp_path / "flat", tiny_kind("kitti2012", "stereo"))
     (flat / "000000_10.png").rename(flat / "000199_10.png")
     (flat / "000001_10.png").write_bytes(b"broken")

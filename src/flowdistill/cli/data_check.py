@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_exclusions(path: Path, problems: "list[Problem]", module: "MotionDataModule") -> list[str]:
-    """Write one list for the data module's own data set, and one beside it for each other source of a mixture.
+    """Write one list for the data module's own data set, and one next to it for each other source of a mixture.
 
     Returns a message for each list.
     """

@@ -77,7 +77,7 @@ def shortened(message: str) -> str:
 
 
 class SaveFitConfig(SaveConfigCallback):
-    """Write the whole config beside the logs of a `fit`; other commands write no file.
+    """Write the whole config next to the logs of a `fit`; other commands write no file.
 
     A run resumed in its folder does not overwrite the first config, but adds config_resumed_1.yaml.
     """

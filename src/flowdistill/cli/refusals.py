@@ -102,7 +102,7 @@ def check_loggers(loggers: Any) -> None:
 
 
 def check_secrets(config: Any, place: str = "") -> None:
-    """Reject account keys in a config, which is saved beside the weights and in run cards, and sent to loggers.
+    """Reject account keys in a config, which is saved next to the weights and in run cards, and sent to loggers.
 
     Raises:
         UserError: with the place, without the key.
@@ -117,7 +117,7 @@ def check_secrets(config: Any, place: str = "") -> None:
         place.rpartition(".")[2] in _SECRETS or config == os.environ.get("WANDB_API_KEY")
     ):
         raise UserError(
-            f"{place} contains an account key, and configs are saved beside the weights and sent to loggers: remove "
+            f"{place} contains an account key, and configs are saved next to the weights and sent to loggers: remove "
             "it, and use `wandb login` or the environment (WANDB_API_KEY)"
         )
 

@@ -36,7 +36,7 @@ def read_config(paths: Sequence[Path]) -> LabelConfig:
     paths = [find(path) for path in paths]
     for path in paths:
         if not path.is_file():
-            raise UserError(f"--config: there is no file {path} (sampled from {Path.cwd()}).")
+            raise UserError(f"--config: there is no file {path} (looked for from {Path.cwd()}).")
     where = ", ".join(map(str, paths))
     try:
         found = parser.parse_args([word for path in paths for word in ("--config", str(path))])

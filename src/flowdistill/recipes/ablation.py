@@ -1,10 +1,11 @@
-"""`make ablation`: DWARF's ablation in small. Few true labels, many proxy labels, or both, in a second rendered domain?
+"""`make ablation`: small-scale version of DWARF's ablation. Few true labels, many proxy labels, or both, in a second
+rendered domain?
 
-OUTPUT/seedN/data/                    rendered scenes of the second domain; data/proxy/ holds OpenCV's labels of them
+OUTPUT/seedN/data/                    rendered scenes of the second domain; data/proxy/ contains OpenCV's labels
 OUTPUT/seedN/gt/ px/ gt_px/           the runs, each with its predictions/ and scores.json
-OUTPUT/seedN/start/ reference/        scores of the checkpoint as it is; of baselines and of the proxy labels
-OUTPUT/seedN/overview.png             held-back scenes: true disparity, predictions, errors
-OUTPUT/table.md table.json            over the seeds that were asked for
+OUTPUT/seedN/start/ reference/        scores of the checkpoint before adaptation; of baselines and proxy labels
+OUTPUT/seedN/overview.png             held-out scenes: true disparity, predictions, errors
+OUTPUT/table.md table.json            over the requested seeds
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from flowdistill.recipes.overview import Draw, error_map, left, motion, overview
 from flowdistill.recipes.scores import baselines, predictions, proxy_labels, score
 from flowdistill.recipes.side_by_side import side_by_side
 
-#: The folder of the proxy labels under the data, as the splits name it.
+#: Folder of the proxy labels inside the data folder, as used in the splits.
 PROXY_FOLDER = "proxy"
 #: Folder of predictions -> name in the table.
 NAMES = {"start": START, "gt": GT, "px": PX, "gt_px": GT_PX}
@@ -48,16 +49,16 @@ NAMES = {"start": START, "gt": GT, "px": PX, "gt_px": GT_PX}
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is rendered and trained.
+    """Settings of rendering and training.
 
     Attributes:
         rendering: options of `flowdistill data render`.
         model: config of the model and the steps of a run.
         data: config of the data, on top of the renderer's.
         labels: config of `flowdistill labels make`.
-        splits: run -> the split that it trains on.
-        train: split whose mean motion is a baseline; the proxy labels are scored on it, too.
-        val: split of the held-back scenes.
+        splits: run -> its training split.
+        train: split whose mean motion is a baseline; proxy labels are also scored on it.
+        val: split of the held-out scenes.
     """
 
     rendering: str = "--world street --scenes 256 --frames 3 --size 64x128 --layout kitti2015"
@@ -74,17 +75,17 @@ class Ablation:
 def run_ablation(
     output: Path, checkpoint: Path, seeds: Sequence[int], jobs: int = 1, ablation: Ablation | None = None
 ) -> None:
-    """Run all seeds into `output` and print the table, whatever it says. What is done there is not redone.
+    """Run all seeds into `output` and print the table, whatever the result. Finished parts are skipped.
 
     Args:
-        output: folder for everything.
-        checkpoint: of the pre-trained DWARF that every run starts from.
-        seeds: each of the data and of the order of samples.
-        jobs: runs at a time.
-        ablation: the published one's small version by default.
+        output: output folder.
+        checkpoint: the pre-trained DWARF that every run starts from.
+        seeds: seeds of the data and of the sample order.
+        jobs: number of parallel runs.
+        ablation: by default, a small version of the published one.
 
     Raises:
-        UserError: a config or split is missing, no checkpoint, or one of its commands failed.
+        UserError: a config, a split or the checkpoint is missing, or a command failed.
     """
     what = ablation or Ablation()
     check_folder("ablation", [what.model, what.data, what.labels, *what.splits.values()])
@@ -114,16 +115,16 @@ def run_ablation(
 
 
 def _prepare(what: Ablation, folder: Path, seed: int) -> None:
-    """The seed's scenes and their proxy labels."""
+    """Create the seed's scenes and their proxy labels."""
     data = folder / "data"
     render(data, f"{what.rendering} --seed {seed}")
     labels, settings = data / PROXY_FOLDER, find(what.labels).read_text()
     mark = folder / "labels.done"
     if mark.is_file() and mark.read_text() == settings and (labels / "report.json").is_file():
-        print(f"proxy labels are there: {labels}")
+        print(f"proxy labels exist: {labels}")
         return
     if mark.is_file() and labels.exists():
-        shutil.rmtree(labels)  # complete, but by another config; incomplete ones are completed
+        shutil.rmtree(labels)  # complete, but from another config; incomplete ones are completed
     mark.unlink(missing_ok=True)
     arguments = ["--config", what.labels, "--root", str(data), "--split", what.splits["px"]]
     run(
@@ -134,7 +135,7 @@ def _prepare(what: Ablation, folder: Path, seed: int) -> None:
 
 
 def fit_one(what: Ablation, folder: Path, name: str, seed: int, checkpoint: Path) -> Path:
-    """Train one run of a seed unless it is done; returns its last checkpoint.
+    """Train one run of a seed unless it is done; return its last checkpoint.
 
     Raises:
         UserError: the run failed, or was started with other settings, weights, data or labels.
@@ -153,7 +154,7 @@ def fit_one(what: Ablation, folder: Path, name: str, seed: int, checkpoint: Path
 
 
 def _score_seed(what: Ablation, folder: Path, start: Path, adapted: dict[str, Path]) -> Scores:
-    """Method -> errors: baselines, the checkpoint as it is, the adapted ones, the proxy labels."""
+    """Return method -> errors: baselines, the checkpoint before adaptation, the adapted ones, the proxy labels."""
     data = folder / "data"
     marks = [folder / "data.done", folder / "labels.done"]
     scores = once(folder / "reference", marks, partial(_reference, what, data))
@@ -190,7 +191,7 @@ def _predicted(what: Ablation, data: Path, checkpoint: Path, folder: Path) -> Sc
 
 
 def once(folder: Path, inputs: Sequence[Path], compute: Callable[[], Scores]) -> Scores:
-    """What folder/scores.json holds, if it was made from these very files; else it is made."""
+    """Return the content of folder/scores.json; it is recomputed if it was made from other files."""
     made_from = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}
     path = folder / "scores.json"
     if path.is_file():

@@ -1,4 +1,4 @@
-"""The table and the verdict of `make ablation`."""
+"""Table and verdict of `make ablation`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowdistill.recipes.scores import MEAN, ZERO
 START, GT, PX, GT_PX = "no adaptation", "Gt", "Px", "Gt+Px"
 PROXY = "proxy labels themselves"
 
-#: What the claim is about, then what counts only where the pre-trained flow is worth something. Key -> title, unit.
+#: Measures of the claim, then those that only count if the pre-trained flow is useful. Key -> title, unit.
 CLAIMED = {
     "disparity_t0_epe_all": ("disparity EPE t0", "px"),
     "disparity_t1_epe_all": ("disparity EPE t1", "px"),
@@ -21,8 +21,13 @@ CLAIMED = {
 FLOW = {"epe_all": ("flow EPE", "px"), "fl_all": ("Fl", "%"), "sf_all": ("SF", "%")}
 BAD = {"disparity_t0_bad1": ("bad-1 t0", "%"), "disparity_t1_bad1": ("bad-1 t1", "%")}
 _EPE = dict(list(CLAIMED.items())[:2])
-_COLUMNS = {**_EPE, **BAD, **CLAIMED, **FLOW}  # the errors, then the rates; a key keeps its first place
-#: The first should be better than the second. The paper's claim, then whether adapting helped at all.
+_COLUMNS = {
+    **_EPE,
+    **BAD,
+    **CLAIMED,
+    **FLOW,
+}  # errors first, then rates; a repeated key keeps its first position
+#: The first should be better than the second. The paper's claim, then whether adaptation helped at all.
 CLAIM = ((PX, GT), (GT_PX, GT), (GT_PX, PX))
 ADAPTED = ((GT, START), (PX, START), (GT_PX, START))
 
@@ -34,19 +39,19 @@ def table(scores: Mapping[int, Scores]) -> str:
     if len(scores) > 1:
         over["spread"] = spread
     notes = (
-        "Held-back scenes of the second domain; proxy labels: the scenes that they are of, where they are. EPE: mean "
+        "Held-out scenes of the second domain; proxy labels: the labelled scenes, at labelled pixels. EPE: mean "
         "error. bad-1: off by more than 1 px. D1, D2, Fl: off by more than 3 px and 5 %; SF: any of the three. Each "
-        "seed has its own scenes, so that spreads of the rows hold the scenes' difficulty, too."
+        "seed has its own scenes, so that spreads of the rows include the scenes' difficulty."
     )
     rows = table_over_seeds(scores, columns, over, {"density % (t0, t1, flow)": _densities})
     return f"{rows}\n{notes}\n"
 
 
 def claim(scores: Mapping[int, Scores]) -> str:
-    """Sentences: is each comparison supported, on each measure?
+    """Report whether each comparison is supported on each measure.
 
     Each seed has its own scenes, so errors are compared within a seed; a difference is supported if its mean over the
-    seeds is larger than its spread, the largest minus the smallest.
+    seeds is larger than its spread (largest minus smallest).
     """
     lines = ["The claim, on disparity:"]
     shown, sentences = _compare(scores, CLAIM, CLAIMED)
@@ -56,14 +61,15 @@ def claim(scores: Mapping[int, Scores]) -> str:
         for methods in scores.values()
     )
     worth = (
-        "The pre-trained flow lies below zero motion and mean motion here, so that flow counts, too:"
+        "The error of the pre-trained flow is below that of zero motion and mean motion here, so that flow counts, too:"
         if below
-        else "Flow does NOT count, since the pre-trained flow does not lie below zero motion and mean motion here:"
+        else "Flow does NOT count, since the error of the pre-trained flow is not below that of zero motion and mean "
+        "motion here:"
     )
     shown, sentences = _compare(scores, CLAIM, FLOW)
     lines += ["", worth, *sentences, f"{shown} of {len(CLAIM) * len(FLOW)} comparisons are supported."]
     _, sentences = _compare(scores, ADAPTED, CLAIMED)
-    lines += ["", "Did adapting help at all?", *sentences]
+    lines += ["", "Did adaptation help at all?", *sentences]
     return "\n".join(lines)
 
 
@@ -72,7 +78,7 @@ def _compare(
     pairs: Sequence[tuple[str, str]],
     measures: Mapping[str, tuple[str, str]],
 ) -> tuple[int, list[str]]:
-    """How many comparisons are supported, and a sentence per pair."""
+    """Return the number of supported comparisons, and a sentence per pair."""
     shown, sentences = 0, []
     for better, other in pairs:
         words = []

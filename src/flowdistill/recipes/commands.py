@@ -1,6 +1,6 @@
-"""The commands that recipes are made of: render, fit, predict.
+"""Commands used by recipes: render, fit, predict.
 
-Rendering and fitting leave a mark when they are done, and are not done again.
+Rendering and fitting write a completion marker and are skipped afterwards.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered
 
 
 def check_folder(recipe: str, files: Sequence[str]) -> None:
-    """Raises UserError unless the repository's files are here, as seen from the current folder."""
+    """Raise UserError unless the required files exist, relative to the working directory or shipped."""
     missing = [path for path in (TRAIN_SPLIT, VAL_SPLIT, *files) if not find(path).is_file()]
     if missing:
         raise UserError(
-            f"the {recipe} needs {missing[0]}, which is neither here nor part of this flowdistill: install it anew"
+            f"the {recipe} needs {missing[0]}, which is neither here nor part of this flowdistill: reinstall it"
         )
 
 
 def render(data: Path, options: str) -> None:
-    """`flowdistill data render` into the folder `data`, made anew if it was broken off or had other options."""
+    """Run `flowdistill data render` into the folder `data`; an incomplete one, or of other options, is replaced."""
     done = data.parent / f"{data.name}.done"
     if done.is_file() and done.read_text() == options:
-        print(f"rendered data is there: {data}")
+        print(f"rendered data exists: {data}")
         return
     done.unlink(missing_ok=True)
     if data.exists():
@@ -56,7 +56,7 @@ def render(data: Path, options: str) -> None:
 def fit(
     folder: Path, config: str, data: Path, seed: int, options: Sequence[str] = (), replace: bool = True
 ) -> Path:
-    """As `train`, of a demo's config on rendered data; runs of other settings are replaced by default."""
+    """Run `train` with a demo's config on rendered data; runs with other settings are replaced by default."""
     arguments = [
         *config_arguments([config, DATA_CONFIG, TRAINER_CONFIG]),
         "--data.init_args.root", str(data),
@@ -74,33 +74,33 @@ def train(
     files: Sequence[Path] = (),
     neutral: Collection[str] = (),
 ) -> Path:
-    """`lightning fit` with these arguments; runs lie in `folder`; returns the last checkpoint.
+    """Run `lightning fit` with these arguments and its runs in `folder`; return the last checkpoint.
 
-    A run that is done is not repeated; one that was broken off goes on from its last checkpoint.
+    A finished run is not repeated; an interrupted run resumes from its last checkpoint.
 
     Args:
-        folder: of the runs.
-        arguments: of `lightning fit`. What the --config files among them say counts as settings.
-        replace: a run with other settings is deleted and made anew; else it is an error.
-        files: whose contents count as settings, such as checkpoints that the arguments name.
+        folder: folder of the runs.
+        arguments: of `lightning fit`. The content of --config files counts as settings.
+        replace: delete and repeat a run with other settings instead of raising an error.
+        files: files whose content counts as settings, such as checkpoints in the arguments.
         neutral: options whose values do not count as settings.
 
     Raises:
-        UserError: other settings than the run in `folder` had, or the run failed.
+        UserError: the settings differ from those of the run in `folder`, or the run failed.
     """
     settings = {
         "arguments": list(_without_values(arguments, neutral)),
         "configs": {path: _content(path) for path in _configs(arguments)},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
-    # As it is read back: keys of YAML that are numbers become text.
+    # Same form as when read back: numeric YAML keys become strings.
     settings = json.loads(json.dumps(settings))
     started = folder / "started.json"
     before = read_json(started)
     if before is not None:
         before["configs"] = {path: renamed.config(text) for path, text in before.get("configs", {}).items()}
     if before != settings and _holds_something(folder):
-        # Nothing is lost where nothing was trained.
+        # Without a trained checkpoint, nothing is lost.
         trained = last_checkpoint(folder) or finished(folder)
         if not replace and (before is None or trained is not None):
             raise UserError(_changed(folder, before, settings))
@@ -113,14 +113,16 @@ def train(
     fit_or_resume(folder, arguments)
     last = last_checkpoint(folder)
     if last is None:
-        raise UserError(f"the run left no checkpoint in {folder}: its trainer needs the callback Checkpoints")
+        raise UserError(
+            f"the run saved no checkpoint in {folder}: its trainer needs the callback Checkpoints"
+        )
     mark = {"checkpoint": str(last.relative_to(folder))}
     write_atomically(folder / "done.json", json.dumps(mark).encode())
     return last
 
 
 def fit_or_resume(folder: Path, arguments: Sequence[str]) -> None:
-    """`lightning fit` with its runs in `folder`, from the last checkpoint that is there."""
+    """Run `lightning fit` with its runs in `folder`, resuming from the last checkpoint there, if any."""
     logger = [
         "--trainer.logger.init_args.save_dir", str(folder.parent),
         "--trainer.logger.init_args.name", folder.name,
@@ -131,7 +133,7 @@ def fit_or_resume(folder: Path, arguments: Sequence[str]) -> None:
 
 
 def predict(config: str, data: Path, checkpoint: Path, output: Path, options: Sequence[str] = ()) -> None:
-    """`lightning predict` of a demo's config on rendered data, by default its validation split, into `output`."""
+    """Run `lightning predict` with a demo's config on rendered data, by default its validation split."""
     run("flowdistill.cli.lightning", [
         "predict", *config_arguments([config, DATA_CONFIG, TRAINER_CONFIG]),
         "--data.init_args.root", str(data),
@@ -143,21 +145,21 @@ def predict(config: str, data: Path, checkpoint: Path, output: Path, options: Se
 
 
 def config_arguments(configs: Sequence[str]) -> list[str]:
-    """--config for each; later ones win."""
+    """Return --config for each config; later ones take precedence."""
     return [part for file in configs for part in ("--config", file)]
 
 
 def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) -> int:
-    """Run one of our console scripts in a process of its own, which ends when this one does; returns its exit code.
+    """Run a console script of flowdistill in a child process, which exits with this one; return its exit code.
 
     Raises:
-        UserError: it ended with another code than the allowed ones.
+        UserError: the exit code is not one of the allowed ones.
     """
     name = module.rpartition(".")[2]
     member = current()
     label = "" if member is None else f"[{member[1]}] "
     print(f"\n{label}$ {name} {shlex.join(arguments)}", flush=True)
-    # One thread: frames this small gain nothing from a second one, and threads that wait for each other on a busy
+    # One thread: frames this small do not benefit from a second one, and threads that wait for each other on a busy
     # machine make a step up to ten times slower.
     environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
@@ -172,12 +174,12 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
 
 
 def _to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command with the terminal for itself. Whoever stops this process stops it, too: a training saves first."""
+    """Run a command with exclusive use of the terminal. Stopping this process stops it, too: a training saves first."""
     process = subprocess.Popen(command, env=dict(environment))
     try:
         return process.wait()
     except BaseException:  # Ctrl-C, SIGTERM
-        process.terminate()  # from a terminal it has had Ctrl-C already: that is one request
+        process.terminate()  # a terminal has already sent it Ctrl-C: both count as one request
         try:
             process.wait(GRACE)
         except subprocess.TimeoutExpired:
@@ -186,14 +188,14 @@ def _to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def finished(folder: Path) -> Path | None:
-    """The last checkpoint of a training that is done."""
+    """Return the last checkpoint of a finished training; None if it is not finished."""
     done = read_json(folder / "done.json")
     checkpoint = None if done is None else folder / done["checkpoint"]
     return checkpoint if checkpoint is not None and checkpoint.is_file() else None
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """last.ckpt of the newest run in `folder` that has one."""
+    """Return last.ckpt of the newest run in `folder` that has one."""
     found = list(folder.glob("version_*/checkpoints/last.ckpt"))
     return max(found, key=lambda path: int(path.parts[-3].removeprefix("version_")), default=None)
 
@@ -203,7 +205,7 @@ def _configs(arguments: Sequence[str]) -> list[str]:
 
 
 def _content(path: str) -> Any:
-    """What a YAML file says; a changed comment is no change."""
+    """Return the content of a YAML file; comments do not count."""
     return renamed.config(OmegaConf.to_container(OmegaConf.load(find(path)), resolve=False))
 
 
@@ -216,29 +218,29 @@ def _without_values(arguments: Sequence[str], neutral: Collection[str]) -> Itera
 
 
 def _holds_something(folder: Path) -> bool:
-    """Whether there is anything but what a kill leaves of a file that was being written."""
+    """Whether there is anything except temporary files of a killed process."""
     return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A file that a recipe wrote; None without one.
+    """Read a file written by a recipe; None if it does not exist.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the file is damaged.
     """
     if not path.is_file():
         return None
     try:
         stored: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); delete it, and start again") from error
+        raise UserError(f"{path} is damaged ({error}); delete it, and run the command again") from error
     return stored
 
 
 def _changed(folder: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> str:
-    """The message for a run that was started with other settings."""
+    """Return the error message for a run that was started with other settings."""
     if before is None:
-        return f"{folder} holds something else than a run that this recipe began: move it away"
+        return f"{folder} contains something other than a run of this recipe: move it away"
     words = []
     for path, text in now["configs"].items():
         if before.get("configs", {}).get(path, text) != text:
@@ -247,9 +249,9 @@ def _changed(folder: Path, before: dict[str, Any] | None, now: dict[str, Any]) -
         if before.get("files", {}).get(path, digest) != digest:
             words.append(f"{path} has changed")
     if before.get("arguments") != now["arguments"]:
-        words.append(f"its arguments were\n  {shlex.join(before.get('arguments', []))}\nand are\n  "
+        words.append(f"its arguments were\n  {shlex.join(before.get('arguments', []))}\nand are now\n  "
                      f"{shlex.join(now['arguments'])}")  # fmt: skip
     return (
         f"the run in {folder} was started with other settings: {'; '.join(words) or 'other files'}. Move the folder "
-        "away to start this stage anew, or set things back to go on with it."
+        "away to start this stage from scratch, or restore the settings to resume it."
     )

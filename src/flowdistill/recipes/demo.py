@@ -1,6 +1,6 @@
-"""`make demo`: the main job from nothing. Render, train DDFlow and DWARF through `lightning fit`, compare, look.
+"""`make demo`: the main workflow from scratch. Render, train DDFlow and DWARF with `lightning fit`, compare, visualise.
 
-The two networks train side by side where there are two cores, one thread each: numbers do not depend on it.
+With two cores, the two networks train in parallel, one thread each; the results do not depend on it.
 
 OUTPUT/data/            rendered scenes in KITTI's layout
 OUTPUT/ddflow/ dwarf/   the runs: config, metrics.csv, checkpoints
@@ -28,10 +28,10 @@ DDFLOW, DWARF = "DDFlow (images alone)", "DWARF (labels)"
 
 
 def run_demo(output: Path, seed: int) -> bool:
-    """Run the whole demo into `output`; returns whether its goals were reached. What is done there is not redone.
+    """Run the whole demo into `output`; return whether its goals were reached. Finished parts are skipped.
 
     Raises:
-        UserError: not started in the repository's root, or one of its commands failed.
+        UserError: a config or split is missing, or a command failed.
     """
     configs = {model: f"configs/demo/{model}.yaml" for model in MODELS}
     check_folder("demo", list(configs.values()))

@@ -1,10 +1,10 @@
-"""`make demo-distill`: does DDFlow's student see what its teacher cannot? Teacher, student and a control, seed by seed.
+"""`make demo-distill`: does DDFlow's student beat its teacher on occluded pixels? Teacher, student and control by seed.
 
 OUTPUT/seedN/data/                                       rendered scenes with large occlusions
 OUTPUT/seedN/photometric/ census/ student/ control/      the runs; census is the teacher
 OUTPUT/seedN/predictions/MODEL/                          KITTI files and colour pictures of the validation scenes
 OUTPUT/seedN/errors.json overview.png
-OUTPUT/table.md                                          over all seeds that are done
+OUTPUT/table.md                                          over all finished seeds
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from flowdistill.recipes.report import Scores, shows, spread, table_over_seeds, 
 from flowdistill.recipes.scores import ZERO, baselines, predictions, score
 from flowdistill.recipes.side_by_side import side_by_side
 
-# Every second moment of the scenes: twice the motion, half as much again is occluded.
+# Every second time step of the scenes: twice the motion, 1.5 times the occluded pixels.
 RENDERING = "--scenes 256 --frames 3 --stride 2 --size 96x192 --layout kitti2015"
 BATCH = ["--data.init_args.batch_size", "4"]
 CONFIGS = {
@@ -37,15 +37,15 @@ COMPARED = {"census": TEACHER, "control": CONTROL, "student": STUDENT}
 
 
 def run_demo_distill(output: Path, seeds: list[int]) -> bool:
-    """Run all seeds into `output`; returns false if the paper's claim is not supported. What is done is not redone.
+    """Run all seeds into `output`; return False if the paper's claim is not supported. Finished parts are skipped.
 
-    One seed alone has no spread to be judged by, and is no failure.
+    A single seed has no spread, and is not a failure.
 
     Raises:
-        UserError: not started in the repository's root, or one of its commands failed.
+        UserError: a config or split is missing, or a command failed.
     """
     check_folder("demo-distill", list(CONFIGS.values()))
-    # With one seed, its student and control train side by side; with several, the seeds do.
+    # With one seed, its student and control train in parallel; with several, the seeds do.
     side_by_side({f"seed{seed}": partial(_train_seed, output / f"seed{seed}", seed) for seed in seeds})
     for seed in seeds:
         _score_seed(output / f"seed{seed}")
@@ -102,24 +102,24 @@ def _start(checkpoint: Path) -> list[str]:
 
 
 def table(scores: Mapping[int, Scores]) -> str:
-    """Markdown: one row per seed and method, then the means over the seeds."""
+    """Return Markdown: one row per seed and method, then the means over the seeds."""
     columns = {"epe_all": "EPE all", "epe_noc": "noc", "epe_occ": "occ"}
     return table_over_seeds(scores, columns, {"mean": mean})
 
 
 def claim(scores: Mapping[int, Scores]) -> tuple[bool, str]:
-    """Whether the paper's claim is supported, and a sentence for each comparison.
+    """Return whether the paper's claim is supported, and a sentence per comparison.
 
-    On occluded pixels the student's error must be lower than the teacher's and the control's, by more than the spread
-    over the seeds. Each seed has its own scenes, so errors are compared within a seed, as the share that the student
-    takes off.
+    On occluded pixels, the student's error must be lower than the teacher's and the control's by more than the spread
+    over the seeds. Each seed has its own scenes, so errors are compared within a seed, as the student's relative
+    reduction.
     """
     supported, sentences = True, []
     for other in (TEACHER, CONTROL):
         gains = [1 - rows[STUDENT]["epe_occ"] / rows[other]["epe_occ"] for rows in scores.values()]
         supported = supported and shows(gains)
         sentences.append(
-            f"occluded pixels, student beside {other}: EPE {100 * mean(gains):.1f} % lower "
+            f"occluded pixels, student against {other}: EPE {100 * mean(gains):.1f} % lower "
             f"(mean of {len(gains)} seeds, spread {100 * spread(gains):.1f}): {verdict(gains)}"
         )
     return supported, "\n".join(sentences)

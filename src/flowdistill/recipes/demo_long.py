@@ -1,4 +1,4 @@
-"""`make demo-long`: DWARF at its published size, pre-trained on rendered data until its flow, too, has been learned.
+"""`make demo-long`: DWARF at its published size, pre-trained on rendered data until it has also learned flow.
 
 OUTPUT/data/                     rendered scenes in KITTI's layout
 OUTPUT/run/                      the run: config, metrics.csv, checkpoints
@@ -19,15 +19,15 @@ from flowdistill.recipes.report import print_goals
 RENDERING = "--scenes 1024 --frames 3 --size 64x128 --layout kitti2015"
 CONFIG = "configs/demo/long.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_long_train.txt", "data_splits/rendered_long_val.txt"
-OUTPUT = Path("runs/demo-long")  # a folder a seed
+OUTPUT = Path("runs/demo-long")  # one folder per seed
 RUN = "run"
 
 
 def run_demo_long(output: Path, seed: int) -> bool:
-    """Run the whole demo into `output`; returns whether its goals were reached. What is done there is not redone.
+    """Run the whole demo into `output`; return whether its goals were reached. Finished parts are skipped.
 
     Raises:
-        UserError: not started in the repository's root, or one of its commands failed.
+        UserError: a config or split is missing, or a command failed.
     """
     check_folder("demo-long", [CONFIG, TRAIN_SPLIT, VAL_SPLIT])
     started = time.monotonic()
@@ -53,15 +53,15 @@ def run_demo_long(output: Path, seed: int) -> bool:
 
 
 def trained_checkpoint(output: Path = OUTPUT / "seed0") -> Path:
-    """The checkpoint that a finished demo left in `output`.
+    """Return the checkpoint of a finished demo in `output`.
 
     Raises:
-        UserError: there is none, or its run is not finished.
+        UserError: there is no run, or it is not finished.
     """
     path = finished(output / RUN)
     if path is None:
         raise UserError(
-            f"{output / RUN} holds no finished run: run `make demo-long` first (about 45 minutes; started again, it "
-            "goes on where it stopped), or name a checkpoint of DWARF with --checkpoint"
+            f"{output / RUN} contains no finished run: run `make demo-long` first (about 45 minutes; the same command "
+            "resumes it), or give a checkpoint of DWARF with --checkpoint"
         )
     return path

@@ -1,4 +1,4 @@
-"""The learning curve of a run, from the metrics.csv of all its versions: one a start, more where it was resumed."""
+"""Learning curve of a run, from the metrics.csv of all its versions: one per start, more if it was resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BASELINES = (("#d1495b", "-"), ("#6b6b6b", "--"))
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: curves, and baselines as horizontal lines, all by name and in the same unit."""
+    """One plot: curves, and baselines as horizontal lines, all by name and in the same unit."""
 
     title: str
     curves: Mapping[str, Curve]
@@ -30,12 +30,12 @@ class Panel:
 
 
 def read_curves(run: Path, metrics: Sequence[str]) -> dict[str, Curve]:
-    """Metric -> its values over the steps of a run, as CSVLogger wrote them into run/version_N/metrics.csv.
+    """Return metric -> its values over the steps of a run, as CSVLogger wrote them to run/version_N/metrics.csv.
 
-    A resumed run began again at its last checkpoint: what an earlier version had logged beyond that did not count.
+    A resumed run starts at its last checkpoint: later values of an earlier version are discarded.
 
     Raises:
-        UserError: a metric was never logged there.
+        UserError: a metric was never logged.
     """
     versions = sorted(run.glob("version_*/metrics.csv"), key=_version)
     curves: dict[str, dict[int, float]] = {metric: {} for metric in metrics}
@@ -53,13 +53,13 @@ def read_curves(run: Path, metrics: Sequence[str]) -> dict[str, Curve]:
     for metric, points in curves.items():
         if not points:
             raise UserError(
-                f"{run}: no metrics.csv below it holds {metric}; the run ended before its first validation"
+                f"{run}: no metrics.csv below it contains {metric}; the run ended before its first validation"
             )
     return {metric: sorted(points.items()) for metric, points in curves.items()}
 
 
 def draw_curves(panels: Sequence[Panel], title: str) -> bytes:
-    """A PNG of the panels side by side."""
+    """Return a PNG of the panels side by side."""
     # Takes a second to import.
     from matplotlib.figure import Figure
 
@@ -74,7 +74,10 @@ def draw_curves(panels: Sequence[Panel], title: str) -> bytes:
 
 def _draw(axes: Axes, panel: Panel) -> None:
     lines = zip(_BASELINES, panel.baselines.items(), strict=False)
-    for (colour, style), (name, value) in lines:  # of two styles, since two baselines may be one line
+    for (colour, style), (
+        name,
+        value,
+    ) in lines:  # two styles, because the lines of two baselines may coincide
         axes.axhline(value, color=colour, linewidth=1.4, linestyle=style, label=f"{name}: {value:.2f}")
     for colour, (name, curve) in zip(_COLOURS, panel.curves.items(), strict=False):
         steps, values = zip(*curve, strict=True)

@@ -1,4 +1,4 @@
-"""The table, the pictures and the goals of `make demo-long`, from the files on disk alone."""
+"""Table, pictures and goals of `make demo-long`, from the files on disk only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def report(output: Path, data: Path, run: Path, train_split: str, val_split: str
     """Write table.md, table.json, curve.png and overview.png into `output`; return the goals.
 
     Args:
-        output: holds predictions/.
+        output: folder that contains predictions/.
         data: the rendered scenes.
-        run: holds version_N/metrics.csv.
-        train_split: whose mean motion is a baseline.
-        val_split: that was predicted.
+        run: folder that contains version_N/metrics.csv.
+        train_split: split whose mean motion is a baseline.
+        val_split: the predicted split.
     """
     train = KittiDataset(str(data), read_split(train_split), "scene_flow", labels=True)
     val = KittiDataset(str(data), read_split(val_split), "scene_flow", labels=True)
@@ -47,7 +47,7 @@ def report(output: Path, data: Path, run: Path, train_split: str, val_split: str
 
 
 def goals(rows: Scores) -> list[Goal]:
-    """Flow clearly below zero and mean motion, both disparities clearly below the mean disparity."""
+    """Return the goals: error of flow clearly below zero and mean motion, of both disparities below their mean."""
     better = min((ZERO, MEAN), key=lambda method: rows[method]["epe_all"])
     text = f"flow EPE over that of the better baseline ({better})"
     return [

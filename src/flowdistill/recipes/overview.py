@@ -1,4 +1,4 @@
-"""The overview.png of a recipe: a row per scene, a column per kind of picture.
+"""overview.png of a recipe: one row per scene, one column per kind of picture.
 
 flow        # (H, W, 2) px
 disparity   # (H, W, 1) px
@@ -22,12 +22,12 @@ Draw = Callable[[dict[str, Any]], np.ndarray]  # a sample -> (H, W, 3) uint8 RGB
 
 
 def overview(dataset: MotionDataset, columns: Mapping[str, Draw], scenes: int = 6) -> np.ndarray:
-    """A contact sheet of at most `scenes` scenes, evenly spaced, each picture twice as large as the frames.
+    """Return a contact sheet of at most `scenes` scenes, evenly spaced, with pictures of twice the frames' size.
 
     Args:
-        dataset: with labels.
-        columns: title -> what is drawn of a sample.
-        scenes: at most so many rows.
+        dataset: data set with labels.
+        columns: title -> function that draws a sample.
+        scenes: maximum number of rows.
     """
     chosen: list[Any] = [dataset[i] for i in range(0, len(dataset), max(1, len(dataset) // scenes))][:scenes]
     grid = [[_twice(draw(sample)) for draw in columns.values()] for sample in chosen]
@@ -35,18 +35,18 @@ def overview(dataset: MotionDataset, columns: Mapping[str, Draw], scenes: int = 
 
 
 def left(sample: dict[str, Any]) -> np.ndarray:
-    """The left image at t0."""
+    """Return the left image at t0."""
     return (_pixels(sample["left_t0"]) * 255).round().astype(np.uint8)
 
 
 def occluded(sample: dict[str, Any]) -> np.ndarray:
-    """White where flow is valid and occluded."""
+    """Return a mask that is white where flow is valid and occluded."""
     hidden = (sample["valid_flow"] & ~sample["valid_flow_noc"]).numpy()[0]
     return np.repeat(hidden[..., None], 3, axis=2).astype(np.uint8) * 255
 
 
 def motion(name: str, folder: Path | None = None) -> Draw:
-    """The true motion, or with a folder the one predicted there; both in the scale of colours of the truth."""
+    """Draw the true motion or, with a folder, the one predicted there; both use the colour scale of the truth."""
 
     def draw(sample: dict[str, Any]) -> np.ndarray:
         truth = shown = _pixels(sample[name])
@@ -62,7 +62,7 @@ def motion(name: str, folder: Path | None = None) -> Draw:
 
 
 def error_map(folder: Path, kind: str) -> Draw:
-    """An error map that `lightning predict` drew: `flow_error` or `disp_0_error`."""
+    """Draw an error map written by `lightning predict`: `flow_error` or `disp_0_error`."""
     return lambda sample: read_image(folder / kind / f"{sample['name']}.png")
 
 

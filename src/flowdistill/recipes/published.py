@@ -1,13 +1,12 @@
-"""Published accuracies to put beside ours, each with the place where it was read.
+"""Published accuracies for comparison with ours, each with its source.
 
-Only what was read in a public source stands here, nothing from memory. The search covered stored copies of public pages
-and repositories; the result tables of the two papers and KITTI's leaderboards were not among them. So these are
-missing:
+All values were read in a public source, none are from memory. The search covered stored copies of public pages and
+repositories, which did not include the result tables of the two papers and KITTI's leaderboards. Therefore missing:
 
-* DWARF, everything: its ablation (Gt, Px, Gt+Px) and its benchmark entry. The abstract (arXiv 1911.10090) and the
+* DWARF, all results: its ablation (Gt, Px, Gt+Px) and its benchmark entry. The abstract (arXiv 1911.10090) and the
   README of the authors' code give no accuracy.
-* DDFlow on Sintel: the one page that has numbers calls 2.92 px (clean) and 3.98 px (final) results of `train` in some
-  rows and of `test` in others, beside 6.18 and 7.4 px of `test`. It contradicts itself.
+* DDFlow on Sintel: the only page with numbers lists 2.92 px (clean) and 3.98 px (final) as results on `train` in some
+  rows and on `test` in others, besides 6.18 and 7.4 px on `test`. It contradicts itself.
 * DDFlow on KITTI 2012, test part: not found.
 """
 
@@ -25,13 +24,13 @@ class Published:
         method: DWARF or DDFlow.
         data: data set and part: "KITTI 2015 train".
         images: which images, and how many.
-        pixels: which pixels, as far as the source says.
-        supervision: what the network learned from.
+        pixels: which pixels, as far as stated by the source.
+        supervision: the training labels.
         metric: Fl-all (KITTI's outliers of flow: over 3 px and over 5 %) or EPE (mean end-point error).
         value: in `unit`.
         unit: percent or px.
-        source: where it stands: page, table, row.
-        urls: the pages that were read; where there are several, they agree.
+        source: place in the source: page, table, row.
+        urls: the pages that were read; if there are several, they agree.
     """
 
     method: str

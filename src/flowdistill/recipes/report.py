@@ -1,4 +1,4 @@
-"""What the reports of all recipes are made of: tables, goals, comparisons over seeds."""
+"""Building blocks of the recipes' reports: tables, goals, comparisons over seeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio of two errors that a demo promises, with what was measured."""
+    """A target ratio of two errors in a demo, with the measured ratio."""
 
     text: str
     ratio: float
@@ -36,13 +36,13 @@ class Goal:
 
 
 def goal(rows: Scores, text: str, column: str, method: str, baseline: str, limit: float) -> Goal:
-    """Is a method's error at most `limit` times that of a baseline?"""
+    """Check whether a method's error is at most `limit` times that of a baseline."""
     ratio = rows[method][column] / rows[baseline][column]
     return Goal(text, ratio, limit, ratio <= limit)
 
 
 def write_table(output: Path, rows: Scores) -> None:
-    """table.json, and table.md with one row per method: errors in px, rates in percent of the pixels."""
+    """Write table.json, and table.md with one row per method: errors in px, rates in percent of the pixels."""
     lines = [_line([method], row, COLUMNS) for method, row in rows.items()]
     text = "\n".join([*header(["validation scenes", *COLUMNS.values()]), *lines]) + "\n"
     write_atomically(output / "table.json", json.dumps(rows, indent=2).encode())
@@ -50,7 +50,7 @@ def write_table(output: Path, rows: Scores) -> None:
 
 
 def print_goals(output: Path, goals: Sequence[Goal]) -> bool:
-    """Print table.md and the goals, and keep them in goals.json; returns whether all were reached."""
+    """Print table.md and the goals, and save the goals in goals.json; return whether all were reached."""
     print((output / "table.md").read_text())
     for one in goals:
         print(one)
@@ -64,13 +64,13 @@ def table_over_seeds(
     over: Mapping[str, Callable[[list[float]], float]],
     more: Mapping[str, Callable[[Row], str]] | None = None,
 ) -> str:
-    """Markdown: one row per seed and method, then per method a row over the seeds.
+    """Return Markdown: one row per seed and method, then one row per method over the seeds.
 
     Args:
-        scores: by seed.
+        scores: scores by seed.
         columns: key of a row -> title.
-        over: name -> what is computed over the seeds, such as their mean.
-        more: title -> cell of further columns.
+        over: name -> statistic over the seeds, such as their mean.
+        more: title -> cell function of additional columns.
     """
     more = more or {}
     lines = header(["seed", "method", *columns.values(), *more])
@@ -86,17 +86,17 @@ def table_over_seeds(
 
 
 def spread(values: Sequence[float]) -> float:
-    """The largest minus the smallest."""
+    """Largest minus smallest value."""
     return max(values) - min(values)
 
 
 def shows(gains: Sequence[float]) -> bool:
-    """Whether gains over several seeds are larger on average than their spread."""
+    """Whether the mean gain over several seeds is larger than their spread."""
     return len(gains) > 1 and mean(gains) > spread(gains)
 
 
 def verdict(gains: Sequence[float]) -> str:
-    """The same in words; one seed has no spread and decides nothing."""
+    """Describe the result of `shows`; a single seed has no spread and is inconclusive."""
     if len(gains) == 1:
         return "inconclusive with one seed"
     if shows(gains):
@@ -105,7 +105,7 @@ def verdict(gains: Sequence[float]) -> str:
 
 
 def header(titles: Sequence[str]) -> list[str]:
-    """The first two lines of a Markdown table."""
+    """Return the first two lines of a Markdown table."""
     return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
 
 

@@ -25,12 +25,12 @@ from flowdistill.training.validation import MotionValidation
 ZERO, MEAN = "zero motion", "training set's mean"
 
 Row = dict[str, float]
-Found = tuple[Tensor, Tensor]  # motion (1, C, H, W) px, where it is known (1, 1, H, W) bool; H and W may be 1
+Found = tuple[Tensor, Tensor]  # motion (1, C, H, W) px, validity (1, 1, H, W) bool; H and W may be 1
 Predict = Callable[[str, str], Found | None]  # (sample's name, motion) -> prediction, or None: not predicted
 
 
 def baselines(train: MotionDataset) -> dict[str, Predict]:
-    """Zero motion, which has no disparity, and the mean motion of a training set, the best constant guess."""
+    """Return zero motion, which has no disparity, and the mean motion of a training set, the best constant guess."""
     means = mean_motions(train)
     return {
         ZERO: lambda _, motion: _everywhere(torch.zeros(2)) if motion == "flow" else None,
@@ -39,12 +39,12 @@ def baselines(train: MotionDataset) -> dict[str, Predict]:
 
 
 def predictions(folder: Path) -> Predict:
-    """The KITTI files that `lightning predict` wrote into `folder`, which may lack a motion."""
+    """Read the KITTI files that `lightning predict` wrote to `folder`; some motions may be missing."""
     return partial(_read, folder, False)
 
 
 def proxy_labels(folder: Path) -> Predict:
-    """The labels of the left camera that `flowdistill labels make` wrote into `folder`."""
+    """Read the labels of the left camera that `flowdistill labels make` wrote to `folder`."""
     return partial(_read, folder / "left", True)
 
 
@@ -58,14 +58,14 @@ def _read(folder: Path, sparse: bool, name: str, motion: str) -> Found | None:
     path = folder / FOLDERS[motion] / f"{name}.png"
     values, valid = read_kitti_flow(path) if motion == "flow" else read_kitti_disparity(path)
     found = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
-    # A disparity of 0 px, which the file cannot tell from no prediction, is a prediction of a network's.
+    # The file cannot distinguish a disparity of 0 px from no prediction; for a network, it is a prediction.
     return found, torch.from_numpy(valid.copy())[None, None] if sparse else torch.ones(
         1, 1, 1, 1, dtype=torch.bool
     )
 
 
 def mean_motions(dataset: MotionDataset) -> dict[str, Tensor]:
-    """Motion -> mean over all valid pixels of a data set, (C,) px: the best constant guess."""
+    """Return motion -> mean over all valid pixels of a data set, (C,) px: the best constant guess."""
     motions = SCENE_FLOW_KEYS if dataset.view == "scene_flow" else ("flow",)
     totals = {motion: torch.zeros(2 if motion == "flow" else 1, dtype=torch.float64) for motion in motions}
     pixels = dict.fromkeys(motions, 0)
@@ -78,28 +78,28 @@ def mean_motions(dataset: MotionDataset) -> dict[str, Tensor]:
 
 
 def score(dataset: MotionDataset, predict: Predict) -> Row:
-    """Errors of a method over a data set, pooled over the pixels that have ground truth and a prediction.
+    """Compute the errors of a method over a data set, pooled over the pixels with ground truth and a prediction.
 
     Args:
-        dataset: with labels, of the flow or the scene-flow view.
-        predict: the method; motions for which it returns None are left out.
+        dataset: data set with labels, of the flow or the scene-flow view.
+        predict: the method; motions for which it returns None are skipped.
 
     Returns:
-        what validation logs (`epe_all` px, `fl_all`, `disparity_t0_epe_all` px, `d1_all`, ..., `sf_all` where all three
-        motions are predicted; rates in percent), `MOTION_bad1`: percent of the disparities that are off by more than
-        1 px, and `MOTION_density`: percent of the pixels with ground truth that have a prediction.
+        The metrics of validation (`epe_all` px, `fl_all`, `disparity_t0_epe_all` px, `d1_all`, ..., `sf_all` if all
+        three motions are predicted; rates in percent), `MOTION_bad1`: percentage of disparities that are off by more
+        than 1 px, and `MOTION_density`: percentage of pixels with ground truth that have a prediction.
     """
     validation = MotionValidation(*SCENE_FLOW_KEYS)
     counts: dict[
         str, Tensor
-    ] = {}  # motion -> pixels with truth, of these predicted, of these off by over 1 px
+    ] = {}  # motion -> pixels with ground truth, of these predicted, of these off by over 1 px
     for sample in samples(dataset, "compare"):
         batch = {key: value[None] if isinstance(value, Tensor) else value for key, value in sample.items()}
         prediction: dict[str, Tensor] = {}
         for motion in SCENE_FLOW_KEYS:
             found = predict(sample["name"], motion) if motion in batch else None
             if found is None:
-                batch.pop(motion, None)  # validation leaves out what has no label
+                batch.pop(motion, None)  # validation skips motions without labels
                 continue
             prediction[motion] = found[0].expand_as(batch[motion])
             valid = batch[f"valid_{motion}"]
@@ -118,6 +118,6 @@ def score(dataset: MotionDataset, predict: Predict) -> Row:
 
 
 def samples(dataset: MotionDataset, doing: str) -> Iterator[dict[str, Any]]:
-    """All samples, with a progress bar."""
+    """Iterate over all samples with a progress bar."""
     for index in tqdm(range(len(dataset)), desc=doing, unit="sample", leave=False):
         yield cast("dict[str, Any]", dataset[index])

@@ -1,7 +1,7 @@
-"""Jobs of a recipe at the same time, one thread each, with readable output: every line carries its job's name.
+"""Run jobs of a recipe in parallel, one thread each, with readable output: every line starts with its job's name.
 
-Commands that a job runs (`commands.run`) print through here. Lines appear as they come; of a progress bar, which would
-overwrite the other job's, a state every ten seconds on a terminal and every minute in a file.
+The output of a job's commands (`commands.run`) is printed here. Lines are printed immediately; a progress bar, which
+would overwrite that of another job, is printed every ten seconds on a terminal and every minute in a file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import IO, TypeVar
 from flowdistill.errors import UserError
 
 Result = TypeVar("Result")
-GRACE = 20.0  # seconds that a command has to end after it was asked to
-_TERMINAL, _FILE = 10.0, 60.0  # seconds between states of a progress bar
+GRACE = 20.0  # seconds for a command to exit after SIGTERM
+_TERMINAL, _FILE = 10.0, 60.0  # seconds between updates of a progress bar
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BAR = re.compile(r"\d+%\||\d+it \[|it/s|s/it")
 
 
 class Team:
-    """The commands that run at one time; if one job fails, those of the others are ended."""
+    """Commands that run in parallel; if one job fails, the commands of the others are stopped."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class Team:
         self._stopped = False
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a command for the job `name`; returns its exit code.
+        """Run a command for the job `name`; return its exit code.
 
         Raises:
             UserError: the team was stopped.
@@ -60,7 +60,7 @@ class Team:
         return code
 
     def stop(self) -> None:
-        """End what runs, and start nothing any more."""
+        """Stop running commands and reject new ones."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -78,22 +78,22 @@ _member: ContextVar[tuple[Team, str] | None] = ContextVar("member", default=None
 
 
 def current() -> tuple[Team, str] | None:
-    """The team that runs the calling thread's job, and the job's name; None outside of one."""
+    """Return the team that runs the calling thread's job, and the job's name; None outside a job."""
     return _member.get()
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_by_side(jobs: Mapping[str, Callable[[], Result]], at_a_time: int | None = None) -> dict[str, Result]:
-    """Run jobs, `at_a_time` at the same time (default: one for each core); returns their results by name, in order.
+    """Run jobs, `at_a_time` in parallel (default: one per core); return their results by name, in order.
 
-    One core, one job, or a call within a job: one after the other, with the terminal for themselves.
+    With one core, one job, or inside a job, they run one after the other with exclusive use of the terminal.
 
     Raises:
-        UserError: a job failed; the others' commands were ended.
+        UserError: a job failed; the commands of the others were stopped.
     """
     count = min(len(jobs), cores() if at_a_time is None else at_a_time)
     if count <= 1 or current() is not None:
@@ -121,7 +121,7 @@ def side_by_side(jobs: Mapping[str, Callable[[], Result]], at_a_time: int | None
 
 
 class Printer:
-    """Prints a job's lines under its name, and now and then the state of its progress bar."""
+    """Print a job's lines with its name and, at intervals, the state of its progress bar."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -139,7 +139,7 @@ class Printer:
         self._print(text)
 
     def finish(self) -> None:
-        """Print the last state of a bar, if it was held back."""
+        """Print the last state of a progress bar, if it is still pending."""
         if self._waiting is not None:
             self._print(self._waiting)
             self._waiting = None
@@ -151,7 +151,7 @@ class Printer:
 
 
 def updates(stream: IO[bytes]) -> Iterator[tuple[str, bool]]:
-    """The texts that a command prints, as they come, and whether each is a state of a progress bar."""
+    """Yield the lines that a command prints, immediately, and whether each is a progress bar."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     rest = ""
     while chunk := os.read(stream.fileno(), 65536):

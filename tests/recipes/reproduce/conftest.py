@@ -1,4 +1,4 @@
-"""A reproduction without its work."""
+"""A reproduction with stubbed commands."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A data root with the files that are looked for (empty)."""
+    """A data root with the required files (empty)."""
     made = Settings(tmp_path / "data", tmp_path / "runs", accelerator="cpu")
     for stage in ORDER:
         dataset, names = probes(stage)

@@ -1,4 +1,4 @@
-"""A reproduction without its work: commands that leave what the real ones leave, and write down that they ran."""
+"""A reproduction with stubbed commands, which write the same outputs as the real ones and record their calls."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ BLOCK = {"all": {"rate": 0.125}, "epe": 1.5}
 
 
 class Commands:
-    """Stands in for `commands.run`. Where `fails_at` names an argument, the first command with it fails half-way."""
+    """Replacement for `commands.run`. If `fails_at` is an argument, the first command with it fails half-way."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []

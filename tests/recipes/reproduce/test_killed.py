@@ -1,4 +1,4 @@
-"""A smoke run that is killed again and again: nothing that is done is redone, nothing half-done is taken for done."""
+"""A smoke run that is killed repeatedly: nothing finished is redone, nothing unfinished is taken as finished."""
 
 import itertools
 import json
@@ -68,7 +68,7 @@ def test_killed_three_times(tmp_path: Path) -> None:
         parts = card.training["parts"]
         assert parts[0]["first_step"] == 0
         assert parts[-1]["last_step"] == steps
-        # Every part begins where the checkpoint before it was made, at a step that a kill left behind.
+        # Every part starts at the previous part's checkpoint, at a step that was saved before a kill.
         for before, after in itertools.pairwise(parts):
             assert after["first_step"] == before["last_step"]
             assert after["first_step"] in resumed_at[stage]

@@ -1,4 +1,4 @@
-"""The screen of missing data says what is missing, from which archive, and which stages still can run."""
+"""The report of missing data lists what is missing, from which archive, and which stages can still run."""
 
 import shutil
 from pathlib import Path
@@ -20,11 +20,11 @@ def test_one_archive_that_is_missing_is_named(settings: Settings) -> None:
         path.unlink()
     text = screen(settings, ORDER)
     assert text is not None
-    assert "data_scene_flow_multiview.zip: gives training/image_2/000000_00.png and 1 more places" in text
+    assert "data_scene_flow_multiview.zip: contains training/image_2/000000_00.png and 1 more places" in text
     assert "data_scene_flow.zip" not in text
     assert "FlyingThings3D" not in text
-    possible = next(line for line in text.splitlines() if line.startswith("With what is there"))
-    assert possible == 'With what is there: STAGES="pretrain gt evaluate submit"'
+    possible = next(line for line in text.splitlines() if line.startswith("With the existing data"))
+    assert possible == 'With the existing data: STAGES="pretrain gt evaluate submit"'
     assert screen(settings, ["pretrain", "gt", "evaluate", "submit"]) is None
 
 
@@ -32,7 +32,7 @@ def test_without_things_what_needs_no_pretraining_can_run(settings: Settings) ->
     shutil.rmtree(settings.things)
     text = screen(settings, ORDER)
     assert text is not None
-    assert "FlyingThings3D, optical flow: gives optical_flow/TRAIN" in text
+    assert "FlyingThings3D, optical flow: contains optical_flow/TRAIN" in text
     assert "subset" in text
     assert 'STAGES="check labels ddflow_photometric ddflow_census ddflow_student evaluate submit"' in text
 
@@ -44,7 +44,7 @@ def test_things_may_have_their_pictures_as_webp(settings: Settings) -> None:
     shutil.rmtree(settings.things / "frames_cleanpass_webp/TEST")
     text = screen(settings, ["pretrain"])
     assert text is not None
-    assert "RGB images (cleanpass): gives frames_cleanpass/TEST" in text
+    assert "RGB images (cleanpass): contains frames_cleanpass/TEST" in text
 
 
 def test_the_subset_will_do(settings: Settings) -> None:

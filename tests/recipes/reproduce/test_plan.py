@@ -1,4 +1,4 @@
-"""The plan: hours are steps that are left times seconds of a step; what is done is known."""
+"""The plan: hours are remaining steps times seconds per step; finished stages are recognised."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Stages are done once, in order; what was broken off goes on; what it is made from decides whether it is the same."""
+"""Stages run once, in order; interrupted ones resume; a stage's inputs determine whether it is the same."""
 
 import dataclasses
 import itertools
@@ -231,9 +231,9 @@ def test_networks_that_come_later_are_scored_later(ran: Commands, settings: Sett
 def test_the_check_lets_nan_of_things_pass_and_nothing_else(ran: Commands, settings: Settings) -> None:
     warning = {"kind": "wrong_content", "severity": "warning"}
     ran.problems = [{"kind": "non_finite", "severity": "error"}, warning]
-    with pytest.raises(UserError, match=r"kitti2015 have 1 problems, which .*kitti.json lists"):
+    with pytest.raises(UserError, match=r"kitti2015 have 1 problems, listed in .*kitti.json;"):
         reproduce(settings, ["check"])
-    ran.problems = [warning]  # which may be right as it is
+    ran.problems = [warning]  # which may be a false positive
     reproduce(settings, ["check"])
     assert len(ran.calls) == 3
 
@@ -250,7 +250,7 @@ def test_gpus_that_are_not_there_are_missed_before_the_first_stage(
     ran: Commands, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(UserError, match="DEVICES=2, and this machine has 1 GPUs"):
+    with pytest.raises(UserError, match="DEVICES=2, but this machine has 1 GPUs"):
         reproduce(dataclasses.replace(settings, accelerator="gpu", devices=2), ORDER)
     assert not ran.calls
 

@@ -1,4 +1,4 @@
-"""A machine waits for the first one as long as that works, and not for ever."""
+"""A machine waits for the first one as long as that is running, and not indefinitely."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def test_signs_of_life_keep_it_waiting(tmp_path: Path) -> None:
 
 def test_a_machine_that_is_started_later_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / ".first_machine"
-    file.write_text("failed")  # of the start before
+    file.write_text("failed")  # from the previous start
     watch = Watch(file, 0.02)
     stop = threading.Event()
 
@@ -63,11 +63,11 @@ def test_a_machine_that_never_starts_is_an_error(left: str | None, tmp_path: Pat
 
 
 def test_a_machine_that_falls_silent_is_an_error(tmp_path: Path) -> None:
-    """As after a power cut: the file stays as it was."""
+    """As after a power failure: the file no longer changes."""
     file = tmp_path / ".first_machine"
     watch = Watch(file, 0.02)
     file.write_text("at work 1 1")
-    with pytest.raises(UserError, match="gives no sign of life any more"):
+    with pytest.raises(UserError, match="no longer writes its heartbeat"):
         wait(watch, 20)
 
 

@@ -1,1 +1,1 @@
-"""`make reproduce-kitti`: both papers' pipelines on KITTI, in stages that go on where they stopped."""
+"""`make reproduce-kitti`: both papers' pipelines on KITTI, in stages that can be resumed."""

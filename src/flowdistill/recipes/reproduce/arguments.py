@@ -1,4 +1,4 @@
-"""The command lines of the trainings: committed configs, and what only the user or an earlier stage knows."""
+"""Command lines of the trainings: committed configs, plus values from the user or an earlier stage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowdistill.recipes.commands import config_arguments, finished
 from flowdistill.recipes.reproduce.settings import PUBLISHED_BATCH, Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training
 
-#: How the same training is computed: on what, and where the weights it starts from lie (their content counts).
+#: Options that do not change a training: its hardware, and the paths of initial weights (their content counts).
 NEUTRAL = (
     "--trainer.devices",
     "--trainer.num_nodes",
@@ -20,31 +20,31 @@ NEUTRAL = (
 
 
 def start_of(training: Training, settings: Settings) -> Path | None:
-    """The checkpoint that a training starts from; None if it starts from nothing.
+    """Return the checkpoint that a training starts from; None if it starts from scratch.
 
     Raises:
-        UserError: it is not there.
+        UserError: the checkpoint does not exist.
     """
     if training.start is None:
         return None
     checkpoint = finished(settings.folder(training.start))
     if checkpoint is None:
         raise UserError(
-            f"{training.name} starts from the weights of {training.start}, and {settings.folder(training.start)} holds "
+            f"{training.name} starts from the weights of {training.start}, but {settings.folder(training.start)} has "
             f'no finished run: STAGES="{training.start} {training.name}"'
         )
     return checkpoint
 
 
 def configs(training: Training, settings: Settings) -> list[str]:
-    """Model, data, trainer, patches; later ones win."""
+    """Return the configs: model, data, trainer, patches; later ones take precedence."""
     data = settings.things_config if training.data == "things" else "configs/data/kitti.yaml"
     smoke = training.smoke if settings.smoke else ()
     return [training.model, data, settings.trainer_config, *training.patches, *smoke]
 
 
 def fit_arguments(training: Training, settings: Settings, start: Path | None) -> list[str]:
-    """Of `lightning fit`; `start` is the checkpoint of the stage that it starts from."""
+    """Return the arguments of `lightning fit`; `start` is the checkpoint of the stage that it starts from."""
     root = settings.things if training.data == "things" else settings.kitti
     arguments = [
         *config_arguments(configs(training, settings)),
@@ -63,9 +63,9 @@ def fit_arguments(training: Training, settings: Settings, start: Path | None) ->
 
 
 def predict_arguments(training: Training, settings: Settings, checkpoint: Path, output: Path) -> list[str]:
-    """Of `lightning predict` on the samples of KITTI that this network is scored on, on one device."""
+    """Return the arguments of `lightning predict` on the KITTI samples used to score this network, on one device."""
     assert training.scored_on is not None
-    # A student's config names its teacher's file, which need not be there any more: its teacher is the same network.
+    # A student's config refers to its teacher's file, which may have been deleted: the teacher is the same network.
     network = TRAININGS[training.start] if training.teacher and training.start else training
     own = [config for config in configs(network, settings) if not config.startswith("configs/data/")]
     return [

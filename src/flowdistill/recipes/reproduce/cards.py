@@ -28,7 +28,7 @@ from flowdistill.training.init_from import read_checkpoint
 
 
 def training_cards(folder: Path) -> list[RunCard]:
-    """The cards that the parts of a training left in `folder`, the newest last."""
+    """Read the run cards of all parts of a training in `folder`, newest last."""
     paths = sorted(
         folder.glob(f"version_*/{JSON_NAME}"), key=lambda path: int(path.parent.name.partition("_")[2])
     )
@@ -36,10 +36,10 @@ def training_cards(folder: Path) -> list[RunCard]:
 
 
 def keep_training_card(stage: str, settings: Settings, checkpoint: Path) -> None:
-    """Put a training's card where all cards are, with the weights that it ended with.
+    """Copy a training's card to the folder of all cards, with its final weights.
 
-    A run that was killed between its last checkpoint and its card is resumed with nothing to do: then the card of that
-    part says little, and the one before it, if there is one, more.
+    A run that was killed between its last checkpoint and its card resumes with nothing to do: then that part's card
+    contains little, and the previous one, if any, is used.
     """
     content = file_record(checkpoint)
     step = int(read_checkpoint(checkpoint, "the last checkpoint")["global_step"])
@@ -66,7 +66,7 @@ def write_stage_card(
     config: Mapping[str, Any] | None = None,
     splits: Mapping[str, Split] | None = None,
 ) -> None:
-    """The card of a stage that is no training: what it ran, from what, what it found and made."""
+    """Write the card of a stage that is not a training: its commands, inputs, metrics and outputs."""
     outputs = {str(path.relative_to(path.parents[1])): path for path in made}
     lines = "\n".join(shlex.join(command) for command in commands)
     seeds = {"seed": settings.seed}
@@ -75,17 +75,17 @@ def write_stage_card(
 
 
 def kitti_split(settings: Settings, split: str) -> Split:
-    """A split of KITTI's as a card holds it."""
+    """Return the card's section for a split of KITTI."""
     return combine([source_section("kitti2015", str(settings.kitti), split, read_split(split))])
 
 
 def has_card(stage: str, settings: Settings) -> bool:
-    """Whether a stage's card is there."""
+    """Whether a stage's card exists."""
     return (settings.output / "cards" / stage / JSON_NAME).is_file()
 
 
 def median_step(card: RunCard) -> float:
-    """Median seconds of a training step. Raises UserError if too few steps were timed."""
+    """Return the median seconds per training step. Raises UserError if too few steps were timed."""
     median = None if card.training is None else card.training["step_time"]["median"]
     if median is None:
         raise UserError(f"{card.name}: too few steps were timed")

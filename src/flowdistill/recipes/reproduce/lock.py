@@ -1,4 +1,4 @@
-"""One recipe at a time in a folder."""
+"""Lock that allows one recipe at a time in a folder."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from flowdistill.errors import UserError
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Hold the folder; wait, and say so, while another process does.
+    """Lock the folder; wait, with a message, while another process holds the lock.
 
-    The kernel lets go of the lock with the process, however that ends. Some network file systems do not pass locks on
-    to other machines; there two commands on two machines are not kept apart.
+    The kernel releases the lock when the process ends for any reason. Some network file systems do not share locks
+    between machines; there, commands on two machines are not mutually exclusive.
 
     Raises:
-        UserError: the folder cannot be made or written to.
+        UserError: the folder cannot be created or written to.
     """
     make_folder(folder)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another process works in {folder}; waiting for it to end ...", flush=True)
+            print(f"another process is using {folder}; waiting for it to finish ...", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that can be written to. Raises UserError if that cannot be."""
+    """Create a writable folder. Raises UserError if this is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()
     except OSError as error:
         raise UserError(
-            f"OUTPUT={folder}: the folder cannot be made or written to ({error.strerror})"
+            f"OUTPUT={folder}: the folder cannot be created or written to ({error.strerror})"
         ) from error

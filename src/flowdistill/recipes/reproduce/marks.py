@@ -1,4 +1,4 @@
-"""The mark that a stage leaves when it is done, with what it was done from: other inputs are not the same stage."""
+"""Completion markers of stages with their inputs: a stage with other inputs is not done."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from flowdistill.recipes.commands import read_json
 
 
 def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
-    """The commands that did it, if the mark is there and was made from the same inputs.
+    """Return the stage's commands if the marker exists and has the same inputs.
 
     Raises:
-        UserError: the mark is damaged.
+        UserError: the marker is damaged.
     """
     content = read_json(mark)
     if content is None or content.get("inputs") != inputs:
@@ -24,6 +24,6 @@ def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
 
 
 def leave(mark: Path, inputs: dict[str, Any], commands: list[list[str]]) -> None:
-    """Leave a mark."""
+    """Write a marker."""
     mark.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(mark, json.dumps({"inputs": inputs, "commands": commands}, indent=1).encode())

@@ -1,4 +1,4 @@
-"""How long a step takes and what it leaves, measured: the real commands on a few rendered frames of the real size."""
+"""Measure time and disk usage of a step by running the real commands on a few rendered frames of the real size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flowdistill.recipes.reproduce.others import FLOWDISTILL, LIGHTNING, label_c
 from flowdistill.recipes.reproduce.settings import PROXY, PUBLISHED_BATCH, Settings
 from flowdistill.recipes.reproduce.stages import Training
 
-# The first of them warm up and are left out by the run card. A CPU takes seconds a step, a GPU fractions of one.
+# The run card skips the first ones as warm-up. A CPU needs seconds per step, a GPU fractions of a second.
 _STEPS = {"cpu": 6, "gpu": 60}
 _LABELLED = 14
 
@@ -37,12 +37,12 @@ class Measured:
 
 
 def measure_training(training: Training, settings: Settings) -> Measured:
-    """Time a few steps of a training; kept in OUTPUT/plan, so that it is done once."""
+    """Time a few steps of a training; the result is saved in OUTPUT/plan, so that this is done once."""
     here = settings
     share = ""
     on_cpu = settings.accelerator == "cpu" or settings.smoke
     if on_cpu and not settings.smoke:
-        # Batch 1: four frames of this size are much for a CPU's memory.
+        # Batch 1: four frames of this size may exceed a CPU's memory.
         here = replace(settings, devices=PUBLISHED_BATCH, nodes=1)
         share = f", at batch 1 and times {settings.samples_of_a_device}"
     files = {path: find(path).read_text() for path in configs(training, settings)}
@@ -79,7 +79,7 @@ def measure_training(training: Training, settings: Settings) -> Measured:
 
 
 def measure_labels(settings: Settings) -> Measured:
-    """Time the labels of a few rendered frames; kept in OUTPUT/plan."""
+    """Time the labels of a few rendered frames; the result is saved in OUTPUT/plan."""
     chosen = label_configs(settings)
     folder = settings.output / "plan" / f"labels_{_key({path: find(path).read_text() for path in chosen})}"
     stored = _stored(folder)
@@ -104,14 +104,14 @@ def measure_labels(settings: Settings) -> Measured:
             "--output", output, "--workers", str(min(cores, _LABELLED)),
         ])  # fmt: skip
         seconds.append(time.monotonic() - started)
-    # The difference leaves out the start of the program.
+    # The difference excludes the start of the program.
     one = max(seconds[1] - seconds[0], 0.0) / (_LABELLED - 2)
     size_on_disk = sum(file.stat().st_size for file in (data / f"{PROXY}_all").rglob("*") if file.is_file())
     return _keep(folder, Measured(one, size_on_disk // _LABELLED, f"measured, on {cores} cores"), None)
 
 
 def _key(*parts: object) -> str:
-    """Of what was measured, and where."""
+    """Return a hash of what was measured, and on which machine."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     here = [platform.node(), os.cpu_count(), gpus]
     return hashlib.sha256(json.dumps([*parts, here]).encode()).hexdigest()[:12]
@@ -123,7 +123,7 @@ def _stored(folder: Path) -> Measured | None:
 
 
 def _keep(folder: Path, measured: Measured, checkpoint: Path | None) -> Measured:
-    """Write it down; the weights of these few steps are of no use."""
+    """Save the result; delete the weights, which are useless after so few steps."""
     if checkpoint is not None:
         for file in checkpoint.parent.glob("*.ckpt"):
             file.unlink()

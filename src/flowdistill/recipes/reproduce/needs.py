@@ -1,4 +1,4 @@
-"""Whether the data are there: one screen that says what is missing and where it goes, before anything starts."""
+"""Check that the data exist: a report of what is missing and where it belongs, before anything starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _THINGS = [
 
 
 def probes(stage: str) -> tuple[str, list[str]]:
-    """The data set that a stage reads ("kitti2015" or "things"), and first and last files of each kind."""
+    """Return the data set that a stage reads ("kitti2015" or "things"), and first and last files of each kind."""
     if stage == "pretrain":
         return "things", _THINGS
     if stage == "labels":
@@ -47,7 +47,7 @@ def probes(stage: str) -> tuple[str, list[str]]:
 
 
 def missing(settings: Settings, stages: Sequence[str]) -> dict[str, list[tuple[Path, str]]]:
-    """Data set -> the files or folders that the stages need and that are not there, each with its archive."""
+    """Return data set -> the missing files or folders that the stages need, each with its archive."""
     found: dict[str, dict[Path, str]] = {}
     for stage in stages:
         dataset, names = probes(stage)
@@ -57,7 +57,7 @@ def missing(settings: Settings, stages: Sequence[str]) -> dict[str, list[tuple[P
             if root.name.endswith("_subset"):
                 dataset, names = "things_subset", _SUBSET
         for name in names:
-            # FlyingThings3D's pictures may be the WebP files.
+            # FlyingThings3D's images may be the WebP files.
             forms = (name, re.sub(r"^frames_\w+", r"\g<0>_webp", name))
             if not any((root / form).exists() for form in forms):
                 archive = archive_of(dataset, name if "." in name else f"{name}/") or ""
@@ -66,11 +66,13 @@ def missing(settings: Settings, stages: Sequence[str]) -> dict[str, list[tuple[P
 
 
 def screen(settings: Settings, stages: Sequence[str]) -> str | None:
-    """What is missing, in words for the user; None if nothing is."""
+    """Return a report of what is missing, for the user; None if nothing is."""
     found = missing(settings, stages)
     if not found:
         return None
-    lines = [f"data are missing under DATA_ROOT={settings.data_root} (links to folders elsewhere will do):"]
+    lines = [
+        f"data are missing under DATA_ROOT={settings.data_root} (links to folders elsewhere are accepted):"
+    ]
     for dataset, paths in found.items():
         root = settings.kitti if dataset == "kitti2015" else settings.things
         archives: dict[str, list[Path]] = {}
@@ -79,27 +81,27 @@ def screen(settings: Settings, stages: Sequence[str]) -> str | None:
         lines += ["", f"into {root}, from {DOWNLOADS[dataset].page}:"]
         for archive, members in archives.items():
             more = f" and {len(members) - 1} more places" if len(members) > 1 else ""
-            lines.append(f"  {archive}: gives {members[0].relative_to(root)}{more}")
+            lines.append(f"  {archive}: contains {members[0].relative_to(root)}{more}")
         if dataset == "things":
             lines.append(
                 "  or its smaller subset, which the released code reads, into FlyingThings3D_subset beside it"
             )
     lines += ["", "`flowdistill data tree kitti`, `things` and `things_subset` show all folders."]
     if possible := _possible(settings, stages):
-        lines.append(f'With what is there: STAGES="{" ".join(possible)}"')
+        lines.append(f'With the existing data: STAGES="{" ".join(possible)}"')
     lines.append("Without any data: make reproduce-kitti SMOKE=1")
     return "\n".join(lines)
 
 
 def check_data(settings: Settings, stages: Sequence[str]) -> None:
-    """Raises UserError, with the screen, if data are missing."""
+    """Raise UserError, with the report, if data are missing."""
     text = screen(settings, stages)
     if text is not None:
         raise UserError(text)
 
 
 def _possible(settings: Settings, stages: Sequence[str]) -> list[str]:
-    """The stages whose data are there, and those of the stages before them."""
+    """Return the stages whose data, and those of the stages they need, exist."""
     possible: list[str] = []
     for stage in stages:
         needs = TRAININGS[stage].needs if stage in TRAININGS else ()

@@ -1,7 +1,7 @@
-"""Several machines: the first runs every stage, the others take part in the trainings.
+"""Multi-node runs: the first machine runs every stage, the others join the trainings.
 
-The same command is started on each machine, on the first one first, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0, 1,
-...) set, and an output folder that all share.
+The same command is started on every machine, beginning with the first, with MASTER_ADDR, MASTER_PORT and NODE_RANK (0,
+1, ...) set, and a shared output folder.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _POLL = 2.0  # seconds
 
 
 def node_rank(settings: Settings) -> int:
-    """Which machine this is, 0 for a single one.
+    """Return the number of this machine, 0 for a single one.
 
     Raises:
-        UserError: several machines, and no variable says which this is.
+        UserError: there are several machines, and no valid variable with the number of this one.
     """
     if settings.nodes == 1:
         return 0
@@ -34,20 +34,20 @@ def node_rank(settings: Settings) -> int:
         if (text := os.environ.get(name)) is not None:
             if not text.isdigit() or int(text) >= settings.nodes:
                 raise UserError(
-                    f"NODES={settings.nodes}: {name} is {text!r}, and must be 0 to {settings.nodes - 1}"
+                    f"NODES={settings.nodes}: {name} is {text!r}, but must be 0 to {settings.nodes - 1}"
                 )
             return int(text)
     raise UserError(
         f"NODES={settings.nodes}: start this command on each machine with MASTER_ADDR, MASTER_PORT and NODE_RANK set "
-        "(0 on the first), and an OUTPUT that all of them share"
+        "(0 on the first), and a shared OUTPUT"
     )
 
 
 def join_trainings(settings: Settings, stages: Sequence[str]) -> None:
-    """On a machine that is not the first: join the trainings that are left, one after the other.
+    """Join the remaining trainings, one after the other, on a machine other than the first.
 
     Raises:
-        UserError: a training failed, or the first machine ended or is silent.
+        UserError: a training failed, or the first machine finished or stopped responding.
     """
     watch = Watch(settings.output / SIGN, _POLL)
     for stage in stages:
@@ -55,19 +55,19 @@ def join_trainings(settings: Settings, stages: Sequence[str]) -> None:
             continue
         training = TRAININGS[stage]
         begun = settings.folder(stage) / BEGUN
-        print(f"waiting for the first machine to begin {stage} ...", flush=True)
+        print(f"waiting for the first machine to start {stage} ...", flush=True)
         while not begun.is_file():
-            watch.wait(f"to begin {stage}")
+            watch.wait(f"to start {stage}")
         start = start_of(training, settings)
         fit_or_resume(settings.folder(stage), fit_arguments(training, settings, start))
-        print(f"waiting for the first machine to end {stage} ...", flush=True)
+        print(f"waiting for the first machine to finish {stage} ...", flush=True)
         while finished(settings.folder(stage)) is None:
-            watch.wait(f"to end {stage}")
+            watch.wait(f"to finish {stage}")
 
 
 @contextmanager
 def announced(folder: Path, settings: Settings) -> Iterator[None]:
-    """On the first machine, around a training: tell the others that it begins."""
+    """Announce a training to the other machines while it runs on the first machine."""
     if settings.nodes == 1:
         yield
         return
@@ -82,7 +82,7 @@ def announced(folder: Path, settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def announcements(settings: Settings) -> Iterator[None]:
-    """On the first machine, around all stages: take back what a killed one left, and give the others signs of life."""
+    """Clear announcements of a killed run and write heartbeats while the first machine runs all stages."""
     for begun in settings.output.glob(f"*/{BEGUN}"):
         begun.unlink(missing_ok=True)
     if settings.nodes == 1:

@@ -1,4 +1,4 @@
-"""The stages that are no training: check, labels, evaluate, submit."""
+"""Stages that are not trainings: check, labels, evaluate, submit."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from flowdistill.tracking import file_record, now
 
 FLOWDISTILL, LIGHTNING = "flowdistill.cli.flowdistill", "flowdistill.cli.lightning"
 LABELLED = "data_splits/kitti_multiview.txt"
-# Some labels of FlyingThings3D really are NaN, or too large to be believed; training leaves the former out.
+# Some labels of FlyingThings3D really are NaN or implausibly large; training ignores the former.
 HARMLESS = {"non_finite", "out_of_range"}
 
 
 def run_other(stage: str, settings: Settings) -> None:
-    """Do a stage that is no training, as far as it is not done.
+    """Run the unfinished part of a stage that is not a training.
 
     Raises:
-        UserError: what went wrong.
+        UserError: the stage failed.
     """
     {"check": check, "labels": labels, "evaluate": evaluate, "submit": submit}[stage](settings)
 
 
 def check(settings: Settings) -> None:
-    """Open every file of the data sets that are there. What FlyingThings3D is known for is no more than noted."""
+    """Open every file of the existing data sets. Known problems of FlyingThings3D are only noted."""
     folder = settings.folder("check")
     parts = {"kitti": ("configs/data/kitti.yaml", settings.kitti)}
     if settings.things.is_dir():
         parts["things"] = (settings.things_config, settings.things)
     else:
-        print(f"{settings.things} is not there and not checked")
+        print(f"{settings.things} does not exist and is not checked")
     inputs = {name: [config, str(root)] for name, (config, root) in parts.items()}
     if stored(folder / "done.json", inputs) is not None:
         print(f"done before: {folder}")
@@ -57,15 +57,15 @@ def check(settings: Settings) -> None:
         run(FLOWDISTILL, command, allowed=(0, 1))
         content = read_json(report)
         if content is None:
-            raise UserError(f"`flowdistill data check` of {root} broke off; its message is above")
+            raise UserError(f"`flowdistill data check` of {root} failed; its message is above")
         problems = content["problems"]
         kinds = Counter(problem["kind"] for problem in problems)
         harmless = HARMLESS if name == "things" else set()
-        # A warning is a judgement that may be wrong: it stands in the report and stops nothing.
+        # A warning may be a false positive: it is in the report, but does not stop the recipe.
         if bad := sum(p["severity"] == "error" and p["kind"] not in harmless for p in problems):
             raise UserError(
-                f"the data under {root} have {bad} problems, which {report} lists; mend them, and start again. To "
-                "leave the check out, pick the other stages by STAGES="
+                f"the data under {root} have {bad} problems, listed in {report}; fix them, and start again. To skip "
+                "the check, select the other stages with STAGES="
             )
         counts[name] = dict(kinds)
     metrics = {f"{name}/{kind}": float(n) for name, kinds in counts.items() for kind, n in kinds.items()}
@@ -74,7 +74,7 @@ def check(settings: Settings) -> None:
 
 
 def labels(settings: Settings) -> None:
-    """Proxy labels by semi-global matching and DIS flow, into KITTI's folder, where the splits look for them."""
+    """Generate proxy labels by semi-global matching and DIS flow in KITTI's folder, where the splits expect them."""
     chosen = label_configs(settings)
     mark = settings.folder("labels") / "done.json"
     report = settings.kitti / PROXY / "report.json"
@@ -111,12 +111,12 @@ def labels(settings: Settings) -> None:
 
 
 def label_configs(settings: Settings) -> list[str]:
-    """Of `labels make`; later ones win."""
+    """Return the configs of `labels make`; later ones take precedence."""
     return ["configs/labels/opencv.yaml", *([f"{SMOKE}/labels.yaml"] if settings.smoke else [])]
 
 
 def labels_are_there(settings: Settings) -> bool:
-    """Whether there are labels, by whomever, for the first and the last frame that a training reads."""
+    """Whether there are labels of any origin for the first and the last frame that a training reads."""
     entries = read_split(LABELLED)
     folder = settings.kitti / PROXY / "left"
     return all(
@@ -127,7 +127,7 @@ def labels_are_there(settings: Settings) -> bool:
 
 
 def label_numbers(report: dict[str, Any]) -> dict[str, float]:
-    """A label report's density of each motion after the filter and, where there is truth, its outliers; percent."""
+    """Return a label report's density per motion after filtering and, with ground truth, its outliers; percent."""
     numbers = {}
     for motion, block in report["motions"].items():
         for name in ("density", "outliers"):
@@ -137,16 +137,16 @@ def label_numbers(report: dict[str, Any]) -> dict[str, float]:
 
 
 def evaluate(settings: Settings) -> None:
-    """KITTI's official counts for every network that is done, on scenes that it was not trained on.
+    """Compute KITTI's official counts for every finished network, on scenes that it was not trained on.
 
     Raises:
-        UserError: no network is done.
+        UserError: no network is finished.
     """
     scored = [training for training in TRAININGS.values() if training.scored_on is not None]
     done = {training.name: finished(settings.folder(training.name)) for training in scored}
     if not any(done.values()):
         raise UserError(
-            'evaluate: no network is trained yet; pick a training, such as STAGES="pretrain evaluate"'
+            'evaluate: no network is trained yet; select a training, such as STAGES="pretrain evaluate"'
         )
     started = now()
     commands: list[list[str]] = []
@@ -155,7 +155,7 @@ def evaluate(settings: Settings) -> None:
     for training in scored:
         checkpoint = done[training.name]
         if checkpoint is None:
-            print(f"{training.name} is not done and not evaluated")
+            print(f"{training.name} is not finished and not evaluated")
             continue
         ran, is_new = _score(training, settings, checkpoint)
         commands += ran
@@ -177,7 +177,7 @@ def evaluate(settings: Settings) -> None:
 
 
 def pooled(training: Training, settings: Settings) -> dict[str, Any] | None:
-    """The pooled counts of a network as it is now; None if it is not done or was not evaluated since.
+    """Return the pooled counts of a network's current weights; None if it is unfinished or not evaluated with them.
 
     Raises:
         UserError: a file of the evaluation is damaged.
@@ -202,7 +202,7 @@ def _inputs(training: Training, settings: Settings, checkpoint: Path) -> dict[st
 
 
 def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[list[list[str]], bool]:
-    """Predict and count, unless it is done for these weights; returns what was run, and whether just now."""
+    """Predict and count, unless done for these weights; return the commands, and whether they ran just now."""
     assert training.scored_on is not None
     folder = settings.folder("evaluate") / training.name
     result, predictions = folder / "result.json", folder / "predictions"
@@ -229,17 +229,17 @@ def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[li
 
 
 def submit(settings: Settings) -> None:
-    """Checked archives for KITTI's server, of the final DWARF and of DDFlow's student.
+    """Create checked archives for KITTI's server, of the final DWARF and of DDFlow's student.
 
     Raises:
-        UserError: neither is done.
+        UserError: neither is finished.
     """
     found = {name: finished(settings.folder(name)) for name in SUBMITTED}
     checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
     if not checkpoints:
-        raise UserError(f"submit: neither of {' and '.join(SUBMITTED)} is done")
+        raise UserError(f"submit: neither {' nor '.join(SUBMITTED)} is finished")
     for name in found.keys() - checkpoints.keys():
-        print(f"{name} is not done and not submitted")
+        print(f"{name} is not finished and not submitted")
     folder = settings.folder("submit")
     folder.mkdir(parents=True, exist_ok=True)
     started, commands, new = now(), [], False

@@ -1,4 +1,4 @@
-"""`DRY_RUN=1`: what would be done, with steps, hours and disk; nothing of it is done."""
+"""`DRY_RUN=1`: print the planned stages with steps, hours and disk usage, without running them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
 from flowdistill.training.init_from import read_checkpoint
 
-# Bytes of a pixel in the files that a prediction leaves, uncompressed, so an upper bound: flow, two disparities, and a
-# colour picture of each.
+# Bytes per pixel in the files of a prediction, uncompressed, so an upper bound: flow, two disparities, and a colour
+# picture of each.
 _FRAME = 375 * 1242
 _FLOW, _DISPARITY, _COLOUR = 6, 2, 3
 _BYTES = {"flow": _FLOW + _COLOUR, "scene_flow": _FLOW + 2 * _DISPARITY + 3 * _COLOUR}
@@ -30,7 +30,7 @@ _BYTES = {"flow": _FLOW + _COLOUR, "scene_flow": _FLOW + 2 * _DISPARITY + 3 * _C
 
 @dataclass(frozen=True)
 class Row:
-    """A stage of the plan; None where a number does not apply or is not estimated."""
+    """One stage of the plan; None if a number does not apply or is not estimated."""
 
     stage: str
     state: str
@@ -43,10 +43,10 @@ class Row:
 
 
 def dry_run(settings: Settings, stages: Sequence[str]) -> str:
-    """The plan of these stages as text, and what data are missing; measures a step of each kind first."""
+    """Return the plan of these stages as text, with any missing data, after measuring a step of each kind."""
     check_files(settings)
     make_folder(settings.output)
-    use_threads(settings)  # as the real run
+    use_threads(settings)  # as in the real run
     measured = _measured(settings, stages)
     rows = [plan_row(stage, settings, measured) for stage in stages]
     text = table(rows, settings)
@@ -55,10 +55,10 @@ def dry_run(settings: Settings, stages: Sequence[str]) -> str:
 
 
 def _measured(settings: Settings, stages: Sequence[str]) -> dict[str, Measured]:
-    """Stage -> measured; the trainings of one model config are alike."""
+    """Return stage -> measured; trainings with the same model config share a measurement."""
     found: dict[str, Measured] = {}
     alike: dict[str, Measured] = {}
-    # Without the GPU that is asked for, a step of the CPU would say nothing.
+    # Without the requested GPU, a step on the CPU would be meaningless.
     no_gpu = settings.accelerator == "gpu" and not settings.smoke and not torch.cuda.is_available()
     for stage in stages:
         if stage == "labels":
@@ -72,7 +72,7 @@ def _measured(settings: Settings, stages: Sequence[str]) -> dict[str, Measured]:
 
 
 def plan_row(stage: str, settings: Settings, measured: dict[str, Measured]) -> Row:
-    """One stage: its state, the steps that are left, their hours, and the disk it takes in the end."""
+    """Return one stage: its state, remaining steps, their hours, and the final disk usage."""
     if stage in TRAININGS:
         return _training_row(TRAININGS[stage], settings, measured.get(stage))
     state = "done" if is_done(stage, settings) else "to do"
@@ -109,14 +109,14 @@ def _training_row(training: Training, settings: Settings, one: Measured | None) 
     left = steps - done
     if one is None:
         return Row(training.name, state, steps, left, how="no GPU here: trainings are not timed")
-    # The newest checkpoint lies there twice: as last.ckpt and under its step.
+    # The newest checkpoint is stored twice: as last.ckpt and with its step.
     return Row(
         training.name, state, steps, left, one.seconds, left * one.seconds / 3600, 2 * one.bytes, one.how
     )
 
 
 def table(rows: Sequence[Row], settings: Settings) -> str:
-    """The plan for the screen."""
+    """Format the plan for printing."""
     head = f"{'stage':<20}{'state':<22}{'steps':>11}{'s/step':>10}{'hours':>12}{'disk GB':>10}  what"
     lines = [head, "-" * (len(head) + 34)]
     for row in rows:
@@ -131,17 +131,17 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
     where = "the CPU" if on_cpu else f"{settings.devices * settings.nodes} GPU(s)"
     how = sorted({row.how for row in rows if row.how})
     open_ = any(row.stage in TRAININGS and row.step_seconds is None for row in rows)
-    total = "in all, without trainings" if open_ else "in all"
+    total = "total, without trainings" if open_ else "total"
     lines.append(f"{total:<42}{'':>11}{'':>10}{hours:>12,.2f}{disk:>10.2f}")
     if open_:
         lines += [
             "",
-            "No GPU is here to measure on: ask again on the machine that trains, or with ACCELERATOR=cpu.",
+            "There is no GPU here to measure on: run this on the training machine, or with ACCELERATOR=cpu.",
         ]
     lines += [
         "",
-        f"Hours are steps that are left times seconds of a step on {where} ({'; '.join(how)}), without validation,",
-        "reading that is slower than the network, check, evaluation and submission. For `labels` a step is a frame.",
+        f"Hours are remaining steps times seconds per step on {where} ({'; '.join(how)}), without validation,",
+        "data loading slower than the network, check, evaluation and submission. For `labels`, a step is a frame.",
         f"Disk: checkpoints and predictions in {settings.output}, labels in {settings.kitti}.",
     ]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Running the stages: what is done is not redone, what was broken off goes on.
+"""Run the stages: finished ones are skipped, interrupted ones resume.
 
-OUTPUT/STAGE/             a training's runs (version_N/checkpoints/last.ckpt), or what a stage made
+OUTPUT/STAGE/             a training's runs (version_N/checkpoints/last.ckpt), or a stage's output
 OUTPUT/cards/STAGE/       run_card.json, run_card.md
 OUTPUT/table.md table.json
 """
@@ -31,11 +31,10 @@ from flowdistill.recipes.reproduce.table import write_table
 
 
 def reproduce(settings: Settings, stages: Sequence[str]) -> None:
-    """Run these stages, as far as they are not done, and write the table of all that are.
+    """Run the unfinished ones of these stages, and write the table of all finished ones.
 
     Raises:
-        UserError: not started in the repository's root, data are missing, a stage needs one that is not done, or a
-            command failed.
+        UserError: configs or data are missing, a stage needs one that is not done, or a command failed.
     """
     check_files(settings)
     check_data(settings, stages)
@@ -59,10 +58,10 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
 
 
 def reproduce_smoke(settings: Settings, stages: Sequence[str]) -> None:
-    """The same on rendered data, which is made first.
+    """Run `reproduce` on rendered data, which is created first.
 
     Raises:
-        UserError: as `reproduce`.
+        UserError: as for `reproduce`.
     """
     check_files(settings)
     with exclusive_lock(settings.data_root):
@@ -71,31 +70,31 @@ def reproduce_smoke(settings: Settings, stages: Sequence[str]) -> None:
 
 
 def use_threads(settings: Settings) -> None:
-    """Real frames gain from threads, unless the user says how many; `commands.run` would give them one."""
+    """Use several threads for real frames, unless the user sets a number; the default of `commands.run` is one."""
     if not settings.smoke:
         os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // settings.devices, 1)))
 
 
 def check_files(settings: Settings) -> None:
-    """Raises UserError unless every config of the repository is here."""
+    """Raise UserError unless every config exists."""
     files = [path for training in TRAININGS.values() for path in configs(training, settings)]
     check_folder("reproduction", files)
 
 
 def check_devices(settings: Settings, stages: Sequence[str]) -> None:
-    """Raises UserError where a training would not find its GPUs, hours after the start."""
+    """Raise UserError if a training would lack GPUs, instead of hours after the start."""
     wanted = settings.devices
     if settings.smoke or settings.accelerator == "cpu" or not any(stage in TRAININGS for stage in stages):
         return
     if (there := torch.cuda.device_count()) < wanted:
         raise UserError(
-            f"DEVICES={wanted}, and this machine has {there} GPUs that torch {torch.__version__} can use. "
-            "ACCELERATOR=cpu trains on the CPU; DRY_RUN=1 ACCELERATOR=cpu says how long that takes"
+            f"DEVICES={wanted}, but this machine has {there} GPUs that torch {torch.__version__} can use. "
+            "ACCELERATOR=cpu trains on the CPU; DRY_RUN=1 ACCELERATOR=cpu estimates how long that takes"
         )
 
 
 def check_needs(settings: Settings, stages: Sequence[str]) -> None:
-    """Raises UserError for a stage that needs another which is neither done nor picked."""
+    """Raise UserError for a stage that needs another one that is neither done nor selected."""
     for stage in stages:
         needs = TRAININGS[stage].needs if stage in TRAININGS else ()
         for need in needs:
@@ -103,12 +102,12 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
                 continue
             hint = f'STAGES="{need} {stage}"'
             if need == "labels":
-                hint += f"; or put labels of your own into {settings.kitti / PROXY} (docs/labels.md says how they lie)"
+                hint += f"; or put labels of your own into {settings.kitti / PROXY} (layout: docs/labels.md)"
             raise UserError(f"{stage} needs {need}, which is not done: {hint}")
 
 
 def is_done(stage: str, settings: Settings) -> bool:
-    """Whether what a stage makes is there; for labels it does not matter who made them."""
+    """Whether a stage's output exists; labels may have any origin."""
     if stage in TRAININGS:
         return finished(settings.folder(stage)) is not None
     if stage == "labels":
@@ -117,11 +116,11 @@ def is_done(stage: str, settings: Settings) -> bool:
 
 
 def run_training(training: Training, settings: Settings) -> Path:
-    """Fit, unless it is done; returns the last checkpoint."""
+    """Run a training unless it is done; return the last checkpoint."""
     folder = settings.folder(training.name)
     before = last_checkpoint(folder)
     if before is not None and finished(folder) is None:
-        print(f"going on from {before}")
+        print(f"resuming from {before}")
     start = start_of(training, settings)
     with announced(folder, settings):
         checkpoint = train(
@@ -135,7 +134,7 @@ def run_training(training: Training, settings: Settings) -> Path:
 
 
 def inputs_of(training: Training, settings: Settings, start: Path | None) -> list[Path]:
-    """The files that decide what a training is, beside its configs: starting weights, splits, how labels were made."""
+    """Return the files that define a training besides its configs: initial weights, splits, config of the labels."""
     merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
     view = merged.data.init_args[training.view]
     splits = [find(split) for split in (view.train_split, view.val_split) if find(split).is_file()]

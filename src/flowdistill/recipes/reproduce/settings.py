@@ -1,4 +1,4 @@
-"""What the user says about a reproduction: where the data are, where the runs go, on what it computes."""
+"""User settings of a reproduction: data folder, output folder, hardware."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from flowdistill.errors import UserError
 
 PUBLISHED_BATCH = 4  # both released codes: DWARF's configurations/*.json, DDFlow's config.ini
 SMOKE_OUTPUT = Path("runs/reproduce-kitti-smoke")
-PROXY = "proxy"  # the labels' folder that the splits in data_splits/ name
+PROXY = "proxy"  # the labels' folder in the splits of data_splits/
 
 
 @dataclass(frozen=True)
 class Settings:
-    """
+    """Settings of a reproduction, with this layout of the data:
+
     DATA_ROOT/kitti2015/training, testing                     KITTI 2015 with its multi-view extension
-    DATA_ROOT/FlyingThings3D_subset/train, val                 as the released code reads it; or
+    DATA_ROOT/FlyingThings3D_subset/train, val                 as read by the released code; or
     DATA_ROOT/FlyingThings3D/frames_cleanpass, ...             the original release
-    DATA_ROOT/kitti2015/proxy                                  the proxy labels, which the stage `labels` writes
+    DATA_ROOT/kitti2015/proxy                                  the proxy labels, written by the stage `labels`
 
     Attributes:
-        data_root: holds the folders above.
-        output: everything else goes there, a folder for each stage.
-        seed: of the weights and the sampling.
-        devices: processes of a machine; the published batch of 4 is shared among all.
-        nodes: machines.
-        accelerator: gpu or cpu; a smoke run takes the CPU.
+        data_root: contains the folders above.
+        output: folder of everything else, with one folder per stage.
+        seed: seed of the weights and the sampling.
+        devices: processes per machine; the published batch of 4 is shared among all.
+        nodes: number of machines.
+        accelerator: gpu or cpu; a smoke run uses the CPU.
         smoke: small networks, few steps: the configs of configs/reproduce/smoke/.
     """
 
@@ -44,12 +45,12 @@ class Settings:
         if self.devices < 1 or self.nodes < 1 or PUBLISHED_BATCH % processes:
             raise UserError(
                 f"DEVICES={self.devices} NODES={self.nodes}: the published batch of {PUBLISHED_BATCH} is shared among "
-                "all devices, so take 1, 2 or 4 in all"
+                "all devices, so use 1, 2 or 4 in total"
             )
 
     @property
     def samples_of_a_device(self) -> int:
-        """Its share of the published batch."""
+        """Samples per device: its share of the published batch."""
         return PUBLISHED_BATCH // (self.devices * self.nodes)
 
     @property
@@ -58,7 +59,7 @@ class Settings:
 
     @property
     def things(self) -> Path:
-        """The subset where it is, as published; else the original release."""
+        """The subset if it exists, as published; otherwise the original release."""
         subset = self.data_root / "FlyingThings3D_subset"
         return subset if subset.is_dir() else self.data_root / "FlyingThings3D"
 
@@ -76,5 +77,5 @@ class Settings:
         )
 
     def folder(self, stage: str) -> Path:
-        """Where a stage keeps what it makes."""
+        """Return the output folder of a stage."""
         return self.output / stage

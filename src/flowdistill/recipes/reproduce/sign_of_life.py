@@ -1,6 +1,6 @@
-"""A file that says, again and again, that the first machine is at work; the others wait no longer than it does.
+"""Heartbeat file of the first machine; the others stop waiting when it no longer changes.
 
-Nothing compares the clocks of two machines: what counts is that the file's content changes.
+Clocks of different machines are not compared: only changes of the file's content count.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pathlib import Path
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 
-BEAT = 5.0  # seconds between two signs
-SILENCE = 180.0  # seconds without one: longer than shared file systems keep old contents
-FIRST_SIGN = 900.0  # seconds in which the first machine may be started
+BEAT = 5.0  # seconds between two heartbeats
+SILENCE = 180.0  # maximum seconds without one: longer than shared file systems cache old content
+FIRST_SIGN = 900.0  # maximum seconds until the first machine is started
 _DONE, _FAILED = "done", "failed"
 
 
 @contextmanager
 def at_work(file: Path) -> Iterator[None]:
-    """Give signs of life until the block ends, and say then how it ended."""
+    """Write heartbeats until the block ends, then write how it ended."""
     stop = threading.Event()
 
     def beat() -> None:
         number = 0
         while not stop.is_set():
-            with contextlib.suppress(OSError):  # a full disk ends the stage, not this
+            with contextlib.suppress(OSError):  # a full disk stops the stage, not the heartbeat
                 write_atomically(file, f"at work {time.time_ns()} {number}".encode())
             number += 1
             stop.wait(BEAT)
@@ -48,30 +48,30 @@ def at_work(file: Path) -> Iterator[None]:
 
 
 class Watch:
-    """Looks at the other machine's signs of life while something is waited for.
+    """Monitor the heartbeats of the first machine while waiting for it.
 
     Args:
-        file: of the signs.
-        poll: seconds between two looks.
+        file: heartbeat file.
+        poll: seconds between two reads.
     """
 
     def __init__(self, file: Path, poll: float) -> None:
         self.file, self.poll = file, poll
         self._seen: str | None = None
         self._since = time.monotonic()
-        # What an earlier start of the recipe left says nothing about this one.
+        # Content from an earlier start of the recipe is ignored.
         self._stale = self._read()
 
     def wait(self, what: str) -> None:
-        """Sleep a little; raise UserError where there is nothing to wait for any more.
+        """Sleep for `poll` seconds; raise UserError if there is nothing left to wait for.
 
         Args:
-            what: is waited for, for the message.
+            what: the awaited event, for the message.
         """
         time.sleep(self.poll)
         content = self._read()
         if content == self._stale:
-            content = None  # not begun
+            content = None  # not started
         else:
             self._stale = None
         if content in (_DONE, _FAILED):
@@ -84,10 +84,10 @@ class Watch:
             self._seen, self._since = content, now
         limit = FIRST_SIGN if self._seen is None else SILENCE
         if now - self._since > limit:
-            state = "was not started" if self._seen is None else "gives no sign of life any more"
+            state = "was not started" if self._seen is None else "no longer writes its heartbeat"
             raise UserError(
-                f"waiting for the first machine {what}, but it {state} ({limit:.0f} seconds, {self.file}). Look at "
-                "its output, and start the command on all machines again: what is done is not done twice."
+                f"waiting for the first machine {what}, but it {state} ({limit:.0f} seconds, {self.file}). Check its "
+                "output, and start the command on all machines again: finished parts are skipped."
             )
 
     def _read(self) -> str | None:

@@ -1,7 +1,7 @@
-"""`SMOKE=1`: rendered data where KITTI and FlyingThings3D would lie, so that every stage and split runs as it is.
+"""`SMOKE=1`: rendered data in place of KITTI and FlyingThings3D, so that every stage and split runs unchanged.
 
 The frames have KITTI's names and numbers, 200 sequences of 21 frames, and are 72x144. The test scenes are the training
-scenes again: nobody measures them.
+scenes again, because they are not scored.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from flowdistill.recipes.commands import render
 
-# The data stay the same, whatever the seed of the trainings.
+# The data do not depend on the seed of the trainings.
 KITTI = "--scenes 200 --frames 21 --size 72x144 --layout kitti2015 --seed 0"
 THINGS = "--scenes 64 --frames 6 --size 72x144 --layout things --seed 1"
 
 
 def render_data(data_root: Path) -> None:
-    """Render what is not there."""
+    """Render the data that do not exist yet."""
     data_root.mkdir(parents=True, exist_ok=True)
     render(data_root / "FlyingThings3D", THINGS)
     render(data_root / "kitti2015", KITTI)

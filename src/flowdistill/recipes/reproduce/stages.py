@@ -1,4 +1,4 @@
-"""The stages of `make reproduce-kitti`: what each is, what it starts from, and the committed configs that it fits."""
+"""Stages of `make reproduce-kitti`: their purpose, initial weights and committed configs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ SMOKE = "configs/reproduce/smoke"
 
 @dataclass(frozen=True)
 class Training:
-    """A `lightning fit`.
+    """A stage that runs `lightning fit`.
 
     Attributes:
-        name: of the stage.
-        title: for tables.
+        name: name of the stage.
+        title: title in tables.
         model: config of the model, with steps and schedule.
-        data: which data set it trains on.
-        patches: further configs, on top of model, data and trainer.
-        smoke: configs that make it small.
+        data: training data set.
+        patches: additional configs, on top of model, data and trainer.
+        smoke: configs that reduce its size.
         start: the stage whose weights it starts from.
-        teacher: whether those weights are its teacher's, too.
+        teacher: whether those are also its teacher's weights.
         labels: whether it trains on proxy labels.
-        scored_on: a split with ground truth that it does not train on, with the view it is served in.
+        scored_on: a split with ground truth that it does not train on, read in the model's view.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Training:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Stages that must be done before."""
+        """Stages that must be done first."""
         labels = ("labels",) if self.labels else ()
         return (*labels, *(() if self.start is None else (self.start,)))
 
@@ -112,12 +112,12 @@ TRAININGS: dict[str, Training] = {
     )
 }
 
-#: Stages that are no training -> what they do.
+#: Stages that are not trainings -> what they do.
 OTHERS = {
-    "check": "every file of the data sets is opened",
+    "check": "open every file of the data sets",
     "labels": "proxy labels for KITTI's 4,000 multi-view frames",
-    "evaluate": "every network on ground truth that it has not seen",
-    "submit": "archives for KITTI's server, checked",
+    "evaluate": "every network on ground truth that it was not trained on",
+    "submit": "checked archives for KITTI's server",
 }
 #: In the order in which they run.
 ORDER = (
@@ -133,15 +133,15 @@ SUBMITTED = {"final_gt": "sceneflow", "ddflow_student": "flow"}
 
 
 def title(stage: str) -> str:
-    """What a stage does, in a few words."""
+    """Return a short description of a stage."""
     return OTHERS[stage] if stage in OTHERS else TRAININGS[stage].title
 
 
 def choose(names: list[str]) -> list[str]:
-    """The stages that the user picked (all, if none), in the order in which they run.
+    """Return the stages that the user selected (all by default), in the order in which they run.
 
     Raises:
-        UserError: a name that no stage has.
+        UserError: an unknown stage name.
     """
     unknown = [name for name in names if name not in ORDER]
     if unknown:

@@ -1,4 +1,4 @@
-"""What every network reached, beside what was published where we could read it."""
+"""Results of every network, next to the published ones that we could find."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _RATES = {"D1": "disp_0_occ", "D2": "disp_1_occ", "Fl": "flow_occ", "SF": "scene
 
 
 def results(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Network -> the pooled counts of its evaluation, of the networks that were evaluated as they are now."""
+    """Return network -> pooled counts of its evaluation, for networks evaluated with their current weights."""
     found = {name: pooled(training, settings) for name, training in TRAININGS.items()}
     return {name: counts for name, counts in found.items() if counts is not None}
 
 
 def write_table(settings: Settings) -> str:
-    """Write table.json and table.md into the output folder; returns the latter's text."""
+    """Write table.json and table.md to the output folder; return the latter's text."""
     found = results(settings)
     text = render_table(found, settings)
     content = json.dumps({name: _numbers(pooled) for name, pooled in found.items()}, indent=1) + "\n"
@@ -31,13 +31,13 @@ def write_table(settings: Settings) -> str:
 
 
 def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
-    """Markdown: ours, then published."""
+    """Return Markdown: our results, then published ones."""
     data = "rendered frames of 72x144 in KITTI's layout, so not KITTI" if settings.smoke else "KITTI 2015"
     lines = [
         f"# Ours: {data}, seed {settings.seed}",
         "",
-        "Official counts, all pixels with truth (`occ`), in percent; EPE of flow in px. No network was trained on the",
-        "truth of these scenes. The two final networks were, so only KITTI's server can measure them.",
+        "Official counts, all pixels with ground truth (`occ`), in percent; EPE of flow in px. No network was trained",
+        "on the ground truth of these scenes. The two final networks were, so only KITTI's server can score them.",
         "",
         "| network | scored on | D1 | D2 | Fl | SF | EPE | EPE noc |",
         "|---|---|---|---|---|---|---|---|",
@@ -49,7 +49,7 @@ def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
         numbers = _numbers(found[name]) if name in found else {}
         cells = [_cell(numbers.get(key)) for key in (*_RATES, "EPE", "EPE noc")]
         lines.append(f"| {training.title} | {split} | {' | '.join(cells)} |")
-    lines += ["", "# Published, as far as we could read it", ""]
+    lines += ["", "# Published results that we could find", ""]
     lines += [
         "| method | data | images | pixels | metric | value | source |",
         "|---|---|---|---|---|---|---|",
@@ -64,13 +64,13 @@ def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
         f"[{number}] {row.source}: {' '.join(row.urls)}\n" for number, row in enumerate(PUBLISHED, start=1)
     ]
     lines.append(
-        "DWARF's accuracies stand in its paper (AAAI 2020), whose tables we could not read; none is repeated here."
+        "DWARF's accuracies are in its paper (AAAI 2020), whose tables we could not read; none is repeated here."
     )
     return "\n".join(lines) + "\n"
 
 
 def _numbers(pooled: dict[str, Any]) -> dict[str, float]:
-    """Rates in percent and flow's end-point error of an evaluation, as far as it has them."""
+    """Return the rates in percent and flow's end-point error of an evaluation, as far as available."""
     numbers = {name: 100 * pooled[key]["all"]["rate"] for name, key in _RATES.items() if key in pooled}
     for name, key in {"EPE": "flow_occ", "EPE noc": "flow_noc"}.items():
         if key in pooled and pooled[key]["epe"] is not None:
