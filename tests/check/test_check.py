@@ -272,5 +272,5 @@ def test_what_is_excluded_is_not_looked_at_and_not_read(tree: Path, tmp_path: Pa
     with pytest.raises(UserError, match=r"exclude\.txt, line 2: "):
         check(data_module(layout, tree, exclude=str(exclude)))
     exclude.write_text("".join(f"00000{scene}_0{frame}\n" for scene in (0, 1) for frame in (0, 1)))
-    with pytest.raises(UserError, match=r"has 4 samples, and .*exclude\.txt excludes every one"):
+    with pytest.raises(UserError, match=r"has 4 samples, and .*exclude\.txt excludes all of them"):
         check(data_module(layout, tree, exclude=str(exclude)))

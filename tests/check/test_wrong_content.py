@@ -233,7 +233,7 @@ def test_the_sign_of_the_baseline(originals: Path, tmp_path: Path) -> None:
     )
     problems = wrong(module)
     assert {problem.file for problem in problems} == {str(path)}
-    assert all("does not lie to the right" in problem.detail for problem in problems)
+    assert all("is not to the right" in problem.detail for problem in problems)
 
 
 def test_zero_motion_and_still_pictures_say_nothing(originals: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_scaled_images_still_hold_the_crop(pad_to: Any, least: tuple[int, int]) 
         (
             True,
             {"relative_rotation": 1},
-            "here.relative_rotation: the two pictures of a pair would no longer be",
+            "here.relative_rotation: the two images of a pair would no longer be",
         ),
         (True, {"relative_shift": 2.5}, "here.relative_shift is in whole pixels for stereo pairs, not 2.5."),
     ],

@@ -65,7 +65,7 @@ def are_refused(cases: list[Case], results: list[tuple[int, str, list[str]]]) ->
     for (place, _, _), (code, _, errors) in zip(cases, results, strict=True):
         assert code == 2
         (error,) = errors
-        assert f"{place} may not be listed and entered by this user (Permission denied)" in error
+        assert f"{place} cannot be listed and entered by this user (Permission denied)" in error
         assert f"chmod -R u+rwX {place}" in error
         assert "missing" not in error
 

@@ -117,7 +117,7 @@ def test_teacher_for_some_lines_only_is_an_error(root: Path) -> None:
 
 def test_missing_labels_folder_is_named(root: Path) -> None:
     for view in ("flow", "scene_flow"):
-        said = r"(?s)proxy labels that the split asks for.*There is no folder .*proxy/left"
+        said = r"(?s)proxy labels that the split requires.*There is no folder .*proxy/left"
         with pytest.raises(UserError, match=said):
             KittiDataset(root, [PROXY], cast(ViewName, view), labels=True)
     write_proxies(root, PROXY.id)

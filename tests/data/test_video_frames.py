@@ -174,7 +174,7 @@ def test_a_damaged_frame_is_named(clips: Path, tmp_path: Path, capsys: pytest.Ca
         assert video_frames(str(tmp_path), "d.mp4").count == FRAMES
         text = capsys.readouterr().err
         assert "d.mp4: 30 frames" in text
-        near = [number for number in range(FRAMES) if f"complains at frame {number} (" in text]
+        near = [number for number in range(FRAMES) if f"reports an error at frame {number} (" in text]
         assert len(near) == 1
         assert abs(near[0] - first) <= 1
 
@@ -195,7 +195,7 @@ def test_a_full_disk_is_a_message(clips: Path, tmp_path: Path, monkeypatch: pyte
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(
-        UserError, match=r"a\.mp4: its frames cannot be kept.*are needed, and 0\.0 MB are free"
+        UserError, match=r"a\.mp4: its frames cannot be stored.*are needed, and 0\.0 MB are free"
     ):
         opened(tmp_path)
     assert not (tmp_path / ".flowdistill/video/a.mp4").exists()
@@ -237,9 +237,8 @@ def test_videos_of_two_cameras(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for key, frame in (("left_t0", left[1]), ("right_t1", right[2])):
         shown = (sample[key] * 255).numpy().round().transpose(1, 2, 0)  # type: ignore[literal-required]
         assert np.array_equal(shown, frame)
-    assert (
-        "frames without their right camera's are left out: walk/left.mp4 or walk/right.mkv from frame 5 on"
-        in (capsys.readouterr().err)
+    assert "frames without a right frame are left out: walk/left.mp4 or walk/right.mkv from frame 5 on" in (
+        capsys.readouterr().err
     )
 
 
