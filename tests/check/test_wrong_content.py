@@ -150,7 +150,7 @@ def test_warnings_are_printed_and_end_with_exit_code_0(
     assert main(command) == 1
     said = capsys.readouterr().out
     assert " problems in 1" in said
-    assert "negated: so read, the pictures match better in " in said
+    assert "negated: with this reading the images match better in " in said
 
 
 def test_cameras_that_are_swapped_are_found_with_labels_and_without(originals: Path, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_noc_and_occ(originals: Path, tmp_path: Path) -> None:
     write_label(noc, label)
     said = {Path(problem.file).parent.name: problem.detail for problem in wrong(module)}
     assert said["disp_noc_0"].startswith("noc is not a subset of occ: ")
-    assert said["disp_noc_1"].startswith("other values than occ at ")
+    assert said["disp_noc_1"].startswith("values differ from occ at ")
 
 
 def test_the_sign_of_the_baseline(originals: Path, tmp_path: Path) -> None:

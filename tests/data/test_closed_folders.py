@@ -104,7 +104,7 @@ def test_the_check_of_closed_folders_and_a_closed_file(tmp_path: Path) -> None:
     assert "unreadable" in said
     assert "missing" not in said
     assert (
-        "1 file such as training/flow_occ/000001_00.png: this user may not read them. Open them by `chmod"
+        "1 file such as training/flow_occ/000001_00.png: this user has no permission to read them. Use `chmod"
         in said
     )
     assert "Get again" not in said
