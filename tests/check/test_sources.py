@@ -1,4 +1,4 @@
-"""Advice on missing and damaged files: to download only what an archive holds, and never into a folder of one's own."""
+"""Advice on missing and damaged files: download only what an archive contains, and never into a user's own data."""
 
 import shutil
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_missing_frames_of_ones_own_are_not_downloaded(tree: Path, tmp_path: Pat
 
 
 def test_damaged_labels_beside_pictures_of_another_size(tree: Path) -> None:
-    """They may be KITTI's, shrunk, or the user's: the download is a question, and comes last."""
+    """They may be KITTI's, resized, or the user's own: the download is only an option, and comes last."""
     first = tree / "training/flow_occ/000000_00.png"
     first.write_bytes(b"")
     assert "Get" not in advice(tree)  # KITTI has no truth for frame 0
@@ -82,7 +82,7 @@ def test_damaged_labels_beside_pictures_of_another_size(tree: Path) -> None:
 
 
 def test_kittis_own_pictures_are_downloaded(tree: Path) -> None:
-    """Told by their size; the picture of a name that KITTI has."""
+    """Recognised by their size; the image has a name that exists in KITTI."""
     only_pictures(tree)
     picture = tree / "training/image_2/000000_00.png"
     for number in (10, 11, 12, 40, 41):
@@ -128,7 +128,7 @@ def test_archives_hold_what_they_hold(dataset: str, path: str, archive: str | No
 
 
 def test_whose_a_tree_is() -> None:
-    assert not is_own("kitti2015", set())  # nothing is known: all pictures may be missing
+    assert not is_own("kitti2015", set())  # unknown: all images may be missing
     assert is_own("somebodys", set())
     for dataset, download in DOWNLOADS.items():
         assert not is_own(dataset, {min(download.sizes), (720, 1280)})

@@ -1,4 +1,4 @@
-"""FlyingChairs' official split: by its text file, else by our copy."""
+"""FlyingChairs' official split: from its text file, else from our copy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What real files do and rendered ones do not: unknown values, wrong signs and channels, names that do not exist."""
+"""Properties of real files that rendered ones lack: unknown values, wrong signs and channels, missing names."""
 
 import shutil
 from pathlib import Path
@@ -290,7 +290,7 @@ def test_a_root_one_level_off_is_recognised(trees: Path, layout: str, levels: in
     if layout == "chairs" and levels == 1:
         assert (
             len(open_dataset(layout, str(wrong), "scan", "flow", False)) == 1
-        )  # FlyingChairs_release serves, too
+        )  # FlyingChairs_release also works
         return
     with pytest.raises(UserError, match=rf"did you mean {root}\?"):
         open_dataset(layout, str(wrong), "scan", "flow", False)

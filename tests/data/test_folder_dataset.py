@@ -1,4 +1,4 @@
-"""`dataset: folder`: which pairs a folder of images gives, what is said about it, and what each option does."""
+"""`dataset: folder`: the pairs of a folder of images, the printed notes, and the effect of each option."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def test_all_kinds_of_images_in_natural_order(tmp_path: Path, capsys: pytest.Cap
         for key, at in (("left_t0", number), ("left_t1", number + 1)):
             expected = picture(at)
             shown = (sample[key] * 255).numpy().transpose(1, 2, 0)  # type: ignore[literal-required]
-            # JPEG and WebP by OpenCV lose a little; neighbours differ by far more.
+            # JPEG and WebP by OpenCV are slightly lossy; neighbours differ by far more.
             assert np.abs(shown - expected).mean() < 6
             assert np.abs(shown - picture(at + 3)).mean() > 30
     assert "folder: 7 pairs in 1 sequence of 8 frames in" in capsys.readouterr().err
@@ -184,7 +184,9 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: p
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, whom no mode keeps out
+    monkeypatch.setattr(
+        os, "scandir", refuse
+    )  # the tests may run as root, for whom permissions have no effect
     with pytest.raises(UserError, match=r"shut: this folder cannot be listed \(Permission denied\)"):
         walk(str(tmp_path))
 
@@ -238,7 +240,7 @@ def test_cameras_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     assert "{left: image_2, right: image_3}" in error(tmp_path, view="scene_flow")
     assert "none with 'cam0' in its path" in error(tmp_path, left="cam0", right="cam1")
-    assert pairs(tmp_path, left="image_2") == [("1.png", "2.png")]  # `left` alone chooses folders
+    assert pairs(tmp_path, left="image_2") == [("1.png", "2.png")]  # `left` alone selects folders
 
 
 def test_split_files_of_ids(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""KittiDataset on tiny trees: both views, what is read from where, what is said when files are missing."""
+"""KittiDataset on tiny trees: both views, the files that are read, and messages about missing files."""
 
 import shutil
 from pathlib import Path

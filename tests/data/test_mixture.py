@@ -1,4 +1,4 @@
-"""Mixtures of data sets: how often each sample counts, the same order whoever draws, the same keys."""
+"""Mixtures of data sets: number of occurrences of each sample, order independent of the process, same keys."""
 
 from collections import Counter
 from pathlib import Path

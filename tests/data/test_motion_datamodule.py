@@ -1,4 +1,4 @@
-"""MotionDataModule under a real Trainer: views, resume, workers, two processes, and the words of each error."""
+"""MotionDataModule with a real Trainer: views, resume, workers, two processes, and error messages."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The folder that was probably meant, and the option of which the folder is there."""
+"""Suggestions of similarly named folders, and of options whose folder exists."""
 
 from pathlib import Path
 

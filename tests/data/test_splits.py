@@ -1,4 +1,4 @@
-"""Reading split files: the grammar, and the words of each error."""
+"""Reading split files: the grammar and the error messages."""
 
 from pathlib import Path
 

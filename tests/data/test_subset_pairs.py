@@ -1,4 +1,4 @@
-"""FlyingThings3D's subset: which frames follow each other, where the flow of a scene's last frame lies there, too."""
+"""FlyingThings3D's subset: which frames are consecutive, if the flow of a scene's last frame also exists."""
 
 import shutil
 import time
@@ -93,7 +93,7 @@ def test_flow_into_the_future_that_is_half_unpacked_thins_nothing(tree: Path) ->
 
 
 def test_many_in_a_row_are_no_scenes_ends(tmp_path: Path) -> None:
-    """9 of 200: a share that scenes' ends may well have."""
+    """9 of 200: a plausible share for scene ends."""
     for folder, numbers in ((FUTURE, range(200)), (PAST, [*range(1, 100), *range(109, 201)])):
         (tmp_path / folder).mkdir(parents=True)
         for number in numbers:
@@ -207,7 +207,7 @@ def test_the_right_camera_is_asked_where_it_has_flow(tree: Path, tmp_path: Path)
         open_dataset("things_subset", str(tree), str(split), "flow", False)
     split.write_text("train/0000001 camera=right\n")
     assert len(open_dataset("things_subset", str(tree), str(split), "flow", True)) == 1
-    # A label that is lost is missed as one: the flow back says that the two are a pair.
+    # A lost label is reported as missing: the backward flow shows that the two frames are a pair.
     (tree / FUTURE / "0000000.flo").unlink()
     split.write_text("train/0000000\n")
     with pytest.raises(UserError, match=r"(?s)1 of 1 label files.*into_future/0000000\.flo"):

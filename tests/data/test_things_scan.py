@@ -1,4 +1,4 @@
-"""Splits by scanning FlyingThings3D: which pairs, kept until the tree changes, and where."""
+"""Splits by scanning FlyingThings3D: the pairs, and the cache, which is valid until the tree changes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from flowdistill.errors import UserError
 
 
 def things(root: Path, part: str = "TRAIN", sequence: str = "A/0000", frames: range = range(6, 16)) -> Path:
-    """Empty pictures: a scan looks at names alone."""
+    """Empty images: a scan only uses names."""
     folder = root / "frames_cleanpass" / part / sequence / "left"
     folder.mkdir(parents=True)
     for frame in frames:
@@ -81,7 +81,7 @@ def test_a_scan_is_kept_in_the_root_and_used_again(root: Path, capsys: pytest.Ca
     kept = root / ".flowdistill" / "things-clean.json"
     assert f"9 pairs in {root}, scanned now, cached in {kept}" in capsys.readouterr().err
     stored = json.loads(kept.read_text())
-    stored["ids"].append("TRAIN/A/0000/9998")  # a sign that the cache is what is read
+    stored["ids"].append("TRAIN/A/0000/9998")  # shows that the cache is read
     kept.write_text(json.dumps(stored))
     assert ids(root) == [*first, "TRAIN/A/0000/9998"]
     assert "as scanned before" in capsys.readouterr().err
@@ -118,7 +118,7 @@ def test_where_the_root_cannot_be_written_the_users_cache_serves(
     other = root.parent / "other"
     things(other, frames=range(6, 8))
     (other / ".flowdistill").write_text("")
-    assert len(ids(other)) == 1  # another root is another cache
+    assert len(ids(other)) == 1  # another root has another cache
     assert len(list(cache.iterdir())) == 2
 
 

@@ -1,4 +1,4 @@
-"""FlyingThings3D's pictures as WebP: the same samples as from the PNG files, and no frame that gets lost on the way."""
+"""FlyingThings3D's images as WebP: the same samples as from the PNG files, and no lost frames."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def copy(originals: Path, layout: str, folder: Path) -> Path:
 
 
 def convert(picture: Path, quality: int = 101) -> None:
-    """Puts a WebP in the place of a PNG, a lossless one unless told otherwise."""
+    """Replace a PNG by a WebP, lossless by default."""
     options = [cv2.IMWRITE_WEBP_QUALITY, quality]
     picture.with_suffix(".webp").write_bytes(
         cv2.imencode(".webp", cv2.imread(str(picture)), options)[1].tobytes()
@@ -41,7 +41,7 @@ def convert(picture: Path, quality: int = 101) -> None:
 
 
 def to_webp(root: Path, quality: int = 101) -> Path:
-    """All pictures of a data set, in the folders in which the data set's page has them."""
+    """All images of a data set, in the folders of the data set's page."""
     for picture in [*root.glob("frames_*/**/*.png"), *root.glob("*/image_*/**/*.png")]:
         convert(picture, quality)
     for folder in root.glob("frames_*"):
@@ -110,7 +110,7 @@ def test_the_scan_notices_when_the_other_kind_comes_or_goes(originals: Path, tmp
 
 
 def test_a_half_converted_data_set_is_named(originals: Path, tmp_path: Path) -> None:
-    """In one folder, one camera only, in two folders: not one pair fewer without a word."""
+    """In one folder, for one camera only, in two folders: no pair is dropped silently."""
     within = copy(originals, "things", tmp_path / "within")
     convert(within / "frames_cleanpass/TRAIN/A/0000/left/0007.png")
     said = r"within/things: 11 frames are \.png files in frames_cleanpass, but 1 exist only as \.webp files"
