@@ -94,11 +94,11 @@ def test_no_source_runs_code_from_files() -> None:
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "a\\..\\x", "C:\\x", "\\\\host\\x"])
 def test_names_in_splits_stay_in_the_data_folder(name: str, tmp_path: Path) -> None:
     for words in ([name], ["000000_10", f"labels={name}"]):
-        with pytest.raises(UserError, match="leads out of the data folder"):
+        with pytest.raises(UserError, match="points outside the data folder"):
             parse_line(words)
     split = tmp_path / "split.txt"
     split.write_text(f"000000_10\n000001_10 labels={name}\n")
-    with pytest.raises(UserError, match=r"split.txt, line 2: .* leads out of the data folder"):
+    with pytest.raises(UserError, match=r"split.txt, line 2: .* points outside the data folder"):
         read_split(split)
 
 

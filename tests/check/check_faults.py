@@ -1,4 +1,4 @@
-"""What the tests of the data check share: a rendered tree of each layout, its check, and faults to plant in files."""
+"""Helpers for the tests of the data check: a rendered tree of each layout, its check, and faults to inject."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ Fault = Callable[[Path, str], None]
 
 
 def data_module(layout: str, root: Path, **init: Any) -> MotionDataModule:
-    """Both views, as far as the layout has them, of everything that a scan finds."""
+    """Both views, if the layout has them, of everything that a scan finds."""
     for view in dataset_class(layout).views:
         init.setdefault(view, View(train_split="scan", val_split="scan"))
     return MotionDataModule(layout, str(root), **init)
@@ -48,14 +48,14 @@ def check(module: MotionDataModule, fast: bool = False) -> list[Problem]:
 
 
 def found(problems: list[Problem]) -> set[tuple[str, str, str]]:
-    """(sample, file, kind) of each problem, after a look that none comes twice."""
+    """(sample, file, kind) of each problem, after checking that there are no duplicates."""
     keys = [(problem.sample, problem.file, problem.kind) for problem in problems]
     assert len(keys) == len(set(keys))
     return set(keys)
 
 
 def rewrite(path: Path, title: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Write a file again with other values (H, W, C); NaN is what KITTI's files do not know."""
+    """Rewrite a file with other values (H, W, C); NaN means invalid in KITTI's files."""
     if title == "8-bit image":
         write_image(path, change(read_image(path)))
     elif title == "16-bit KITTI flow":
@@ -102,7 +102,7 @@ def not_finite(path: Path, title: str) -> None:
 
 
 def far_away(path: Path, title: str) -> None:
-    """One value farther than any motion of these pictures, of 64 columns, and nearer than "unknown"."""
+    """One value larger than any motion of these images of 64 columns, and smaller than "unknown"."""
 
     def change(values: np.ndarray) -> np.ndarray:
         sign = np.sign(np.nanmean(values[..., 0])) if "disparity" in title else 1

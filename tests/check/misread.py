@@ -1,4 +1,4 @@
-"""Labels that are misread, planted in the files of a data set, and harmless changes that must not look like it."""
+"""Misread labels, injected into the files of a data set, and harmless changes that must not be reported."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_label(file: SampleFile, values: Label) -> None:
 
 
 def files_by_key(module: MotionDataModule) -> dict[str, list[SampleFile]]:
-    """Key of the batch contract -> its files in the order of the samples, each once."""
+    """Key of the batch contract -> its files in the order of the samples, without duplicates."""
     found: dict[str, dict[tuple[str, FileKind], SampleFile]] = {}
     for samples in plan_check(module).splits:
         for sample in samples:
@@ -77,8 +77,8 @@ def applies(misreading: str, key: str) -> bool:
 
 
 def misread(labels: list[Label], misreading: str, file: SampleFile) -> list[Label]:
-    """What the files of one key hold after the mistake."""
-    if misreading == "of a neighbouring frame":  # every file holds the label of the one after it
+    """Contents of the files of one key after the misreading."""
+    if misreading == "of a neighbouring frame":  # every file contains the label of the next one
         return [*labels[1:], labels[-2]]
     return [_misread_one(label, misreading, file) for label in labels]
 
@@ -98,14 +98,14 @@ def _misread_one(label: Label, misreading: str, file: SampleFile) -> Label:
 
 
 def mean_difference(before: list[Label], after: list[Label]) -> float:
-    """px, over the pixels that both know and all files."""
+    """px, over all files and the pixels that are known in both."""
     lengths = [np.linalg.norm((a - b)[..., :2], axis=2) for a, b in zip(after, before, strict=True)]
     everything = np.concatenate([length[np.isfinite(length)].ravel() for length in lengths])
     return float(everything.mean()) if everything.size else 0.0
 
 
 def vary(module: MotionDataModule, variant: str, seed: int) -> None:
-    """Change the files of a data set in a way that leaves its labels right."""
+    """Change the files of a data set without making its labels wrong."""
     rng = np.random.default_rng(seed)
     files = files_by_key(module)
     if variant == "sparse":
@@ -124,11 +124,11 @@ def vary(module: MotionDataModule, variant: str, seed: int) -> None:
 
 
 def _thin_out(files: dict[str, list[SampleFile]], seed: int) -> None:
-    """Keep the pixels that a laser scanner would see, the same in all labels of a sample."""
+    """Keep the pixels of a simulated laser scanner, the same in all labels of a sample."""
     for key in (*LABELS, *(f"valid_{key}_noc" for key in LABELS)):
         for file in files.get(key, []):
             if file.kind.quantity == "mask" or file.kind.title.startswith("PFM"):
-                continue  # of dense layouts; NaN in a PFM would be a finding of its own
+                continue  # dense layouts; NaN in a PFM would be a separate finding
             label = read_label(file)
             rng = np.random.default_rng([seed, *Path(file.path).name.encode()])
             known = rng.random(label.shape[:2]) < 0.2
@@ -137,13 +137,13 @@ def _thin_out(files: dict[str, list[SampleFile]], seed: int) -> None:
 
 
 def with_noc(files: dict[str, list[SampleFile]], key: str) -> list[list[SampleFile]]:
-    """The files of a label, and those of its visible part, which the same mistake befalls."""
+    """The files of a label and of its non-occluded part, which are misread in the same way."""
     noc = files.get(f"valid_{key}_noc", [])
     return [files[key], *([noc] if noc and noc[0].kind.quantity != "mask" else [])]
 
 
 def plant(files: list[SampleFile], change: Callable[[list[Label]], list[Label]]) -> float:
-    """Write changed labels; returns by how much they differ from the true ones, px."""
+    """Write changed labels and return their difference to the true ones, px."""
     before = [read_label(file) for file in files]
     after = change(before)
     for file, label in zip(files, after, strict=True):
@@ -152,7 +152,7 @@ def plant(files: list[SampleFile], change: Callable[[list[Label]], list[Label]])
 
 
 def plant_factor(files: list[SampleFile], factor: int) -> float:
-    """Store KITTI's disparities with another factor than 256."""
+    """Store KITTI's disparities with a factor other than 256."""
     before = [read_label(file) for file in files]
     for file, label in zip(files, before, strict=True):
         codes = np.where(np.isnan(label), 0, np.clip(np.rint(label * factor), 1, 65535)).astype(np.uint16)

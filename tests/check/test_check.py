@@ -1,4 +1,4 @@
-"""The data check: clean trees have no problem, and one planted fault of each kind is found, it and nothing else."""
+"""The data check: clean trees have no problems, and one injected fault of each kind is found, and nothing else."""
 
 import shutil
 from collections import Counter
@@ -40,7 +40,7 @@ MOTION = ("flow", "disparity", "disparity_change")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("originals")
     for layout in LAYOUTS:
-        # Of this seed every scene moves towards or away from the cameras enough to see it in 64 columns.
+        # With this seed every scene moves towards or away from the cameras enough to be detected with 64 columns.
         write_dataset(folder / layout, layout, Request(seed=3, scenes=2, frames=3, size=(48, 64)))
     return folder
 
@@ -57,7 +57,7 @@ def datasets(layout: str, root: Path) -> list[MotionDataset]:
 
 
 def files_of(layout: str, root: Path) -> dict[str, tuple[SampleFile, set[str]]]:
-    """Every file of the tree that a view reads -> what it is, and the samples that it belongs to."""
+    """Every file of the tree that a view reads -> its description, and the samples that it belongs to."""
     files: dict[str, tuple[SampleFile, set[str]]] = {}
     for dataset in datasets(layout, root):
         for index, entry in enumerate(dataset.entries):
@@ -76,7 +76,7 @@ def one_of_each(layout: str, root: Path, quantities: tuple[str, ...] = ()) -> li
 
 
 def expect(layout: str, root: Path, file: SampleFile, fault: Fault, kind: str, fast: bool = False) -> None:
-    """Plant a fault, compare what is found with the samples that hold the file, and mend it."""
+    """Inject a fault, compare the findings with the samples that use the file, and restore it."""
     path = Path(file.path)
     _, samples = files_of(layout, root)[file.path]
     assert samples
@@ -238,7 +238,7 @@ def test_unknown_is_a_number_in_flo_and_never_nan(tmp_path: Path) -> None:
     write_flo(path, flow)
     (finding,) = examine_file(SampleFile("flow", str(path), FLO)).findings
     assert (finding.kind, finding.detail) == ("non_finite", "1 of 24 pixels are NaN or infinite")
-    # 4 widths are credible, and a little more is not.
+    # 4 widths are plausible, slightly more is not.
     flow[0, 0] = 24, 0
     write_flo(path, flow)
     assert examine_file(SampleFile("flow", str(path), FLO)).findings == ()
@@ -272,5 +272,5 @@ def test_what_is_excluded_is_not_looked_at_and_not_read(tree: Path, tmp_path: Pa
     with pytest.raises(UserError, match=r"exclude\.txt, line 2: "):
         check(data_module(layout, tree, exclude=str(exclude)))
     exclude.write_text("".join(f"00000{scene}_0{frame}\n" for scene in (0, 1) for frame in (0, 1)))
-    with pytest.raises(UserError, match=r"has 4 samples, and .*exclude\.txt excludes every one"):
+    with pytest.raises(UserError, match=r"has 4 samples, and .*exclude\.txt excludes all of them"):
         check(data_module(layout, tree, exclude=str(exclude)))

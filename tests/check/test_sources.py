@@ -1,4 +1,4 @@
-"""Advice on missing and damaged files: to download only what an archive holds, and never into a folder of one's own."""
+"""Advice on missing and damaged files: download only what an archive contains, and never into a user's own data."""
 
 import shutil
 from pathlib import Path
@@ -48,8 +48,11 @@ def test_damaged_frames_of_ones_own_are_replaced_not_downloaded(tree: Path) -> N
     only_pictures(tree)
     (tree / "training/image_2/000000_01.png").write_bytes(b"\x89PNG, but no picture")
     said = advice(tree)
-    assert "1 file such as training/image_2/000000_01.png: in no download. Replace or re-encode them" in said
-    assert "leave the samples out (--exclude-to FILE, then --data.init_args.exclude FILE)" in said
+    assert (
+        "1 file such as training/image_2/000000_01.png: not part of any download. Replace or re-encode them"
+        in said
+    )
+    assert "exclude the samples (--exclude-to FILE, then --data.init_args.exclude FILE)" in said
     assert "Get" not in said
 
 
@@ -59,12 +62,12 @@ def test_missing_frames_of_ones_own_are_not_downloaded(tree: Path, tmp_path: Pat
     split = tmp_path / "split.txt"
     split.write_text("000000_00\n000001_00\n")
     said = advice(tree, str(split))
-    assert "1 file such as training/image_2/000001_01.png: in no download. Put them there" in said
+    assert "1 file such as training/image_2/000001_01.png: not part of any download. Add them" in said
     assert "Get" not in said
 
 
 def test_damaged_labels_beside_pictures_of_another_size(tree: Path) -> None:
-    """They may be KITTI's, shrunk, or the user's: the download is a question, and comes last."""
+    """They may be KITTI's, resized, or the user's own: the download is only an option, and comes last."""
     first = tree / "training/flow_occ/000000_00.png"
     first.write_bytes(b"")
     assert "Get" not in advice(tree)  # KITTI has no truth for frame 0
@@ -74,12 +77,12 @@ def test_damaged_labels_beside_pictures_of_another_size(tree: Path) -> None:
             tree / f"training/image_2/000000_0{time}.png", tree / f"training/image_2/000000_1{time}.png"
         )
     said = advice(tree)
-    assert "Replace or re-encode them, or leave the samples out" in said
-    assert "Is it kitti2015 itself, in other sizes? Then: Get again data_scene_flow.zip" in said
+    assert "Replace or re-encode them, or exclude the samples" in said
+    assert "If this is kitti2015 itself, with other image sizes: Get again data_scene_flow.zip" in said
 
 
 def test_kittis_own_pictures_are_downloaded(tree: Path) -> None:
-    """Told by their size; the picture of a name that KITTI has."""
+    """Recognised by their size; the image has a name that exists in KITTI."""
     only_pictures(tree)
     picture = tree / "training/image_2/000000_00.png"
     for number in (10, 11, 12, 40, 41):
@@ -90,7 +93,7 @@ def test_kittis_own_pictures_are_downloaded(tree: Path) -> None:
         picture.with_name(f"000000_{number}.png").write_bytes(b"damaged")
     said = advice(tree)
     assert "1 file: Get again data_scene_flow.zip from https://www.cvlibs.net" in said
-    assert "1 file such as training/image_2/000000_41.png: in no download. Replace" in said
+    assert "1 file such as training/image_2/000000_41.png: not part of any download. Replace" in said
 
 
 def test_proxy_labels_are_made_again(tree: Path, tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_proxy_labels_are_made_again(tree: Path, tmp_path: Path) -> None:
     split.write_text("000000_00 labels=proxy\n")
     for text in (advice(tree, str(split)),):
         assert (
-            "4 files such as proxy/left/flow/000000_00.png: make them again with `flowdistill labels make`"
+            "4 files such as proxy/left/flow/000000_00.png: create them again with `flowdistill labels make`"
             in text
         )
         assert "Get" not in text
@@ -125,7 +128,7 @@ def test_archives_hold_what_they_hold(dataset: str, path: str, archive: str | No
 
 
 def test_whose_a_tree_is() -> None:
-    assert not is_own("kitti2015", set())  # nothing is known: all pictures may be missing
+    assert not is_own("kitti2015", set())  # unknown: all images may be missing
     assert is_own("somebodys", set())
     for dataset, download in DOWNLOADS.items():
         assert not is_own(dataset, {min(download.sizes), (720, 1280)})

@@ -1,4 +1,4 @@
-"""Labels against pictures: right ones raise no alarm, misread ones are named, in every layout and both worlds."""
+"""Labels compared with images: correct ones give no findings, misread ones are named, in all layouts and worlds."""
 
 import shutil
 from pathlib import Path
@@ -60,7 +60,7 @@ def wrong(module: MotionDataModule) -> list[Problem]:
 
 
 def spoil(module: MotionDataModule, key: str, name: str, only: int | None = None) -> set[str]:
-    """Misread the labels of a key, and their noc files with them; the paths of what was changed."""
+    """Misread the labels of a key and their noc files, and return the paths of the changed files."""
     paths = set()
     for group in with_noc(files_by_key(module), key):
 
@@ -150,7 +150,7 @@ def test_warnings_are_printed_and_end_with_exit_code_0(
     assert main(command) == 1
     said = capsys.readouterr().out
     assert " problems in 1" in said
-    assert "negated: so read, the pictures match better in " in said
+    assert "negated: with this reading the images match better in " in said
 
 
 def test_cameras_that_are_swapped_are_found_with_labels_and_without(originals: Path, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_cameras_that_are_swapped_are_found_with_labels_and_without(originals: P
 
 
 def test_labels_of_the_other_camera_are_named(originals: Path, tmp_path: Path) -> None:
-    """Labels carried to the right camera's grid: nearer points cover farther ones, the rest is unknown."""
+    """Labels warped to the right camera's grid: nearer points cover farther ones, the rest is unknown."""
     module = tree(originals, tmp_path, "kitti2015", "street")
     files = files_by_key(module)
     for flow, disparity, later in zip(
@@ -221,7 +221,7 @@ def test_noc_and_occ(originals: Path, tmp_path: Path) -> None:
     write_label(noc, label)
     said = {Path(problem.file).parent.name: problem.detail for problem in wrong(module)}
     assert said["disp_noc_0"].startswith("noc is not a subset of occ: ")
-    assert said["disp_noc_1"].startswith("other values than occ at ")
+    assert said["disp_noc_1"].startswith("values differ from occ at ")
 
 
 def test_the_sign_of_the_baseline(originals: Path, tmp_path: Path) -> None:
@@ -233,11 +233,11 @@ def test_the_sign_of_the_baseline(originals: Path, tmp_path: Path) -> None:
     )
     problems = wrong(module)
     assert {problem.file for problem in problems} == {str(path)}
-    assert all("does not lie to the right" in problem.detail for problem in problems)
+    assert all("is not to the right" in problem.detail for problem in problems)
 
 
 def test_zero_motion_and_still_pictures_say_nothing(originals: Path, tmp_path: Path) -> None:
-    """A camera that stands still: every reading of its flow is the same, and no half repeats the other."""
+    """A static camera: all readings of its flow are the same, and no half repeats the other."""
     module = tree(originals, tmp_path, "sintel", "rooms")
     for file in files_by_key(module)["flow"]:
         write_label(file, np.zeros((*SIZE, 2), np.float32))
@@ -250,7 +250,7 @@ def test_zero_motion_and_still_pictures_say_nothing(originals: Path, tmp_path: P
 
 @pytest.mark.parametrize("world", ["rooms", "street"])
 def test_a_pair_across_a_scenes_end_is_a_warning(originals: Path, tmp_path: Path, world: str) -> None:
-    """Without backward flow nothing but the pictures can tell that the next number is another scene."""
+    """Without backward flow, only the images show that the next number is another scene."""
     tree(originals, tmp_path, "things_subset", world)
     train = tmp_path / "things_subset" / "train"
     for folder, ending in (

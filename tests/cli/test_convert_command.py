@@ -224,12 +224,12 @@ def test_no_input_is_ever_written_over(folder: Path, capsys: Captured) -> None:
     out.mkdir()
     (out / "d.flo").symlink_to(folder / "a.flo")
     assert convert(folder, out, "--to", "flo", "--quantity", "flow", "--overwrite") == 1
-    assert f"{out / 'd.flo'} is a file of {folder}, and is not written over" in capsys.readouterr().err
+    assert f"{out / 'd.flo'} is a file of {folder}, and is not overwritten" in capsys.readouterr().err
     assert (folder / "a.flo").read_bytes() == before
     (folder.parent / "same.flo").symlink_to(folder / "a.flo")
     for target in (folder / "a.flo", folder / ".." / "in" / "a.flo", folder.parent / "same.flo"):
         assert convert(folder / "a.flo", target, "--overwrite") == 2
-        assert "is the file that is read" in capsys.readouterr().err
+        assert "is the input file" in capsys.readouterr().err
     assert (folder / "a.flo").read_bytes() == before
 
 
@@ -237,7 +237,7 @@ def test_an_output_that_is_there_is_kept(folder: Path, capsys: Captured) -> None
     target = folder.parent / "x.png"
     target.write_bytes(b"mine")
     assert convert(folder / "a.flo", target) == 2
-    assert f"{target} is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert f"{target} already exists; --overwrite replaces it" in capsys.readouterr().err
     assert target.read_bytes() == b"mine"
     assert convert(folder / "a.flo", target, "--overwrite") == 0
     assert target.read_bytes() == (folder / "d.png").read_bytes()
@@ -248,18 +248,18 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no format": (["in/a.flo", "x"], "the suffix sets the format; use one of .flo, .pfm, .png, .npz"),
     "a picture's format": (["in/a.flo", "x.jpg"], "the suffix sets the format; use one of"),
     "two formats": (["in/a.flo", "x.png", "--to", "pfm"], "--to is pfm, but x.png is a .png"),
-    "a folder for a file": (["in/a.flo", "in/deep"], "in/deep is a folder; name a file in it"),
+    "a folder for a file": (["in/a.flo", "in/deep"], "in/deep is a folder; choose a file in it"),
     "no --to": (["in", "out"], "say with --to flo|pfm|png|npz"),
-    "in place": (["in", "in/../in", "--to", "npz"], "is the folder that is read"),
+    "in place": (["in", "in/../in", "--to", "npz"], "is the input folder"),
     "a file for a folder": (["in", "in/a.flo", "--to", "npz"], "in/a.flo is a file"),
-    "a file's name for a folder": (["in", "x.npz", "--to", "npz"], "x.npz has the name of a file"),
+    "a file's name for a folder": (["in", "x.npz", "--to", "npz"], "x.npz has the suffix of a file"),
     "a picture": (["in/a.png", "x.flo"], "expected flow or disparity: a 16-bit PNG"),
     "other arrays": (["in/camera.npz", "x.flo"], "found the arrays matrix"),
     "the other quantity": (["in/e.PNG", "x.npz", "--quantity", "flow"], "expected flow, found disparity"),
     "a disparity as flow": (["in/e.PNG", "new/x.flo"], "it contains disparity, but .flo can only store flow"),
     "negated flow": (["in/a.flo", "x.npz", "--negate-disparities"], "in/a.flo contains flow"),
     "no motions": (["in/deep/pictures", "out", "--to", "flo"], "but others (in/deep/pictures/x.png)"),
-    "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no file at all"),
+    "an empty folder": (["in/.git/empty", "out", "--to", "flo"], "but no files at all"),
     "a file on the way": (["in/a.flo", "in/a.flo/x.png"], "in/a.flo/x.png: cannot make its folder"),
     "no workers": (["in", "out", "--to", "npz", "--workers", "0"], "--workers is 0"),
 }

@@ -160,7 +160,7 @@ def test_missing_files_are_advised_on_by_archive(
     said = capsys.readouterr().out
     assert "Get data_scene_flow.zip from https://www.cvlibs.net/datasets/kitti/eval_scene_flow.php" in said
     assert "Get data_scene_flow_multiview.zip" in said
-    assert f"so that {originals / 'kitti'} holds training/image_2/000150_10.png" in said
+    assert f"so that {originals / 'kitti'} contains training/image_2/000150_10.png" in said
 
 
 def test_an_exclusion_list_makes_training_possible(

@@ -92,4 +92,4 @@ def test_dwarf_needs_two_cameras(
     keys = [position for position, part in enumerate(fit) if part.startswith("--data.init_args.scene_flow")]
     without = [part for position, part in enumerate(fit) if not {position, position - 1} & set(keys)]
     assert main(without) == 2
-    assert "has one camera: take another data config" in capsys.readouterr().err
+    assert "has one camera: use another data config" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_data_check(config: str, shots: Path, tmp_path: Path, capsys: pytest.Cap
     report, exclude = tmp_path / "report.json", tmp_path / "bad.txt"
     code, text = check(capsys, tmp_path, "--json", str(report), "--exclude-to", str(exclude), config=config)
     assert code == 1
-    assert "in no download. Replace or re-encode them" in text
+    assert "not part of any download. Replace or re-encode them" in text
     assert "http" not in text
     assert "kitti" not in text.lower()
     problems = json.loads(report.read_text())["problems"]
@@ -148,7 +148,7 @@ def test_options_from_the_command_line(shots: Path, capsys: pytest.CaptureFixtur
     assert "2 pairs in 1 sequence of 4 frames (stride 2)" in text
     code, text = check(capsys, shots / "jpg", "--data.init_args.options.stride", "none")
     assert code == 2
-    assert "options.stride of folder is a whole number of 1 or more, not 'none'" in text
+    assert "options.stride of folder must be a whole number of 1 or more, not 'none'" in text
     stereo = ["--data.init_args.options", "{left: image_2, right: image_3}"]
     code, text = check(capsys, shots / "kitti", *stereo, "--data.init_args.scene_flow.val_split", "scan")
     assert code == 0
@@ -158,7 +158,7 @@ def test_options_from_the_command_line(shots: Path, capsys: pytest.CaptureFixtur
 def test_data_tree(capsys: pytest.CaptureFixture[str]) -> None:
     assert flowdistill(["data", "tree", "folder"]) == 0
     text = capsys.readouterr().out
-    assert "Anybody's frames" in text
+    assert "A user's own frames" in text
     assert "Download" not in text
 
 

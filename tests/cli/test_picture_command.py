@@ -118,14 +118,14 @@ def test_a_picture_never_takes_its_sources_place(folder: Path, capsys: Captured)
     before = source.read_bytes()
     for output in (source, folder / "deep", folder / "deep" / ".." / "deep"):
         assert draw(source, "--output", output, "--overwrite") == 2
-        assert "is the file that is read" in capsys.readouterr().err
+        assert "is the input file" in capsys.readouterr().err
     assert draw(folder, "--output", folder, "--overwrite") == 2
-    assert "is the folder that is read" in capsys.readouterr().err
+    assert "is the input folder" in capsys.readouterr().err
     assert source.read_bytes() == before
     assert draw(source) == 0
     assert tree(folder / "deep") == {"000000_10.png", "000000_10_colour.png", "c.pfm"}
     assert draw(source) == 2
-    assert "is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; --overwrite replaces it" in capsys.readouterr().err
     assert draw(source, "--output", folder.parent / "pictures") == 0
     assert tree(folder.parent / "pictures") == {"000000_10.png"}
     assert draw(source, "--output", folder.parent / "x" / "y.PNG") == 0
@@ -152,8 +152,8 @@ def test_damaged_files_are_named_and_the_rest_is_drawn(folder: Path, capsys: Cap
         (["in", "--max-disparity", "nan"], "--max-disparity is nan"),
         (["in", "--max-flow", "inf"], "--max-flow is inf"),
         (["nothing"], "there is no file or folder nothing"),
-        (["in", "--output", "in/a.flo"], "in/a.flo is a file, and in a folder"),
-        (["in", "--output", "x.png"], "x.png has the name of a file"),
+        (["in", "--output", "in/a.flo"], "in/a.flo is a file, but in is a folder"),
+        (["in", "--output", "x.png"], "x.png has the suffix of a file"),
     ],
 )
 def test_mistakes_leave_nothing(

@@ -101,7 +101,7 @@ def test_early_stopping_names_the_metrics_and_says_its_stop(run: Run) -> None:
         (("--trainer.callbacks+", "pytorch_lightning.callbacks.GradientAccumulationScheduler",
           "--trainer.callbacks.scheduling", "{0: 2}"), "set trainer.accumulate_grad_batches"),
         (("--trainer.accumulate_grad_batches", "0"), "must be 1 or more, not 0"),
-        (("--trainer.accumulate_grad_batches", "3"), "cannot share it equally"),
+        (("--trainer.accumulate_grad_batches", "3"), "cannot divide it equally"),
         (("--trainer.max_epochs", "2", "--trainer.max_steps", "-1"), "max_steps is not set: training is counted in st"),
         (("--trainer.max_steps", "-1"), "max_steps is not set"),
     ],

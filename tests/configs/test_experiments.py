@@ -80,11 +80,11 @@ def test_a_composition_holds_nothing_else(tmp_path: Path) -> None:
     for content in ("compose: [a.yaml]\ntrainer: {}\n", "compose: a.yaml\n", "compose: [1]\n"):
         experiment.write_text(content)
         with pytest.raises(
-            UserError, match=re.escape(f"{experiment}: a config that composes others holds `compose:")
+            UserError, match=re.escape(f"{experiment}: a config that composes others must contain `compose:")
         ):
             expand(experiment)
     nested = tmp_path / "nested.yaml"
     experiment.write_text("compose: [a.yaml]\n")
     nested.write_text(f"compose: [{experiment}]\n")
-    with pytest.raises(UserError, match="which composes others itself"):
+    with pytest.raises(UserError, match="which composes other files"):
         expand(nested)

@@ -1,4 +1,4 @@
-"""A writer of tiny trees in KITTI 2015's layout, with content that tells files apart."""
+"""A writer of tiny trees in KITTI 2015's layout, with distinguishable file contents."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ CALIBRATION = (
 
 
 def frame_picture(sequence: int, frame: int, camera: int, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W, 3) whose first pixel says which frame it is."""
+    """uint8 (H, W, 3) whose first pixel identifies the frame."""
     rng = np.random.default_rng((sequence, frame, camera))
     picture = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     picture[0, 0] = (sequence, frame, camera)

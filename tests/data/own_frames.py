@@ -1,4 +1,4 @@
-"""Pictures and videos as people have them, for tests of `dataset: folder`."""
+"""Typical user images and videos, for tests of `dataset: folder`."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ SIZE = (64, 96)
 
 
 def picture(number: int, size: tuple[int, int] = SIZE) -> Picture:
-    """A smooth picture that differs from number to number."""
+    """A smooth image that depends on the number."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def write_names(folder: Path, names: list[str], size: tuple[int, int] = SIZE) -> None:
-    """Pictures of these names; the suffix tells the kind."""
+    """Write images with these names; the suffix determines the format."""
     for number, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def write_names(folder: Path, names: list[str], size: tuple[int, int] = SIZE) ->
 
 
 def write_video(path: Path, frames: list[Picture], codec: str = "mp4v") -> None:
-    """A video by OpenCV, 30 frames a second."""
+    """Write a video with OpenCV, 30 frames per second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 30, (width, height))
@@ -42,7 +42,7 @@ def write_video(path: Path, frames: list[Picture], codec: str = "mp4v") -> None:
 
 
 def decoded_in_order(path: Path) -> list[Picture]:
-    """Every frame of a video as OpenCV gives it from the first to the last, RGB."""
+    """All frames of a video as decoded by OpenCV in order, RGB."""
     capture = cv2.VideoCapture(str(path))
     frames = []
     while True:
@@ -53,13 +53,13 @@ def decoded_in_order(path: Path) -> list[Picture]:
 
 
 def film(frames: int, size: tuple[int, int] = SIZE, seed: int = 3) -> list[Picture]:
-    """The left camera's pictures of a rendered scene."""
+    """The left camera's images of a rendered scene."""
     scene = list(render_scene(seed, 0, frames, size))
     return [*(np.asarray(frame.left_t0) for frame in scene), np.asarray(scene[-1].left_t1)][:frames]
 
 
 def write_film(folder: Path, frames: list[Picture], suffix: str = ".jpg") -> None:
-    """Frames as ffmpeg names them: frame_00001.jpg."""
+    """Write frames with ffmpeg's names: frame_00001.jpg."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames, start=1):
         write_image(folder / f"frame_{number:05d}{suffix}", frame)

@@ -1,4 +1,4 @@
-"""A model that learns nothing and writes down what it is given, and a quiet trainer for it."""
+"""A model that learns nothing and records its inputs, and a quiet trainer for it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from flowdistill.errors import UserError
 
 
 class Recorder(pl.LightningModule):
-    """Learns nothing, writes down what it is given."""
+    """Learns nothing, records its inputs."""
 
     def __init__(self, view: str = "flow", needs_labels: bool = False, log: Path | None = None) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Recorder(pl.LightningModule):
 
 
 def trainer(**options: Any) -> pl.Trainer:
-    """On the CPU, without files and bars."""
+    """A trainer on the CPU, without files and progress bars."""
     quiet = {
         "accelerator": "cpu",
         "logger": False,
@@ -62,7 +62,7 @@ def trainer(**options: Any) -> pl.Trainer:
 
 
 def error_of_fit(data: dict[str, Any], model: pl.LightningModule | None = None) -> str:
-    """The words of the UserError that a step of training with these arguments of the datamodule ends with."""
+    """The message of the UserError raised by a training step with these arguments of the datamodule."""
     with pytest.raises(UserError) as caught:
         trainer(max_steps=1).fit(model or Recorder(), datamodule=MotionDataModule(**data))
     return str(caught.value)

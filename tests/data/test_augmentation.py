@@ -1,4 +1,4 @@
-"""The published recipes as lists of transforms, what overrides them, and what is refused."""
+"""The published recipes as lists of transforms, overrides, and rejected settings."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_keys_beside_a_preset_override_it() -> None:
         ("Photometric", {"colour": 1.0, "blur": 0, "noise": 0, "shared": True, "on": "workers"}),
     ]
     assert [name for name, _ in described(Augmentation(preset="ddflow", flips=False))] == ["ChannelSwap"]
-    # The preset is looked up when transforms are made, so that a switch may be set later.
+    # The preset is looked up when transforms are created, so that settings can be changed later.
     late = Augmentation(preset="ddflow")
     late.channel_swap = False
     assert [name for name, _ in described(late)] == ["RandomFlips"]
@@ -133,7 +133,7 @@ def test_scaled_images_still_hold_the_crop(pad_to: Any, least: tuple[int, int]) 
         (
             True,
             {"max_relative_rotation": 1},
-            "here.max_relative_rotation: the two pictures of a pair would no longer be",
+            "here.max_relative_rotation: the two images of a pair would no longer be",
         ),
         (
             True,

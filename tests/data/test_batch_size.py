@@ -1,4 +1,4 @@
-"""The batch of a config is shared among processes and accumulated batches, or refused with the numbers that can."""
+"""The batch of a config is divided among processes and accumulated batches, or rejected with the valid numbers."""
 
 import pytest
 

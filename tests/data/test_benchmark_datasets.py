@@ -1,7 +1,7 @@
-"""One world, rendered once, written in every benchmark's layout, read back by every dataset: the exact truth.
+"""One world, rendered once, written in every benchmark's layout, read back by every dataset: the exact ground truth.
 
-Tolerances are the files' own quantisation: 1/64 px in KITTI's flow, 1/256 px in its disparities, none in floats but the
-rounding of `disparity + change`.
+Tolerances are the quantisation of the files: 1/64 px for KITTI's flow, 1/256 px for its disparities, none for floats
+except the rounding of `disparity + change`.
 """
 
 import shutil
@@ -48,7 +48,7 @@ IMAGES = {"flow": {"left_t0", "left_t1"}, "scene_flow": {"left_t0", "left_t1", "
 CAMERA = {"intrinsics", "baseline"}
 DISPARITY_T0 = {"disparity_t0", "valid_disparity_t0"}
 FLOW = {"flow", "valid_flow"}
-# What each layout knows, beside images.
+# The keys of each layout besides images.
 KEYS: dict[tuple[str, str], set[str]] = {
     ("kitti2015", "flow"): FLOW | CAMERA | {"valid_flow_noc", "foreground"},
     ("kitti2015", "scene_flow"): FLOW | DISPARITY_T0 | CAMERA | {"valid_flow_noc", "valid_disparity_t0_noc"}
@@ -66,7 +66,7 @@ KEYS: dict[tuple[str, str], set[str]] = {
 CASES = sorted(KEYS)
 
 
-BENCHMARKS = [name for name in DATASETS if name != "folder"]  # anybody's frames have no truth
+BENCHMARKS = [name for name in DATASETS if name != "folder"]  # a user's own frames have no ground truth
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_exact_truth_comes_back(
         if "flow_backward" in sample:
             np.testing.assert_array_equal(hwc(sample["flow_backward"]), frame.flow_backward)
         if layout == "things" and view == "flow":
-            assert not sample["occluded_backward"].any()  # the layout says where flow is unknown, no more
+            assert not sample["occluded_backward"].any()  # the layout only marks where flow is unknown
         for key in ("disparity_t0", "disparity_t1"):
             if key in sample:
                 rounding = 1e-5 if layout.startswith("things") else disparity_step / 2
@@ -160,7 +160,7 @@ def test_exact_truth_comes_back(
 def test_the_list_of_files_is_complete_and_true(
     layout: str, view: str, labels: bool, roots: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A tree of the listed files alone gives the same samples; `keys_of` foretells their keys; signs are as stated."""
+    """A tree with only the listed files gives the same samples; `keys_of` predicts their keys; signs are as stated."""
     dataset = opened(roots, layout, view, labels)
     for index in range(len(dataset)):
         files = dataset.files(index)

@@ -28,7 +28,7 @@ def test_intrinsics_and_baseline(tmp_path: Path) -> None:
         ("P_rect_03: 1\n", "has no line `P_rect_02:`"),
         (CALIBRATION.replace("609.6", "wide"), "`P_rect_02:`.*wide"),
         (CALIBRATION.replace("609.6", "nan"), "expected 12 finite numbers"),
-        (CALIBRATION.replace("-339.5242", "339.5242"), "does not lie to the right"),
+        (CALIBRATION.replace("-339.5242", "339.5242"), "is not to the right"),
     ],
 )
 def test_errors_name_file_and_line(tmp_path: Path, text: str, said: str) -> None:

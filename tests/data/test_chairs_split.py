@@ -1,4 +1,4 @@
-"""FlyingChairs' official split: by its text file, else by our copy."""
+"""FlyingChairs' official split: from its text file, else from our copy."""
 
 from pathlib import Path
 
@@ -41,14 +41,14 @@ def test_the_file_decides_where_it_lies(root: Path, folder: str, capsys: pytest.
     path.write_text("1\n2\n1\n1\n2\n")
     assert ids(root, "official:train") == ["00001", "00003", "00004"]
     assert ids(root, "official:val") == ["00002", "00005"]
-    assert f"2 pairs by {path}" in capsys.readouterr().err
+    assert f"2 pairs from {path}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("1\n3\n", "line 2: expected 1 .training. or 2 .validation., found '3'"),
-        ("1\n1\n", "gives no pair to val"),
+        ("1\n1\n", "has no pair for val"),
     ],
 )
 def test_a_wrong_file_is_an_error(root: Path, text: str, said: str) -> None:

@@ -1,6 +1,6 @@
-"""Folders and files that may not be looked into are one line that names them: not a traceback, not "missing".
+"""Folders and files without access permission give one line with their path: not a traceback, not "missing".
 
-Root may look into everything, so these commands run without root's rights.
+Root has access to everything, so these commands run without root privileges.
 """
 
 import json
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-# Each command with a place that is closed meanwhile; all in one process, since importing torch takes seconds.
+# Each command with a place that is inaccessible meanwhile; all in one process, since importing torch takes seconds.
 _SCRIPT = """
 import contextlib, io, json, os, sys
 from flowdistill.cli.flowdistill import main
@@ -49,7 +49,7 @@ Case = tuple[Path, int, list[str]]
 
 
 def run(cases: list[Case]) -> list[tuple[int, str, list[str]]]:
-    """Exit code, stdout, and what stderr says beside notes and progress."""
+    """Exit code, stdout, and stderr without notes and progress."""
     text = json.dumps([(str(place), mode, arguments) for place, mode, arguments in cases])
     command = [*WITHOUT_RIGHTS, sys.executable, "-c", _SCRIPT, text]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
@@ -61,11 +61,11 @@ def run(cases: list[Case]) -> list[tuple[int, str, list[str]]]:
 
 
 def are_refused(cases: list[Case], results: list[tuple[int, str, list[str]]]) -> None:
-    """Each command ended with one line that names the place and says how to open it."""
+    """Each command ended with one line with the path and how to change its permissions."""
     for (place, _, _), (code, _, errors) in zip(cases, results, strict=True):
         assert code == 2
         (error,) = errors
-        assert f"{place} may not be listed and entered by this user (Permission denied)" in error
+        assert f"{place} cannot be listed and entered by this user (Permission denied)" in error
         assert f"chmod -R u+rwX {place}" in error
         assert "missing" not in error
 
@@ -104,7 +104,7 @@ def test_the_check_of_closed_folders_and_a_closed_file(tmp_path: Path) -> None:
     assert "unreadable" in said
     assert "missing" not in said
     assert (
-        "1 file such as training/flow_occ/000001_00.png: this user may not read them. Open them by `chmod"
+        "1 file such as training/flow_occ/000001_00.png: this user has no permission to read them. Use `chmod"
         in said
     )
     assert "Get again" not in said

@@ -1,4 +1,4 @@
-"""Data configs: the committed ones, mixtures, and models on the labels that a dataset has."""
+"""Data configs: the committed ones, mixtures, and models with the labels of a dataset."""
 
 import warnings
 from collections import Counter
@@ -28,7 +28,7 @@ def benchmarks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_trains_on_labels_that_the_data_has(benchmarks: Path) -> None:
-    """KITTI 2012 has no disparity at t1: training is refused, validation takes what there is."""
+    """KITTI 2012 has no disparity at t1: training is rejected, validation uses the existing labels."""
     data: dict[str, Any] = {"dataset": "kitti2012", "root": str(benchmarks / "kitti2012"), "num_workers": 0}
     data["scene_flow"] = View("scan", "scan")
     text = error_of_fit(data, Recorder("scene_flow", needs_labels=True))

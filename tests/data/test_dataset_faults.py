@@ -1,4 +1,4 @@
-"""What real files do and rendered ones do not: unknown values, wrong signs and channels, names that do not exist."""
+"""Properties of real files that rendered ones lack: unknown values, wrong signs and channels, missing names."""
 
 import shutil
 from pathlib import Path
@@ -175,7 +175,9 @@ def test_optional_folders_may_be_absent_and_must_be_complete(trees: Path, layout
     assert optional
     for file in reversed(optional):  # the mask of the backward flow belongs to that flow
         Path(file.path).unlink()
-        said = r"(1 of \d optional files are missing:\n.*\n|into_past is not complete: 1 of 1 pairs).*move it away"
+        said = (
+            r"(1 of \d optional files are missing:\n.*\n|into_past is incomplete: 1 of 1 pairs).*move it away"
+        )
         with pytest.raises(UserError, match=said):
             opened(trees, layout)
         Path(file.path).parent.rmdir()
@@ -204,7 +206,7 @@ def test_kitti2012_reads_the_cameras_that_are_chosen(trees: Path) -> None:
     assert "disparity_t1" not in colour
     shutil.rmtree(trees / "kitti2012" / "training" / "colored_0")
     shutil.rmtree(trees / "kitti2012" / "training" / "colored_1")
-    with pytest.raises(UserError, match=r"Looked for KITTI 2012 in .*colored_0, but .* holds training"):
+    with pytest.raises(UserError, match=r"Looked for KITTI 2012 in .*colored_0, but .* contains training"):
         opened(trees, "kitti2012")
 
 
@@ -214,7 +216,9 @@ def test_foreign_ids_and_cameras_are_named(trees: Path, layout: str) -> None:
     root = trees / layout
     for marker in dataset.markers(dataset.chosen_options(None)):
         (root / marker).mkdir(parents=True, exist_ok=True)
-    with pytest.raises(UserError, match=rf"'nothing/7' is no id of {dataset.title}: expected .*example"):
+    with pytest.raises(
+        UserError, match=rf"'nothing/7' is not a valid id for {dataset.title}: expected .*example"
+    ):
         dataset(root, [SplitEntry("nothing/7")], "flow", labels=False)
     if dataset.cameras == ("left",):
         id_ = {"chairs": "00001", "sintel": "clean/scene_0000/frame_0001"}[layout]
@@ -225,9 +229,9 @@ def test_foreign_ids_and_cameras_are_named(trees: Path, layout: str) -> None:
 @pytest.mark.parametrize(
     ("layout", "line", "said"),
     [
-        ("things", "000000_10", "'000000_10' is no id of FlyingThings3D: expected part, letter"),
-        ("chairs", "00001 camera=right", "asks for camera=right, but FlyingChairs has one camera"),
-        ("sintel", "alley_1/frame_0001", "is no id of MPI-Sintel: expected pass, scene and frame"),
+        ("things", "000000_10", "'000000_10' is not a valid id for FlyingThings3D: expected part, letter"),
+        ("chairs", "00001 camera=right", "has camera=right, but FlyingChairs has one camera"),
+        ("sintel", "alley_1/frame_0001", "is not a valid id for MPI-Sintel: expected pass, scene and frame"),
     ],
 )
 def test_a_line_of_another_data_set_is_named(trees: Path, layout: str, line: str, said: str) -> None:
@@ -241,7 +245,7 @@ def test_a_line_of_another_data_set_is_named(trees: Path, layout: str, line: str
 
 @pytest.mark.parametrize("layout", ["chairs", "sintel"])
 def test_one_camera_has_no_scene_flow(trees: Path, layout: str) -> None:
-    with pytest.raises(UserError, match="has one camera, so there is no scene_flow view"):
+    with pytest.raises(UserError, match="has one camera, so it has no scene_flow view"):
         opened(trees, layout, "scene_flow")
 
 
@@ -250,10 +254,10 @@ def test_one_camera_has_no_scene_flow(trees: Path, layout: str) -> None:
     [
         ("kitti", "scan", {}, r"dataset: 'kitti' is unknown; known: kitti2015, .*Did you mean kitti201"),
         ("things", "scan", {"pass": "clean"}, r"things has no option 'pass'; its options: render_pass"),
-        ("things", "scan", {"render_pass": "dirty"}, r"render_pass of things is one of clean, final, not 'dirty'"),
+        ("things", "scan", {"render_pass": "dirty"}, r"render_pass of things must be one of clean, final, not 'dirty'"),
         ("chairs", "scan", {"part": "training"}, r"chairs has no option 'part'; its options: none"),
-        ("things", "scan:train", {}, r"'scan:train' is no split of things\..*scan, scan:TRAIN, scan:TEST"),
-        ("sintel", "official:train", {}, r"'official:train' is no split of sintel"),
+        ("things", "scan:train", {}, r"'scan:train' is not a split of things\..*scan, scan:TRAIN, scan:TEST"),
+        ("sintel", "official:train", {}, r"'official:train' is not a split of sintel"),
         ("things", "lists/none.txt", {}, r"lists/none\.txt does not exist"),
     ],
 )  # fmt: skip
@@ -267,7 +271,7 @@ def test_unknown_names_are_said(
 @pytest.mark.parametrize("layout", [*LAYOUTS, "kitti2015"])
 def test_a_wrong_root_says_what_it_looked_for(tmp_path: Path, layout: str) -> None:
     (tmp_path / "holiday.jpg").write_text("")
-    with pytest.raises(UserError, match=r"Looked for .* holds holiday\.jpg") as caught:
+    with pytest.raises(UserError, match=r"Looked for .* contains holiday\.jpg") as caught:
         open_dataset(layout, str(tmp_path), "scan", "flow", False)
     marker = dataset_class(layout).markers(dataset_class(layout).chosen_options(None))[0]
     assert str(tmp_path / marker) in str(caught.value)
@@ -286,7 +290,7 @@ def test_a_root_one_level_off_is_recognised(trees: Path, layout: str, levels: in
     if layout == "chairs" and levels == 1:
         assert (
             len(open_dataset(layout, str(wrong), "scan", "flow", False)) == 1
-        )  # FlyingChairs_release serves, too
+        )  # FlyingChairs_release also works
         return
     with pytest.raises(UserError, match=rf"did you mean {root}\?"):
         open_dataset(layout, str(wrong), "scan", "flow", False)
@@ -298,5 +302,5 @@ def test_a_tree_without_pairs_says_how_files_are_named(trees: Path, layout: str)
     for pattern in ("*.png", "*.ppm", "*.flo"):
         for path in root.rglob(pattern):
             path.unlink()
-    with pytest.raises(UserError, match=r"holds no (pair|flow files)"):
+    with pytest.raises(UserError, match=r"contains no (pair|flow files)"):
         open_dataset(layout, str(root), "scan", "flow", False)

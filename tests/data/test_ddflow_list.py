@@ -74,11 +74,11 @@ def test_the_right_frames_of_listed_images(root: Path) -> None:
             "image_2/000000_00.png image_2/000000_01.png",
             "a line is an id, or first image, second image and name",
         ),
-        ("a.png b.png ../../etc/x", "must be a path without `..`"),
-        ("a.png b.png /etc/x", "must be a path without `..`"),
+        ("a.png b.png ../../etc/x", "must be a relative path without `..`"),
+        ("a.png b.png /etc/x", "must be a relative path without `..`"),
         ("a.png b.png a\nc.png d.png a", "'c.png d.png a' repeats line 1"),
-        ("a.png b.png a size=3", "'size=3' is not understood"),
-        ("a.png labels=proxy b", "'b' is not understood"),
+        ("a.png b.png a size=3", "'size=3' is not a valid option"),
+        ("a.png labels=proxy b", "'b' is not a valid option"),
     ],
 )
 def test_wrong_lines_are_named(line: str, words: str, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `lightning fit` says about oddly encoded labels before it trains on them, and that it is silent otherwise."""
+"""`lightning fit` warns about unusually encoded labels before training on them, and only then."""
 
 import shutil
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_a_mixture_looks_into_every_source(root: Path, original: Path) -> None:
 def test_fit_of_ddflow_says_it_of_what_it_validates_on(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """DDFlow trains on pictures alone, but its errors are measured against the labels."""
+    """DDFlow trains on images only, but its errors are measured against the labels."""
     rewrite(root, FLOW, lambda codes: codes[..., ::-1])
     data = MotionDataModule(
         "kitti2015", str(root), flow=View(train_split="scan", val_split="scan"), batch_size=2, num_workers=0

@@ -1,4 +1,4 @@
-"""`dataset: folder`: which pairs a folder of images gives, what is said about it, and what each option does."""
+"""`dataset: folder`: the pairs of a folder of images, the printed notes, and the effect of each option."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def test_all_kinds_of_images_in_natural_order(tmp_path: Path, capsys: pytest.Cap
         for key, at in (("left_t0", number), ("left_t1", number + 1)):
             expected = picture(at)
             shown = (sample[key] * 255).numpy().transpose(1, 2, 0)  # type: ignore[literal-required]
-            # JPEG and WebP by OpenCV lose a little; neighbours differ by far more.
+            # JPEG and WebP by OpenCV are slightly lossy; neighbours differ by far more.
             assert np.abs(shown - expected).mean() < 6
             assert np.abs(shown - picture(at + 3)).mean() > 30
     assert "folder: 7 pairs in 1 sequence of 8 frames in" in capsys.readouterr().err
@@ -99,13 +99,13 @@ def test_what_is_odd_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     text = capsys.readouterr().err
     assert text.splitlines() == [
         f"folder: 6 pairs in 4 sequences of 10 frames in {tmp_path}",
-        f"folder: 1 frame in no pair: {tmp_path}/s/lonely_0.png",
-        "folder: numbers are missing at 1 place: between s/f_1.png and f_5.png; the frames on both sides are taken as "
-        "neighbours",
-        "folder: the size changes, and no pair is made across: size/3.png is 96x64, size/2.png is 64x96",
-        "folder: 16 bits per channel are scaled to 8: deep/000.png, and those that follow them",
-        "folder: passed over, labels or predictions by their names: flow_occ",
-        "folder: not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: size/5.HEIC",
+        f"folder: 1 frame not part of any pair: {tmp_path}/s/lonely_0.png",
+        "folder: numbers are missing at 1 place: between s/f_1.png and f_5.png; the frames on both sides are treated "
+        "as consecutive",
+        "folder: the image size changes, and no pair spans the change: size/3.png is 96x64, size/2.png is 64x96",
+        "folder: 16 bits per channel are scaled to 8: deep/000.png, and the frames after them",
+        "folder: skipped, labels or predictions according to their names: flow_occ",
+        "folder: not read, not one of png, jpg, webp, bmp, tif, ppm, mp4, ...: size/5.HEIC",
     ]
     write_names(tmp_path / "new", ["1.png", "2.png"])
     opened(tmp_path)
@@ -132,8 +132,8 @@ def test_stride_and_every(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert pairs(tmp_path, every=2, stride=3) == [("0.png", "6.png")]
     text = capsys.readouterr().err
     assert "(every 2, stride 3)" in text
-    assert f"2 frames in no pair: {tmp_path}/2.png, {tmp_path}/4.png" in text
-    assert "with every 4 and stride 2 (options) the shortest that has a pair holds 9 frames" in error(
+    assert f"2 frames not part of any pair: {tmp_path}/2.png, {tmp_path}/4.png" in text
+    assert "with every 4 and stride 2 (options) the shortest sequence that has a pair has 9 frames" in error(
         tmp_path, every=4, stride=2
     )
 
@@ -141,17 +141,17 @@ def test_stride_and_every(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_limit_is_spread_evenly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_names(tmp_path, [f"{number}.png" for number in range(11)], (8, 8))
     assert [first for first, _ in pairs(tmp_path, limit=3)] == ["0.png", "3.png", "6.png"]
-    assert "3 of the 10 pairs are taken (limit), spread evenly" in capsys.readouterr().err
+    assert "3 of the 10 pairs are used (limit), spread evenly" in capsys.readouterr().err
     assert len(pairs(tmp_path, limit=99)) == len(pairs(tmp_path, limit="all")) == 10
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"stride": 0}, "options.stride of folder is a whole number of 1 or more, not '0'"),
-        ({"every": "two"}, "options.every of folder is a whole number of 1 or more, not 'two'"),
-        ({"limit": -1}, "options.limit of folder is a whole number of 1 or more, or all, not '-1'"),
-        ({"right": "image_3"}, "options.left must say, too"),
+        ({"stride": 0}, "options.stride of folder must be a whole number of 1 or more, not '0'"),
+        ({"every": "two"}, "options.every of folder must be a whole number of 1 or more, not 'two'"),
+        ({"limit": -1}, "options.limit of folder must be a whole number of 1 or more, or all, not '-1'"),
+        ({"right": "image_3"}, "options.left must then be the corresponding part"),
         ({"stripe": 2}, "folder has no option 'stripe'; its options: stride, every, limit, left, right"),
     ],
 )
@@ -161,17 +161,17 @@ def test_wrong_options(options: dict[str, str | int], words: str, tmp_path: Path
 
 
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
-    assert "holds no images or videos, but nothing" in error(tmp_path)
+    assert "contains no images or videos, but nothing" in error(tmp_path)
     (tmp_path / "readme.md").write_text("x")
-    assert "holds no images or videos, but readme.md" in error(tmp_path)
+    assert "contains no images or videos, but readme.md" in error(tmp_path)
     write_names(tmp_path, ["7.png"])
-    assert "holds 1 frame, but no pair" in error(tmp_path)
+    assert "contains 1 frame, but no pair" in error(tmp_path)
     assert "does not exist (looked from" in error(tmp_path / "nowhere")
-    assert "7.png is a file. Give the folder that it lies in" in error(tmp_path / "7.png")
+    assert "7.png is a file. Set the folder that contains it" in error(tmp_path / "7.png")
     with pytest.raises(UserError, match="No data folder is given"):
         open_dataset("folder", "", "scan", "flow", False)
     write_names(tmp_path, ["7.jpg"])
-    assert f"{tmp_path} holds 7.jpg and 7.png, two frames of one name" in error(tmp_path)
+    assert f"{tmp_path} contains 7.jpg and 7.png, two frames with the same name" in error(tmp_path)
 
 
 def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,9 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: p
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # the tests may run as root, whom no mode keeps out
+    monkeypatch.setattr(
+        os, "scandir", refuse
+    )  # the tests may run as root, for whom permissions have no effect
     with pytest.raises(UserError, match=r"shut: this folder cannot be listed \(Permission denied\)"):
         walk(str(tmp_path))
 
@@ -238,7 +240,7 @@ def test_cameras_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     assert "{left: image_2, right: image_3}" in error(tmp_path, view="scene_flow")
     assert "none with 'cam0' in its path" in error(tmp_path, left="cam0", right="cam1")
-    assert pairs(tmp_path, left="image_2") == [("1.png", "2.png")]  # `left` alone chooses folders
+    assert pairs(tmp_path, left="image_2") == [("1.png", "2.png")]  # `left` alone selects folders
 
 
 def test_split_files_of_ids(tmp_path: Path) -> None:
@@ -249,7 +251,7 @@ def test_split_files_of_ids(tmp_path: Path) -> None:
     ]
     split = tmp_path / "split.txt"
     split.write_text("# one of them\nMy%20Videos/IMG%2002 labels=proxy\n")
-    assert "proxy labels that the split asks for" in error(tmp_path, str(split))
+    assert "proxy labels that the split requires" in error(tmp_path, str(split))
     split.write_text("My%20Videos/IMG%2002\n")
     assert pairs(tmp_path, str(split)) == [("IMG 02.jpg", "IMG 03.jpg")]
     split.write_text("My%20Videos/IMG%2003\n")

@@ -1,4 +1,4 @@
-"""Names of one folder: which are a sequence, and in which order."""
+"""Names of one folder: grouping into sequences, and their order."""
 
 import random
 
@@ -96,7 +96,7 @@ def test_ids_are_words_that_files_can_have_as_names() -> None:
     assert frame_id("Mönchsee/ü") == "Mönchsee/ü"
     assert frame_id("0001_right") == "0001%5Fright"  # `_right` is the right camera's mark
     assert frame_id("a\u00a0b\tc") == "a%C2%A0b%09c"
-    assert frame_id("latin-\udcfc") == "latin-%FC"  # a byte that is no UTF-8, as Python reads such names
+    assert frame_id("latin-\udcfc") == "latin-%FC"  # a byte that is not UTF-8, as Python decodes such names
 
 
 @given(st.lists(st.text("a %=#_rightü\t\u2003", max_size=12), min_size=2, max_size=2, unique=True))

@@ -16,7 +16,7 @@ DRAWN = torch.zeros(1, dtype=torch.float64)
 
 
 class Numbers:
-    """Sample i holds the number i."""
+    """Sample i contains the number i."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -94,7 +94,7 @@ def test_each_epoch_holds_every_sample_once_over_all_ranks(
     numbers = [
         n for step in range(steps) for rank in range(world) for n in sample_numbers(step, rank, world, batch)
     ]
-    assert numbers == list(range(len(numbers)))  # ranks are disjoint and leave nothing out
+    assert numbers == list(range(len(numbers)))  # ranks are disjoint and cover everything
     for epoch in range(2):
         counts = Counter(
             sample_index(seed, n, length) for n in numbers[epoch * length : (epoch + 1) * length]
@@ -110,7 +110,7 @@ def test_empty_dataset_is_refused() -> None:
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_a_run_goes_on_with_the_same_samples_on_other_processes(processes: int, accumulated: int) -> None:
-    """Four steps of batch 8 on one process, then on several: the same samples, changed in the same way, in order."""
+    """Four steps of batch 8 on one process, then on several: same samples, same augmentation, same order."""
 
     def images(batches: list[Batch]) -> torch.Tensor:
         return torch.cat([batch["left_t0"] for batch in batches])

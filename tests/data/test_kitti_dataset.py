@@ -1,4 +1,4 @@
-"""KittiDataset on tiny trees: both views, what is read from where, what is said when files are missing."""
+"""KittiDataset on tiny trees: both views, the files that are read, and messages about missing files."""
 
 import shutil
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_wrong_root_says_what_is_there(tmp_path: Path) -> None:
         KittiDataset(tmp_path, FIRST, "flow", labels=False)
     for said in (
         str(tmp_path / "training" / "image_2"),
-        "holds testing",
+        "contains testing",
         "--data.init_args.root",
         "DATA_ROOT",
     ):
@@ -153,7 +153,7 @@ def test_optional_folder_must_be_complete(tmp_path: Path, folder: str) -> None:
 def test_right_camera_has_no_labels_and_no_scene_flow(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [0])
     right = [SplitEntry("000000_10", "right")]
-    with pytest.raises(UserError, match=r"000000_10 asks for camera=right, but labels exist for the left"):
+    with pytest.raises(UserError, match=r"000000_10 has camera=right, but labels exist for the left"):
         KittiDataset(root, right, "flow", labels=True)
     with pytest.raises(UserError, match=r"camera=right, but the scene-flow view starts from the left"):
         KittiDataset(root, right, "scene_flow", labels=False)
@@ -161,7 +161,7 @@ def test_right_camera_has_no_labels_and_no_scene_flow(tmp_path: Path) -> None:
 
 def test_foreign_id_is_named(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [0])
-    with pytest.raises(UserError, match=r"'0000_10' is no id of KITTI 2015: expected .*SSSSSS_FF"):
+    with pytest.raises(UserError, match=r"'0000_10' is not a valid id for KITTI 2015: expected .*SSSSSS_FF"):
         KittiDataset(root, [SplitEntry("0000_10")], "flow", labels=False)
 
 
@@ -201,7 +201,7 @@ def test_scan_takes_frames_with_a_successor(tmp_path: Path) -> None:
 def test_scan_of_no_pairs_says_how_frames_are_named(tmp_path: Path) -> None:
     root = write_kitti(tmp_path, [7], frames=(9,), labels=False)
     with pytest.raises(
-        UserError, match=r"image_2 holds no pair of frames, but 000007_09\.png.*SSSSSS_FF\.png"
+        UserError, match=r"image_2 contains no pair of frames, but 000007_09\.png.*SSSSSS_FF\.png"
     ):
         scan(root)
 
@@ -214,5 +214,7 @@ def test_testing_part_has_images_and_no_labels(tmp_path: Path) -> None:
     torch.testing.assert_close(sample["right_t1"], picture(0, 11, 3))
     with pytest.raises(UserError, match=r"KITTI 2015: the testing part has no labels\. Set .*val_labels"):
         KittiDataset(root, FIRST, "scene_flow", labels=True, options=testing)
-    with pytest.raises(UserError, match=r"Looked for KITTI 2015 in .*training/image_2, but .* holds testing"):
+    with pytest.raises(
+        UserError, match=r"Looked for KITTI 2015 in .*training/image_2, but .* contains testing"
+    ):
         KittiDataset(root, FIRST, "scene_flow", labels=False)

@@ -1,4 +1,4 @@
-"""Mixtures of data sets: how often each sample counts, the same order whoever draws, the same keys."""
+"""Mixtures of data sets: number of occurrences of each sample, order independent of the process, same keys."""
 
 from collections import Counter
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_what_only_some_sources_have_is_left_out_and_said(
 def test_sources_that_differ_in_what_the_view_is_about_are_refused(trees: Path) -> None:
     parts = [part(trees, name, view="scene_flow") for name in ("kitti2015", "kitti2012")]
     with pytest.raises(
-        UserError, match=r"give the same things.*\n  disparity_t1: only kitti2015's place\n  valid_"
+        UserError, match=r"have the same keys.*\n  disparity_t1: only kitti2015's place\n  valid_"
     ):
         Mixture(parts)
 
@@ -105,5 +105,5 @@ def test_teachers_for_one_source_only_are_refused(trees: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("weight", [0, -3])
 def test_weights_are_positive(trees: Path, weight: int) -> None:
-    with pytest.raises(UserError, match=rf"sintel's place\.weight says how often .*not {weight}"):
+    with pytest.raises(UserError, match=rf"sintel's place\.weight is the number of times .*not {weight}"):
         Mixture([part(trees, "sintel", weight)])

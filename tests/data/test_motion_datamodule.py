@@ -1,4 +1,4 @@
-"""MotionDataModule under a real Trainer: views, resume, workers, two processes, and the words of each error."""
+"""MotionDataModule with a real Trainer: views, resume, workers, two processes, and error messages."""
 
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ def test_view_that_is_not_configured(data: dict[str, Any]) -> None:
     data |= {"dataset": "sintel", "scene_flow": None}
     text = error_of_fit(data, Recorder("scene_flow"))
     assert "needs the scene_flow view" in text
-    assert "MPI-Sintel has one camera: take another data config" in text
+    assert "MPI-Sintel has one camera: use another data config" in text
 
 
 def test_model_that_names_no_view(data: dict[str, Any]) -> None:
@@ -193,7 +193,7 @@ def test_worker_errors_keep_their_words(data: dict[str, Any]) -> None:
         ({"dataset": "kiti2015"}, r"'kiti2015' is unknown; known: .*Did you mean kitti2015"),
         (
             {"options": {"part": "test"}},
-            r"options\.part of kitti2015 is one of training, testing, not 'test'",
+            r"options\.part of kitti2015 must be one of training, testing, not 'test'",
         ),
         ({"flow": View("a", "b", train_sources=[])}, r"flow\.train_sources is empty"),
         (

@@ -1,4 +1,4 @@
-"""The folder that was probably meant, and the option of which the folder is there."""
+"""Suggestions of similarly named folders, and of options whose folder exists."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_two_differences_and_a_folder_below(tmp_path: Path) -> None:
     (tmp_path / "kitti/Training/image_02").mkdir(parents=True)
     text = said("kitti2015", tmp_path)
     assert (
-        f"did you mean {tmp_path}/kitti/Training/image_02? It must be called {tmp_path}/kitti/training/image_2"
+        f"did you mean {tmp_path}/kitti/Training/image_02? It must be named {tmp_path}/kitti/training/image_2"
         in text
     )
     assert f"with {tmp_path / 'kitti'} as data folder" in text
@@ -76,9 +76,9 @@ def test_another_value_of_an_option_is_there(
 ) -> None:
     (tmp_path / there).mkdir(parents=True)
     text = said(dataset, tmp_path)
-    assert f"{tmp_path / there} is there: take it by `options: {{{option}: {value}}}`" in text
+    assert f"{tmp_path / there} exists: select it with `options: {{{option}: {value}}}`" in text
     assert f"--data.init_args.options.{option} {value}" in text
-    assert "is there" not in said(dataset, tmp_path, **{option: value})
+    assert "select it" not in said(dataset, tmp_path, **{option: value})
 
 
 def test_a_folder_of_labels_that_is_called_a_little_differently(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_advice_for_a_lost_frame_is_the_exclusion_list_and_not_the_scan(tmp_path
     assert "scan" not in text
     split = tmp_path / "split.txt"
     split.write_text("".join(f"TRAIN/A/0000/{frame:04d}\n" for frame in range(6, 15)))
-    with pytest.raises(UserError, match="`scan` takes every pair of frames"):
+    with pytest.raises(UserError, match="`scan` uses every pair of frames"):
         open_dataset("things", str(root), str(split), "flow", False)
 
 

@@ -1,4 +1,4 @@
-"""labels= in a split: the teacher's labels in the flow view, the labels themselves in the scene-flow view."""
+"""labels= in a split: teacher labels in the flow view, in place of ground truth in the scene-flow view."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ TRUE = SplitEntry("000000_00")
 
 
 def write_proxies(root: Path, id_: str, camera: str = "left", folder: str = "proxy") -> dict[str, np.ndarray]:
-    """Random labels on the formats' grid, with holes; returns what was written."""
+    """Write random labels on the formats' grid, with holes, and return them."""
     rng = np.random.default_rng(0 if camera == "left" else 1)
     out: dict[str, np.ndarray] = {}
     for name in ("flow", "flow_backward", "disp_0", "disp_1", "occlusion", "occlusion_backward"):
@@ -69,7 +69,7 @@ def test_flow_view_has_the_teacher_beside_the_images(root: Path, entry: SplitEnt
         ("teacher_flow_backward", "flow_backward", "occlusion_backward"),
     ):
         assert equal(sample[key], written[name])
-        # Where the teacher says nothing there is nothing to learn from it.
+        # Where the teacher has no prediction, there is no training signal.
         occluded = sample[key.replace("flow", "occluded")]
         assert equal(occluded, written[mask] | ~written[f"valid_{name}"])
 
@@ -92,7 +92,7 @@ def test_scene_flow_view_reads_proxies_as_ground_truth(root: Path) -> None:
 
 
 def test_truth_and_proxies_in_one_split_make_one_batch(root: Path) -> None:
-    """As kitti_mixed does. Both kinds have what a model trains on; only the truth has `_noc` masks and foreground."""
+    """As in kitti_mixed. Both kinds have the keys for training; only ground truth has `_noc` masks and foreground."""
     write_proxies(root, "000001_00")
     entries = [TRUE, SplitEntry("000001_00", labels="proxy")]
     dataset = KittiDataset(root, entries, "scene_flow", labels=True)
@@ -117,7 +117,7 @@ def test_teacher_for_some_lines_only_is_an_error(root: Path) -> None:
 
 def test_missing_labels_folder_is_named(root: Path) -> None:
     for view in ("flow", "scene_flow"):
-        said = r"(?s)proxy labels that the split asks for.*There is no folder .*proxy/left"
+        said = r"(?s)proxy labels that the split requires.*There is no folder .*proxy/left"
         with pytest.raises(UserError, match=said):
             KittiDataset(root, [PROXY], cast(ViewName, view), labels=True)
     write_proxies(root, PROXY.id)

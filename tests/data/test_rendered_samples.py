@@ -1,4 +1,4 @@
-"""Rendered data through dataset and transforms: its exact truth still warps the other images to left_t0."""
+"""Rendered data after dataset and transforms: the exact ground truth still warps the other images to left_t0."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def warp_error(sample: Sample, other: str, motion: Tensor, valid: Tensor) -> flo
 
 
 def errors(sample: Sample, shift: float) -> dict[str, float]:
-    """The warp error of each motion that the sample's labels give, its x moved by `shift` px."""
+    """The warp error of each motion in the sample's labels, with x shifted by `shift` px."""
     flow, valid = sample["flow"].clone(), sample["valid_flow_noc"]
     flow[0] += shift
     found = {"left_t1": warp_error(sample, "left_t1", flow, valid)}

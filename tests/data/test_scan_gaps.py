@@ -1,4 +1,4 @@
-"""A scan does not lose a frame that is gone from a video: it stays in the split and is missed by name."""
+"""A scan does not drop a missing frame within a video: it stays in the split and is reported by name."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ def test_gives_back_what_it_was_given(entries: list[SplitEntry]) -> None:
 
 
 def test_size_in_objects_does_not_grow_with_the_split() -> None:
-    """What workers would copy one by one: Python objects, each with a reference count."""
+    """The index has few Python objects, whose reference counts would make workers copy their memory pages."""
 
     def entries(count: int) -> list[SplitEntry]:
         return [SplitEntry(f"TRAIN/A/{n // 10:04d}/{n % 10:04d}", labels="proxy") for n in range(count)]
@@ -45,7 +45,7 @@ def test_size_in_objects_does_not_grow_with_the_split() -> None:
 
 
 def objects(root: object) -> int:
-    """How many Python objects hang together below `root`, classes aside."""
+    """The number of Python objects reachable from `root`, without classes."""
     seen: set[int] = set()
     stack = [root]
     while stack:

@@ -1,4 +1,4 @@
-"""The committed splits are what the rules say, and the rules say what the papers did."""
+"""The committed splits match the rules, and the rules match the papers."""
 
 import argparse
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_splits_with_proxy_labels() -> None:
 
 
 def test_sintel_holds_every_pair_of_23_scenes_in_both_passes() -> None:
-    """Frames of each scene as in the benchmark: 50, but for four scenes; 1,064 frames, 1,041 pairs."""
+    """Frames of each scene as in the benchmark: 50, except for four scenes; 1,064 frames, 1,041 pairs."""
     ids = [entry.id.split("/") for entry in read_split(COMMITTED / "sintel_all.txt")]
     lengths = {"ambush_2": 21, "ambush_4": 33, "ambush_6": 20, "market_6": 40}
     scenes = {scene for _, scene, _ in ids}
@@ -125,7 +125,7 @@ def test_rendered_scenes_are_disjoint(prefix: str, scenes: int) -> None:
 
 
 def test_rendered_supervisions_are_built_as_those_of_kitti() -> None:
-    """5 % have truth, as 160 of KITTI's 3,200; the mixed split is the proxy split with just these lines replaced."""
+    """5 % have ground truth, as 160 of KITTI's 3,200; the mixed split is the proxy split with these lines replaced."""
     gt, px, mixed = (read_split(COMMITTED / f"rendered_{name}.txt") for name in ("gt", "px", "gt_px"))
     assert [entry for entry in mixed if entry.labels is None] == gt
     assert [SplitEntry(entry.id, entry.camera, "proxy") for entry in mixed] == px

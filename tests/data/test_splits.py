@@ -1,4 +1,4 @@
-"""Reading split files: the grammar, and the words of each error."""
+"""Reading split files: the grammar and the error messages."""
 
 from pathlib import Path
 
@@ -46,13 +46,13 @@ def test_names_tell_the_cameras_apart() -> None:
     ("line", "said"),
     [
         ("000000_10 camera=middle", "'middle'"),
-        ("000000_10 camera", "'camera' is not understood"),
-        ("000000_10 colour=red", "'colour=red' is not understood"),
-        ("000000_10 000001_10", "'000001_10' is not understood"),
-        ("camera=left", "starts with the sample's id"),
+        ("000000_10 camera", "'camera' is not a valid option"),
+        ("000000_10 colour=red", "'colour=red' is not a valid option"),
+        ("000000_10 000001_10", "'000001_10' is not a valid option"),
+        ("camera=left", "must start with the sample's id"),
         ("000000_10 camera=left camera=left", "camera= is given twice"),
-        ("000000_10 labels=", "labels= names no folder"),
-        ("000000_10 labels", "'labels' is not understood"),
+        ("000000_10 labels=", "labels= has no folder"),
+        ("000000_10 labels", "'labels' is not a valid option"),
         ("000000_10 labels=a labels=b", "labels= is given twice"),
     ],
 )
@@ -79,14 +79,14 @@ def test_empty_split_says_what_to_do(tmp_path: Path, text: str) -> None:
 def test_missing_split_lists_what_is_there(tmp_path: Path) -> None:
     split(tmp_path, "a\n")
     (tmp_path / "b.txt").write_text("b\n")
-    with pytest.raises(UserError, match=r"kitti_2000\.txt does not exist.*holds: b\.txt, mine\.txt"):
+    with pytest.raises(UserError, match=r"kitti_2000\.txt does not exist.*contains: b\.txt, mine\.txt"):
         read_split(tmp_path / "kitti_2000.txt")
 
 
 def test_missing_split_in_missing_or_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere does not exist either.*data splits --output"):
         read_split(tmp_path / "nowhere" / "a.txt")
-    with pytest.raises(UserError, match="holds no split files"):
+    with pytest.raises(UserError, match="contains no split files"):
         read_split(tmp_path / "a.txt")
     with pytest.raises(UserError, match="is a folder"):
         read_split(tmp_path)

@@ -1,4 +1,4 @@
-"""FlyingThings3D's subset: which frames follow each other, where the flow of a scene's last frame lies there, too."""
+"""FlyingThings3D's subset: which frames are consecutive, if the flow of a scene's last frame also exists."""
 
 import shutil
 import time
@@ -58,7 +58,7 @@ def test_no_pair_leads_across_a_scenes_end(
         assert frames(tree) == ALL
         said = capsys.readouterr().err
         assert f"{len(ends)} of {18 + len(ends)} pairs left out (train/0000002" in said
-        assert f"{PAST} holds no 0000003.flo" in said
+        assert f"{PAST} has no 0000003.flo" in said
     assert frames(tree, "scene_flow") == ALL
 
 
@@ -77,7 +77,7 @@ def test_a_folder_that_is_half_unpacked_thins_nothing(tree: Path, kept: range) -
             file.unlink()
     with pytest.raises(UserError) as caught:
         frames(tree)
-    assert f"{tree / PAST} is not complete: " in str(caught.value)
+    assert f"{tree / PAST} is incomplete: " in str(caught.value)
     assert "of 18 pairs have no file there" in str(caught.value)
     assert "move it away" in str(caught.value)
     shutil.rmtree(tree / PAST)
@@ -88,12 +88,12 @@ def test_a_folder_that_is_half_unpacked_thins_nothing(tree: Path, kept: range) -
 def test_flow_into_the_future_that_is_half_unpacked_thins_nothing(tree: Path) -> None:
     for frame in range(10, 25):
         (tree / FUTURE / f"{frame:07d}.flo").unlink(missing_ok=True)
-    with pytest.raises(UserError, match="into_future is not complete: 10 of 18 pairs"):
+    with pytest.raises(UserError, match="into_future is incomplete: 10 of 18 pairs"):
         frames(tree)
 
 
 def test_many_in_a_row_are_no_scenes_ends(tmp_path: Path) -> None:
-    """9 of 200: a share that scenes' ends may well have."""
+    """9 of 200: a plausible share for scene ends."""
     for folder, numbers in ((FUTURE, range(200)), (PAST, [*range(1, 100), *range(109, 201)])):
         (tmp_path / folder).mkdir(parents=True)
         for number in numbers:
@@ -118,12 +118,12 @@ def test_a_pair_has_both_pictures_of_the_pass_and_the_view(
 ) -> None:
     (tree / "train" / gone).unlink()
     assert frames(tree, view) == [frame for frame in ALL if frame not in lost]
-    assert (f"holds no {Path(gone).name}" in capsys.readouterr().err) == bool(lost)
+    assert (f"has no {Path(gone).name}" in capsys.readouterr().err) == bool(lost)
 
 
 def test_most_pictures_missing_is_no_scenes_end(tree: Path) -> None:
     shutil.rmtree(tree / "train/image_clean/right")
-    with pytest.raises(UserError, match="image_clean/right is not complete: 18 of 18 pairs"):
+    with pytest.raises(UserError, match="image_clean/right is incomplete: 18 of 18 pairs"):
         frames(tree, "scene_flow")
 
 
@@ -167,9 +167,9 @@ def test_a_line_of_a_split_file_is_named(tree: Path, tmp_path: Path) -> None:
             open_dataset("things_subset", str(tree), str(split), "flow", labels)
         text = str(caught.value)
         assert text.startswith(
-            f"{split}, line 3: train/0000002 is not a pair of frames: {PAST} holds no 0000003.flo"
+            f"{split}, line 3: train/0000002 is not a pair of frames: {PAST} has no 0000003.flo"
         )
-        assert text.endswith("2 of 3 lines are so.")
+        assert text.endswith("This affects 2 of 3 lines.")
     exclude = tmp_path / "exclude.txt"
     exclude.write_text("train/0000002\ntrain/0000005\n")
     dataset = open_dataset("things_subset", str(tree), str(split), "flow", True, exclude=str(exclude))
@@ -197,17 +197,17 @@ def test_a_wrong_line_beside_such_lines_is_named_too(tree: Path, tmp_path: Path)
 def test_the_right_camera_is_asked_where_it_has_flow(tree: Path, tmp_path: Path) -> None:
     split = tmp_path / "right.txt"
     split.write_text("train/0000002 camera=right\n")
-    with pytest.raises(UserError, match=r"line 1: .*flow/left/into_past holds no 0000003"):
+    with pytest.raises(UserError, match=r"line 1: .*flow/left/into_past has no 0000003"):
         open_dataset("things_subset", str(tree), str(split), "flow", False)
     for folder, name in ((FUTURE, "0000001"), (PAST, "0000002")):
         right = tree / folder.replace("left", "right")
         right.mkdir(parents=True)
         shutil.copy(tree / folder / f"{name}.flo", right)
-    with pytest.raises(UserError, match=r"line 1: .*flow/right/into_past holds no 0000003"):
+    with pytest.raises(UserError, match=r"line 1: .*flow/right/into_past has no 0000003"):
         open_dataset("things_subset", str(tree), str(split), "flow", False)
     split.write_text("train/0000001 camera=right\n")
     assert len(open_dataset("things_subset", str(tree), str(split), "flow", True)) == 1
-    # A label that is lost is missed as one: the flow back says that the two are a pair.
+    # A lost label is reported as missing: the backward flow shows that the two frames are a pair.
     (tree / FUTURE / "0000000.flo").unlink()
     split.write_text("train/0000000\n")
     with pytest.raises(UserError, match=r"(?s)1 of 1 label files.*into_future/0000000\.flo"):

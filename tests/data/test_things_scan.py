@@ -1,4 +1,4 @@
-"""Splits by scanning FlyingThings3D: which pairs, kept until the tree changes, and where."""
+"""Splits by scanning FlyingThings3D: the pairs, and the cache, which is valid until the tree changes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from flowdistill.errors import UserError
 
 
 def things(root: Path, part: str = "TRAIN", sequence: str = "A/0000", frames: range = range(6, 16)) -> Path:
-    """Empty pictures: a scan looks at names alone."""
+    """Empty images: a scan only uses names."""
     folder = root / "frames_cleanpass" / part / sequence / "left"
     folder.mkdir(parents=True)
     for frame in frames:
@@ -71,7 +71,7 @@ def test_pairs_that_touch_an_unused_frame_are_left_out(root: Path) -> None:
 def test_a_list_of_unused_files_that_names_none_is_an_error(root: Path) -> None:
     things(root)
     (root / "all_unused_files.txt").write_text("<html>404</html>\n")
-    with pytest.raises(UserError, match=r"all_unused_files\.txt: no line names a frame.*'<html>404</html>'"):
+    with pytest.raises(UserError, match=r"all_unused_files\.txt: no line has the form.*'<html>404</html>'"):
         ids(root)
 
 
@@ -79,9 +79,9 @@ def test_a_scan_is_kept_in_the_root_and_used_again(root: Path, capsys: pytest.Ca
     things(root)
     first = ids(root)
     kept = root / ".flowdistill" / "things-clean.json"
-    assert f"9 pairs in {root}, scanned now, kept in {kept}" in capsys.readouterr().err
+    assert f"9 pairs in {root}, scanned now, cached in {kept}" in capsys.readouterr().err
     stored = json.loads(kept.read_text())
-    stored["ids"].append("TRAIN/A/0000/9998")  # a sign that the cache is what is read
+    stored["ids"].append("TRAIN/A/0000/9998")  # shows that the cache is read
     kept.write_text(json.dumps(stored))
     assert ids(root) == [*first, "TRAIN/A/0000/9998"]
     assert "as scanned before" in capsys.readouterr().err
@@ -112,13 +112,13 @@ def test_where_the_root_cannot_be_written_the_users_cache_serves(
     (root / ".flowdistill").write_text("a file, so no folder can be made here")
     first = ids(root)
     (kept,) = cache.glob("*-things-clean.json")
-    assert f"kept in {kept}" in capsys.readouterr().err
+    assert f" cached in {kept}" in capsys.readouterr().err
     assert ids(root) == first
     assert f"as scanned before ({kept})" in capsys.readouterr().err
     other = root.parent / "other"
     things(other, frames=range(6, 8))
     (other / ".flowdistill").write_text("")
-    assert len(ids(other)) == 1  # another root is another cache
+    assert len(ids(other)) == 1  # another root has another cache
     assert len(list(cache.iterdir())) == 2
 
 
@@ -129,7 +129,7 @@ def test_without_any_place_to_write_it_still_works(
     (root / ".flowdistill").write_text("")
     cache.parent.write_text("")
     assert len(ids(root)) == 9
-    assert "could not be kept" in capsys.readouterr().err
+    assert "not cached" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,6 @@ def test_the_subset_has_a_pair_where_its_flow_file_is(root: Path) -> None:
 
 def test_an_empty_part_is_an_error_and_not_kept(root: Path) -> None:
     (root / "frames_cleanpass" / "TRAIN").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"frames_cleanpass/TEST holds no pair.*no such folder"):
+    with pytest.raises(UserError, match=r"frames_cleanpass/TEST contains no pair.*no such folder"):
         ids(root, "scan:TEST")
     assert not os.path.exists(root / ".flowdistill")

@@ -1,4 +1,4 @@
-"""FlyingThings3D's pictures as WebP: the same samples as from the PNG files, and no frame that gets lost on the way."""
+"""FlyingThings3D's images as WebP: the same samples as from the PNG files, and no lost frames."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def copy(originals: Path, layout: str, folder: Path) -> Path:
 
 
 def convert(picture: Path, quality: int = 101) -> None:
-    """Puts a WebP in the place of a PNG, a lossless one unless told otherwise."""
+    """Replace a PNG by a WebP, lossless by default."""
     options = [cv2.IMWRITE_WEBP_QUALITY, quality]
     picture.with_suffix(".webp").write_bytes(
         cv2.imencode(".webp", cv2.imread(str(picture)), options)[1].tobytes()
@@ -41,7 +41,7 @@ def convert(picture: Path, quality: int = 101) -> None:
 
 
 def to_webp(root: Path, quality: int = 101) -> Path:
-    """All pictures of a data set, in the folders in which the data set's page has them."""
+    """All images of a data set, in the folders of the data set's page."""
     for picture in [*root.glob("frames_*/**/*.png"), *root.glob("*/image_*/**/*.png")]:
         convert(picture, quality)
     for folder in root.glob("frames_*"):
@@ -89,7 +89,7 @@ def test_where_both_are_there_png_is_read(
     for _ in range(2):  # scanned, and then from the cache
         dataset = open_dataset("things", str(root), "scan", "scene_flow", labels=False)
         assert {Path(file.path).suffix for index in range(4) for file in dataset.files(index)} == {".png"}
-        assert "frames_cleanpass is read; frames_cleanpass_webp holds the same" in capsys.readouterr().err
+        assert "frames_cleanpass is read; frames_cleanpass_webp contains the same" in capsys.readouterr().err
 
 
 def scanned(root: Path) -> list[str]:
@@ -105,20 +105,25 @@ def test_the_scan_notices_when_the_other_kind_comes_or_goes(originals: Path, tmp
     assert scanned(root) == expected
     (root / "spare").rename(root / "frames_cleanpass")
     shutil.rmtree(root / "frames_cleanpass/TRAIN")
-    with pytest.raises(UserError, match=r"6 frames are \.png .* but 6 only"):
+    with pytest.raises(UserError, match=r"6 frames are \.png .* but 6 exist only as"):
         scanned(root)
 
 
 def test_a_half_converted_data_set_is_named(originals: Path, tmp_path: Path) -> None:
-    """In one folder, one camera only, in two folders: not one pair fewer without a word."""
+    """In one folder, for one camera only, in two folders: no pair is dropped silently."""
     within = copy(originals, "things", tmp_path / "within")
     convert(within / "frames_cleanpass/TRAIN/A/0000/left/0007.png")
-    said = r"within/things: 11 frames are \.png files in frames_cleanpass, but 1 only \.webp files in frames_cleanpass"
-    with pytest.raises(UserError, match=rf"{said}, such as TRAIN/A/0000/left/0007\. .*move one kind away"):
+    said = r"within/things: 11 frames are \.png files in frames_cleanpass, but 1 exist only as \.webp files"
+    with pytest.raises(
+        UserError,
+        match=rf"{said} in frames_cleanpass, such as TRAIN/A/0000/left/0007\. .*move one format away",
+    ):
         scanned(within)
     split = tmp_path / "split.txt"
     split.write_text("TRAIN/A/0000/0006\n")
-    with pytest.raises(UserError, match=r"A/0000/left: 2 frames are \.png files .* but 1 only \.webp"):
+    with pytest.raises(
+        UserError, match=r"A/0000/left: 2 frames are \.png files .* but 1 exist only as \.webp"
+    ):
         open_dataset("things", str(within), str(split), "flow", labels=False)
 
     between = copy(originals, "things", tmp_path / "between")
@@ -127,7 +132,8 @@ def test_a_half_converted_data_set_is_named(originals: Path, tmp_path: Path) -> 
     for picture in between.glob("frames_cleanpass_webp/**/*.png"):
         convert(picture)
     with pytest.raises(
-        UserError, match=r"6 frames are \.png files .* but 6 only \.webp files in frames_cleanpass_webp"
+        UserError,
+        match=r"6 frames are \.png files .* but 6 exist only as \.webp files in frames_cleanpass_webp",
     ):
         scanned(between)
 
@@ -137,7 +143,9 @@ def test_a_half_converted_data_set_is_named(originals: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"image_clean/right/0000000\.png"):
         open_dataset("things_subset", str(camera), "scan:train", "scene_flow", labels=False)
     convert(camera / "train/image_clean/left/0000001.png")
-    with pytest.raises(UserError, match=r"image_clean/left: 2 frames are \.png files .* but 1 only \.webp"):
+    with pytest.raises(
+        UserError, match=r"image_clean/left: 2 frames are \.png files .* but 1 exist only as \.webp"
+    ):
         open_dataset("things_subset", str(camera), "scan:train", "flow", labels=False)
 
 
@@ -167,10 +175,12 @@ def test_an_alpha_channel_in_a_benchmark_is_refused(originals: Path, tmp_path: P
 
 def test_where_neither_is_there_both_are_named(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
-    with pytest.raises(UserError, match=r"(?s)frames_finalpass/TRAIN.*holds videos.*frames_finalpass_webp"):
+    with pytest.raises(
+        UserError, match=r"(?s)frames_finalpass/TRAIN.*contains videos.*frames_finalpass_webp"
+    ):
         open_dataset("things", str(tmp_path), "scan", "flow", False, {"render_pass": "final"})
     (tmp_path / "frames_cleanpass_webp/TRAIN").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"frames_cleanpass_webp/TRAIN holds no pair .*0006\.png.*as WebP"):
+    with pytest.raises(UserError, match=r"frames_cleanpass_webp/TRAIN contains no pair .*0006\.png.*as WebP"):
         open_dataset("things", str(tmp_path), "scan:TRAIN", "flow", labels=False)
 
 

@@ -1,4 +1,4 @@
-"""Frames of videos: exactly those of decoding in order, made once, and every fault named with its frame."""
+"""Frames of videos: equal to decoding in order, decoded once, and faults reported with the frame number."""
 
 import json
 import multiprocessing
@@ -24,12 +24,10 @@ FRAMES = 30
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pan in four kinds of file."""
+    """The same pan in four video formats."""
     folder = tmp_path_factory.mktemp("clips")
     wide = picture(1, (64, 96 + 2 * FRAMES)) // 2
-    wide += np.random.default_rng(0).integers(
-        0, 99, wide.shape, dtype=np.uint8
-    )  # the more bytes a frame takes
+    wide += np.random.default_rng(0).integers(0, 99, wide.shape, dtype=np.uint8)  # more bytes per frame
     frames = [np.ascontiguousarray(wide[:, 2 * n : 2 * n + 96]) for n in range(FRAMES)]
     for name, codec in (("a.mp4", "mp4v"), ("b.AVI", "XVID"), ("c.mkv", "mp4v"), ("d.webm", "VP80")):
         write_video(folder / name, frames, codec)
@@ -51,7 +49,7 @@ def test_frame_k_is_the_kth_of_decoding_in_order(name: str, clips: Path, tmp_pat
     assert len(truth) == FRAMES
     data = opened(tmp_path)
     assert [entry.id for entry in data.entries] == [f"{name}/{number:06d}" for number in range(FRAMES - 1)]
-    for index in (17, 0, 28, 5):  # as training draws them
+    for index in (17, 0, 28, 5):  # in random order, as in training
         sample = data[index]
         for key, frame in (("left_t0", truth[index]), ("left_t1", truth[index + 1])):
             shown = (sample[key] * 255).numpy().round().transpose(1, 2, 0)  # type: ignore[literal-required]
@@ -86,13 +84,13 @@ def test_a_video_is_decoded_once_until_it_changes(
     assert frames.numbers() == range(0, 30, 6)
     assert "30 frames, decoded before" in capsys.readouterr().err
     monkeypatch.setattr(video, "decode_video", decode, raising=False)
-    os.remove(frames.path(12))  # somebody tidied up
+    os.remove(frames.path(12))  # a frame was deleted
     video_frames(str(tmp_path), "a.mp4", 6)
     assert "decoded now" in capsys.readouterr().err
     write_video(path, [picture(n, (48, 64)) for n in range(4)])
     frames = video_frames(str(tmp_path), "a.mp4")
     assert (frames.count, read_image(frames.path(0)).shape) == (4, (48, 64, 3))
-    assert len(os.listdir(frames.folder)) == 5  # nothing of the old video is left
+    assert len(os.listdir(frames.folder)) == 5  # no frame of the old video is left
 
 
 def test_an_interrupted_decoding_is_not_taken_for_whole(
@@ -134,7 +132,7 @@ def test_processes_that_start_together(
 
 
 def test_the_rotation_flag_is_honoured(clips: Path, tmp_path: Path) -> None:
-    """A quarter turn as phones write it: into the matrix of the track's header."""
+    """Set a rotation by 90 degrees as phones do: in the matrix of the track's header."""
     content = bytearray((clips / "a.mp4").read_bytes())
     matrix = content.index(b"tkhd") + 44
     one = 1 << 16
@@ -152,18 +150,18 @@ def test_cut_off_videos_are_named_with_the_last_frame(clips: Path, tmp_path: Pat
     with pytest.raises(UserError) as caught:
         opened(tmp_path)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 4  # all broken ones at once
+    assert len(lines) == 4  # all broken videos are reported at once
     assert lines[0].startswith(f"{tmp_path}/a.mp4: not a video that OpenCV can open")
     for line, name in zip(lines[1:], ("b.AVI", "c.mkv", "d.webm"), strict=True):
         count = len(decoded_in_order(tmp_path / name))
         assert line.startswith(f"{tmp_path}/{name}: broken or cut off")
         assert f"{count} of 30 frames could be decoded, the last one is frame {count - 1}" in line
         assert 5 < count < 25
-    assert not list((tmp_path / ".flowdistill").rglob("*.png"))  # nothing is kept of them
+    assert not list((tmp_path / ".flowdistill").rglob("*.png"))  # none of their frames are kept
 
 
 def test_a_damaged_frame_is_named(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The decoder repairs a picture and continues; the note says where, also when the frames are used again."""
+    """The decoder conceals a damaged frame and continues; the note says where, also when the frames are used again."""
     content = bytearray((clips / "a.mp4").read_bytes())
     place = len(content) * 4 // 10
     content[place : place + 8] = bytes(byte ^ 0x55 for byte in content[place : place + 8])
@@ -174,7 +172,7 @@ def test_a_damaged_frame_is_named(clips: Path, tmp_path: Path, capsys: pytest.Ca
         assert video_frames(str(tmp_path), "d.mp4").count == FRAMES
         text = capsys.readouterr().err
         assert "d.mp4: 30 frames" in text
-        near = [number for number in range(FRAMES) if f"complains at frame {number} (" in text]
+        near = [number for number in range(FRAMES) if f"reports an error at frame {number} (" in text]
         assert len(near) == 1
         assert abs(near[0] - first) <= 1
 
@@ -195,7 +193,7 @@ def test_a_full_disk_is_a_message(clips: Path, tmp_path: Path, monkeypatch: pyte
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(
-        UserError, match=r"a\.mp4: its frames cannot be kept.*are needed, and 0\.0 MB are free"
+        UserError, match=r"a\.mp4: its frames cannot be stored.*are needed, and 0\.0 MB are free"
     ):
         opened(tmp_path)
     assert not (tmp_path / ".flowdistill/video/a.mp4").exists()
@@ -237,9 +235,8 @@ def test_videos_of_two_cameras(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for key, frame in (("left_t0", left[1]), ("right_t1", right[2])):
         shown = (sample[key] * 255).numpy().round().transpose(1, 2, 0)  # type: ignore[literal-required]
         assert np.array_equal(shown, frame)
-    assert (
-        "frames without their right camera's are left out: walk/left.mp4 or walk/right.mkv from frame 5 on"
-        in (capsys.readouterr().err)
+    assert "frames without a right frame are left out: walk/left.mp4 or walk/right.mkv from frame 5 on" in (
+        capsys.readouterr().err
     )
 
 

@@ -1,4 +1,4 @@
-"""A worker keeps freed memory: samples after the first cause hardly a page fault."""
+"""A worker keeps freed memory: samples after the first cause almost no page faults."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(who: str) -> int:
-    # Without this glibc adapts as it goes, and whether it hits fresh memory is luck.
+    # Without this, glibc adapts its thresholds at run time, and results are not deterministic.
     unlucky = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, who], env=unlucky, capture_output=True, text=True, check=True

@@ -95,11 +95,11 @@ def test_a_truth_that_lacks_one_of_its_files_is_a_missing_file(
 LINES = {
     "an unknown id": ("000003_10", "000003_10 has no ground truth: no folder of"),
     "another frame": ("000001_09", "000001_09 has no ground truth: no folder of"),
-    "a path": ("../pred/flow/000000_10", "leads out of the data folder"),
+    "a path": ("../pred/flow/000000_10", "points outside the data folder"),
     "a right camera": ("000001_10 camera=right", "KITTI's ground truth is that of the left camera"),
     "proxy labels": ("000001_10 labels=proxy", "labels=proxy selects proxy labels"),
     "a repeated id": ("000002_10", "repeats line 2"),
-    "another word": ("000001_10 disparity", "'disparity' is not understood"),
+    "another word": ("000001_10 disparity", "'disparity' is not a valid option"),
 }
 
 
@@ -122,4 +122,4 @@ def test_no_split_file_is_told(devkit: Path, capsys: pytest.CaptureFixture[str])
     assert f"The split file {devkit / 'three.txt'} does not exist" in capsys.readouterr().err
     (devkit / "empty.txt").write_text("# nothing\n")
     assert evaluate(devkit, devkit / "out.json", "--split", str(devkit / "empty.txt")) == 2
-    assert "names no sample" in capsys.readouterr().err
+    assert "lists no sample" in capsys.readouterr().err

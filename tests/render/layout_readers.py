@@ -1,4 +1,4 @@
-"""Every layout read file by file: paths, units and signs as the benchmarks describe them, not as the writers do."""
+"""Reads every layout file by file: paths, units and signs follow the benchmarks' documentation, not the writers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Tree:
-    """Reads files below a root and remembers which."""
+    """Reads files below a root and records them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

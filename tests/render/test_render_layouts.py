@@ -1,4 +1,4 @@
-"""One rendering in every layout: each file is read back and says what the renderer says, within its format's steps."""
+"""One rendering in every layout: each file is read back and matches the renderer, within its format's precision."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from flowdistill.render import RenderedFrame, render_scene
 from flowdistill.render.layouts import LAYOUTS
 from flowdistill.render.writer import Request, write_dataset
 
-# Largest errors (flow, disparity at t0, disparity at t1) that the formats allow: half a step of KITTI's 1/64 and
-# 1/256 px; nothing where floats are stored as they are; float32's rounding where a difference is.
+# Largest errors (flow, disparity at t0, disparity at t1) of the formats: half a step of KITTI's 1/64 and 1/256 px; none
+# where floats are stored; float32 rounding where a difference is stored.
 STEPS = {
     "kitti2015": (1 / 128, 1 / 512, 1 / 512),
     "kitti2012": (1 / 128, 1 / 512, 0),
@@ -24,7 +24,7 @@ STEPS = {
     "chairs": (0, 0, 0),
     "sintel": (0, 0, 0),
 }
-# Pictures of scenes without labels: left and right where there is one, for each frame.
+# Images of scenes without labels: left, and right if there is one, for each frame.
 TEST_PICTURES: dict[str, list[str]] = {
     "kitti2015": ["testing/image_2/{scene:06d}_{time:02d}.png", "testing/image_3/{scene:06d}_{time:02d}.png"],
     "kitti2012": [
@@ -33,7 +33,7 @@ TEST_PICTURES: dict[str, list[str]] = {
     ],
     "sintel": ["test/clean/scene_{number:04d}/frame_{frame:04d}.png"],
 }
-# What else lies beside them.
+# Other files beside them.
 TEST_FILES: dict[str, list[str]] = {
     "kitti2015": ["testing/calib_cam_to_cam/{scene:06d}.txt"],
     "kitti2012": [
@@ -70,7 +70,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory, frames: list[list[RenderedFr
 
 
 def truth_of(frame: RenderedFrame) -> Arrays:
-    """What a file can say about a pair, in the terms of the batch contract."""
+    """The values of a pair that a file can contain, by the keys of the batch contract."""
     pictures = {key: getattr(frame, key) for key in ("left_t0", "right_t0", "left_t1", "right_t1")}
     return {
         **pictures,
@@ -99,7 +99,7 @@ def assert_equal_within(got: Arrays, truth: Arrays, steps: tuple[float, float, f
             continue
         assert value.shape == expected.shape, key
         if key.startswith("final_"):
-            # Another picture of the same: blurred and noisy, but no brighter and nowhere else.
+            # The same image, blurred and noisy, but neither brighter nor shifted.
             difference = value.astype(float) - expected
             assert 1 < np.abs(difference).mean() < 12, key
             assert np.abs(difference.mean()) < 0.5, key
@@ -155,7 +155,7 @@ def test_the_last_eighth_of_the_scenes_is_held_out() -> None:
 
 @pytest.mark.parametrize("layout", ["things", "chairs"])
 def test_workers_write_the_same_files(layout: str, roots: dict[str, Path], tmp_path: Path) -> None:
-    """The noise of the final pass and the split file included."""
+    """Including the noise of the final pass and the split file."""
     summary, _ = write_dataset(tmp_path, layout, request_for(layout), workers=2 if layout == "things" else 1)
     assert summary.samples == len(PAIRS)
     made, expected = Tree(tmp_path), Tree(roots[layout])

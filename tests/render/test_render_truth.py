@@ -1,6 +1,6 @@
-"""Proof that the renderer's truth is true, against the pictures and against an independent look at the geometry.
+"""Verification of the renderer's ground truth, using the images and independent computations of the geometry.
 
-Everything here is float64 numpy of its own; nothing is taken from the renderer but its frames.
+Everything here is separate float64 numpy code; only the frames come from the renderer.
 """
 
 from functools import lru_cache
@@ -44,7 +44,7 @@ def keys_weights(t: Array) -> list[Array]:
 
 
 def bicubic(picture: Array, x: Array, y: Array) -> Array:
-    """The picture (H, W, C) at positions (H, W)."""
+    """The image (H, W, C) sampled at positions (H, W)."""
     height, width = picture.shape[:2]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     total = np.zeros(picture.shape)
@@ -56,13 +56,13 @@ def bicubic(picture: Array, x: Array, y: Array) -> Array:
 
 
 def away_from_outlines(frame: RenderedFrame) -> Mask:
-    """Pixels whose 5x5 neighbourhood shows one object."""
+    """Pixels whose 5x5 neighbourhood contains a single object."""
     kernel = np.ones((5, 5), np.uint8)
     return np.asarray(cv2.dilate(frame.foreground, kernel) == cv2.erode(frame.foreground, kernel))
 
 
 def truth_to(frame: RenderedFrame, view: str) -> tuple[Array, Array, Mask]:
-    """Displacement in x and y from left_t0 to a view, and where its pixels are seen there."""
+    """Displacement in x and y from left_t0 to a view, and where its pixels are visible there."""
     flow = frame.flow.astype(np.float64)
     if view == "left_t1":
         return flow[..., 0], flow[..., 1], ~frame.occluded[..., 0]
@@ -75,9 +75,9 @@ def truth_to(frame: RenderedFrame, view: str) -> tuple[Array, Array, Mask]:
 def warp_error(frame: RenderedFrame, view: str, shift: tuple[float, float]) -> tuple[float, float]:
     """Median grey-level error of the warped view against left_t0, and the bound that exact truth must meet.
 
-    The bound is the renderer's and the interpolation's own noise: moving left_t0 by half a pixel (along x alone for
-    the rectified right_t0) and back passes twice through the worst sub-pixel position, so that somewhat more than
-    half of its error (0.6) is what one pass may cost; 0.3 levels are for the rounding of both pictures to 8 bits.
+    The bound is the noise of renderer and interpolation: moving left_t0 by half a pixel (only along x for the
+    rectified right_t0) and back interpolates twice at the worst sub-pixel position, so that slightly more than
+    half of its error (0.6) is allowed for one pass; 0.3 levels are for the rounding of both images to 8 bits.
     """
     x, y = grid()
     right, down, seen = truth_to(frame, view)
@@ -133,7 +133,7 @@ def test_flow_forward_and_backward_cancel_where_both_see_the_point(world: str, s
     x, y = grid()
     flow = frame.flow.astype(np.float64)
     to_x, to_y = x + flow[..., 0], y + flow[..., 1]
-    # Bilinear sampling of a smooth field; where its four neighbours lie on one object it is nearly exact.
+    # Bilinear sampling of a smooth field is nearly exact where the four neighbours are on one object.
     row, column = np.floor(to_y).astype(int), np.floor(to_x).astype(int)
     inside = (row >= 0) & (row < SIZE[0] - 1) & (column >= 0) & (column < SIZE[1] - 1)
     row, column = np.clip(row, 0, SIZE[0] - 2), np.clip(column, 0, SIZE[1] - 2)
@@ -150,7 +150,7 @@ def test_flow_forward_and_backward_cancel_where_both_see_the_point(world: str, s
     gap = np.linalg.norm(flow + sampled, axis=2)[judged]
     assert judged.mean() > 0.4
     assert np.median(gap) < 2e-3
-    # Creases of an object and corners of the room remain among the judged pixels.
+    # Edges of an object and corners of the room remain among the tested pixels.
     assert np.percentile(gap, 98) < 0.05
 
 
@@ -192,14 +192,14 @@ def test_occlusion_agrees_with_the_depths_seen_at_t1(world: str, seed: int, scen
     expected = (frame.points_t0 + frame.motion)[..., 2]
     visible, hidden = ~occluded, occluded & ~outside
     nearer = around.max(axis=0)[visible] <= 0.97 * expected[visible]
-    # In a street's crowd some points are seen through gaps narrower than a pixel, whose neighbours are all nearer.
+    # In a crowded street some points are visible through gaps narrower than a pixel, with only nearer neighbours.
     assert np.mean(nearer) <= (1e-3 if world == "street" else 0)
     assert np.mean(around.min(axis=0)[hidden] < 0.999 * expected[hidden]) > 0.97
 
 
 @pytest.mark.parametrize(("world", "seed", "scene"), SCENES)
 def test_stereo_occlusion_follows_from_the_disparities_of_the_row(world: str, seed: int, scene: int) -> None:
-    """What is hidden in right_t0 has a nearer point that lands beside it; what is seen has none that lands on it."""
+    """Pixels hidden in right_t0 have a nearer point that projects beside them; visible ones have none on them."""
     frame, _ = frames_of(world, seed, scene)
     explained, contradicted, hidden_count, seen_count = 0, 0, 0, 0
     for y in range(0, SIZE[0], 3):
@@ -209,8 +209,8 @@ def test_stereo_occlusion_follows_from_the_disparities_of_the_row(world: str, se
         assert np.all(occluded[landed < 0])
         distance = np.abs(landed[:, None] - landed[None, :])
         nearer = disparity[None, :] > disparity[:, None] + 0.3
-        # The occluder may be out of the left picture, or a side of a body that only the right camera sees: this
-        # explains most, not all.
+        # The occluder may be outside the left image, or a side of a body visible only from the right camera, so this
+        # holds for most pixels, not all.
         hidden = occluded & (landed >= 0)
         explained += int(np.any(nearer & (distance < 1), axis=1)[hidden].sum())
         hidden_count += int(hidden.sum())

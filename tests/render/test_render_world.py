@@ -1,4 +1,4 @@
-"""What the rendered worlds contain: own motion of objects, occlusion, ranges, variety; and that seeds decide all."""
+"""Contents of the rendered worlds: independent object motion, occlusion, ranges, variety; determinism by seed."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -48,7 +48,7 @@ def test_at_least_five_rigid_objects_move_on_their_own(small: list[RenderedFrame
             if of_object.sum() < 8:
                 continue
             assert rigid_fit(before[of_object], after[of_object]).max() < 1e-4
-            # The room's motion does not explain the object's: fitting both as one body fails.
+            # The object does not move with the room: fitting both as one body fails.
             both = room | of_object
             joint = rigid_fit(before[both], after[both])[of_object[both]]
             moving += bool(np.median(joint) > 2e-3)
@@ -65,7 +65,7 @@ def test_surfaces_are_slanted_and_depths_vary_within_a_picture(small: list[Rende
 
 
 def test_a_bar_is_thin(small: list[RenderedFrame]) -> None:
-    """Most scenes show an object that is narrow beside its length, and never thinner than about a pixel."""
+    """Most scenes contain an object that is narrow relative to its length, but not thinner than about a pixel."""
     found = 0
     for frame in small:
         for number in np.unique(frame.foreground[frame.foreground > 0]):
@@ -86,7 +86,7 @@ def test_motion_differs_between_scenes_so_that_no_constant_predicts_it(small: li
     magnitude = np.linalg.norm(flows, axis=3)
     assert 1.0 < np.median(magnitude) < 3.0
     assert 4.0 < np.percentile(magnitude, 95) < 9.0
-    # Predicting the mean flow of the other scenes, pixel by pixel, is hardly better than predicting zero.
+    # Predicting the mean flow of the other scenes per pixel is hardly better than predicting zero.
     others = (flows.sum(axis=0) - flows) / (len(flows) - 1)
     assert np.linalg.norm(flows - others, axis=3).mean() > 0.85 * magnitude.mean()
     disparities = np.stack([frame.disparity_t0 for frame in small])

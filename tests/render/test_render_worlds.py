@@ -1,4 +1,4 @@
-"""The worlds of the renderer: `rooms` stays what it was; `street` is another domain and keeps all promises."""
+"""The worlds of the renderer: `rooms` is unchanged; `street` is a different domain with the same guarantees."""
 
 import hashlib
 from dataclasses import fields
@@ -30,7 +30,7 @@ def frames() -> dict[str, list[RenderedFrame]]:
     }
 
 
-# From the commit before there was a second world.
+# From the commit before the second world was added.
 @pytest.mark.parametrize(
     ("scene", "stride", "size", "digest"),
     [
@@ -82,7 +82,7 @@ def test_labels_of_the_worlds_are_distributed_otherwise(frames: dict[str, list[R
     for world, every in frames.items():
         disparities[world] = histogram(np.stack([frame.disparity_t0 for frame in every]), edges)
         right = np.stack([frame.flow[..., 0] for frame in every])
-        # Flow to the right, seen in the left third, in the middle, and in the right third of the picture.
+        # Flow to the right in the left third, the middle and the right third of the image.
         flows[world] = (
             np.concatenate(
                 [
@@ -96,7 +96,7 @@ def test_labels_of_the_worlds_are_distributed_otherwise(frames: dict[str, list[R
     # Half of the absolute difference: the share of pixels that would have to change.
     assert np.abs(disparities["rooms"] - disparities["street"]).sum() / 2 > 0.2
     assert np.abs(flows["rooms"] - flows["street"]).sum() / 2 > 0.25
-    # A car's flow points away from where it is going.
+    # The flow seen from a car points away from its heading.
     assert outward["street"] > 0.7
     assert outward["rooms"] < 0.4
 

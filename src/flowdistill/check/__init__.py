@@ -1,1 +1,1 @@
-"""`flowdistill data check`: opens every file that a data config names and says what is wrong with it."""
+"""`flowdistill data check`: opens every file used by a data config and reports problems."""

@@ -1,8 +1,9 @@
-"""Whether a change of disparity has the sign that the pictures show.
+"""Checks the sign of a change of disparity against the images.
 
-FlyingThings3D stores disparity_t1 as a change: disparity_t1 = disparity_t0 + change. A change with the other sign
-reads well and trains badly. The pictures can tell: what left_t0 shows at (x, y) stands in right_t1 at
-(x + u - disparity_t1, y + v), for a flow (u, v). Changes are small, so this looks closer than `votes.py`, at colours.
+FlyingThings3D stores disparity_t1 as a change: disparity_t1 = disparity_t0 + change. A change with the wrong sign
+can be read without error but gives wrong training targets. The images show the sign: the point at (x, y) in left_t0 is
+at (x + u - disparity_t1, y + v) in right_t1, for a flow (u, v). Changes are small, so this compares colours, which is
+more precise than the patches of `votes.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from flowdistill.check.votes import Pair, Votes, sample_points
 
 Array = npt.NDArray[np.float32]
 
-_LEAST_CHANGE = 0.1  # px: below, both signs look alike
-_LEAST_DIFFERENCE = 2.0  # grey levels by which one sign must explain a pixel better than the other
-_MATCH = 25.0  # grey levels: a pixel that neither sign explains better than this is occluded
-_FLOW_MATCH = 0.5  # difference of two normalised patches up to which the flow is believed
-_POINTS = 8000  # that are looked at
-# Measured on rendered scenes of 32x64 to 256x512 with changes of 0.02 to 0.8 px on average, clean and final pass: a
-# right sign has a share of at most 0.32, a wrong one at least 0.68.
+_LEAST_CHANGE = 0.1  # px: below this, both signs are indistinguishable
+_LEAST_DIFFERENCE = 2.0  # grey levels by which one sign must match a pixel better than the other
+_MATCH = 25.0  # grey levels: a pixel with a larger error for both signs is considered occluded
+_FLOW_MATCH = 0.5  # largest difference of two normalised patches for which the flow is considered correct
+_POINTS = 8000  # number of sampled pixels
+# Measured on rendered scenes of 32x64 to 256x512 with mean changes of 0.02 to 0.8 px, clean and final pass: a correct
+# sign has a share of at most 0.32, a wrong one at least 0.68.
 _LEAST_PIXELS = 25
 _MAJORITY = 0.65
 
@@ -34,15 +35,15 @@ def change_votes(
     disparity: Array,
     change: Array,
 ) -> Votes:
-    """The pixels whose colours speak for the other sign, and for the stored one.
+    """Count the pixels whose colours match better for the other sign, and for the stored one.
 
     Args:
-        left_t0, right_t1: (H, W, 3) uint8; one may be brighter than the other.
-        over_time: left_t0 and left_t1; where the flow does not fit them, nothing is asked.
+        left_t0, right_t1: (H, W, 3) uint8; their brightness may differ.
+        over_time: left_t0 and left_t1; pixels where the flow does not match them are not used.
         flow: (H, W, 2) px, left_t0 to left_t1.
-        disparity, change: (H, W, 1) px, of positive disparities.
+        disparity, change: (H, W, 1) px, for positive disparities.
 
-    Pixels with a value that is unknown (not finite) tell nothing.
+    Pixels with an unknown (not finite) value are not used.
     """
     height, width = change.shape[:2]
     known = np.isfinite(change[..., 0]) & (np.abs(change[..., 0]) >= _LEAST_CHANGE)
@@ -77,21 +78,21 @@ def change_votes(
 
 
 def speaks_against(votes: Votes) -> bool:
-    """Whether so many pixels are enough to call the sign wrong."""
+    """Whether there are enough votes to report a wrong sign."""
     return votes.total >= _LEAST_PIXELS and votes.other >= _MAJORITY * votes.total
 
 
 def _same_exposure(seen: list[Array], reference: Array, telling: npt.NDArray[np.bool_]) -> list[Array]:
-    """What both signs see, (N, 3) at the telling pixels, on the scale of the reference: a parabola per channel."""
+    """Fit the colours (N, 3) of both signs at the used pixels to the reference's exposure; a parabola per channel."""
     both = [colours[telling] for colours in seen]
     middle = (both[0] + both[1]) / 2
     scaled = [np.empty_like(colours) for colours in both]
     for channel in range(reference.shape[1]):
         curve = np.array([0.0, 1.0, 0.0])
-        for _ in range(2):  # the second time without what is occluded
+        for _ in range(2):  # the second time without occluded pixels
             near = np.abs(np.polyval(curve, middle[:, channel]) - reference[:, channel])
             used = near <= np.percentile(near, 80)
-            if np.ptp(middle[used, channel]) > _LEAST_DIFFERENCE:  # a flat picture has no curve
+            if np.ptp(middle[used, channel]) > _LEAST_DIFFERENCE:  # the fit needs some contrast
                 curve = np.polyfit(middle[used, channel].astype(np.float64), reference[used, channel], 2)
         for colours, result in zip(both, scaled, strict=True):
             result[:, channel] = np.polyval(curve, colours[:, channel])

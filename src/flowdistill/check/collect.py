@@ -1,4 +1,4 @@
-"""From reports on files to problems of samples."""
+"""Converts reports on files to problems of samples."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ Reports = dict[FileKey, FileReport]
 
 
 def collect(plan: Plan, results: Sequence[Sequence[FileReport]]) -> list[Problem]:
-    """All problems: wrong lines first, then sample by sample in the order of the splits, each once.
+    """Return all problems without duplicates: invalid lines first, then by sample in the order of the splits.
 
-    A file that several samples share (the second frame of one is the first of the next) is a problem of each.
+    A problem of a file shared by several samples (the second frame of one is the first of the next) is reported for
+    each of them.
 
     Args:
-        plan: what was to be looked at.
-        results: of `plan.jobs`, in order: a report for each file.
+        plan: of the check.
+        results: for each of `plan.jobs`, in order: one report per file.
     """
     reports = {
         (file.path, file.kind): report
@@ -44,7 +45,7 @@ def _key(problem: Problem) -> tuple[str, str, str]:
 
 
 def _mostly_there(samples: list[PlannedSample], reports: Reports) -> set[str]:
-    """The keys of spare labels of which more than half are there."""
+    """Return the keys of spare labels of which more than half exist."""
     total: Counter[str] = Counter()
     there: Counter[str] = Counter()
     for sample in samples:
@@ -77,7 +78,7 @@ def _of_sample(sample: PlannedSample, files: list[SampleFile], reports: Reports)
 
 
 def _other_sizes(files: list[SampleFile], reports: Reports) -> list[tuple[SampleFile, Finding]]:
-    """The files of a sample that are not as large as most of them (if two sizes are equally frequent, as the first)."""
+    """Return the files whose size differs from the most frequent one in the sample (of equally frequent, the first)."""
     sizes = [(file, size) for file in files if (size := reports[file.path, file.kind].size) is not None]
     # Counter keeps the order of first occurrence among equals.
     ranked = Counter(size for _, size in sizes).most_common(1)

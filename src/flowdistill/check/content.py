@@ -1,6 +1,6 @@
-"""Labels against pictures: which reading of each label of a sample the pictures speak for.
+"""Compares the labels of a sample with its images, to find the reading of each label that matches best.
 
-A sample here is what its files hold, by the keys of the batch contract, as far as they can be read.
+A sample here consists of the contents of its readable files, by the keys of the batch contract.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from flowdistill.formats.encodings import SMALL_DISPARITY
 
 FLOWS = ("flow", "flow_backward", "teacher_flow", "teacher_flow_backward")
 JUDGED = (*FLOWS, "disparity_t0", "disparity_t1")
-"""Keys of the labels that are compared with the pictures."""
+"""Keys of the labels that are compared with the images."""
 
-# Share of a noc label's pixels that may lack truth in occ before it is called no subset.
+# Largest share of a noc label's pixels without ground truth in occ for which it is still accepted as a subset.
 _SUBSET_SHARE = 1e-3
 _SAME_VALUE = 0.5  # px
-_LEAST_SIDE = 32  # px, that the matcher of two cameras needs
+_LEAST_SIDE = 32  # px, required by the matcher of the two cameras
 
 
 @dataclass
 class SampleContent:
-    """What the files of one sample hold; grey pictures and absolute disparities are made once."""
+    """Contents of the files of one sample; grey images and absolute disparities are cached."""
 
     files: Mapping[str, tuple[SampleFile, Content]]
     _grey: dict[str, Grey] = field(default_factory=dict)
     _labels: dict[str, tuple[Array, Mask] | None] = field(default_factory=dict)
 
     def picture(self, key: str) -> Grey | None:
-        """A picture as grey levels, if it is there."""
+        """Return an image as grey levels, or None if the sample does not have it."""
         if key not in self.files:
             return None
         if key not in self._grey:
@@ -56,12 +56,12 @@ class SampleContent:
         return self._grey[key]
 
     def pair(self, start: str, end: str) -> Pair | None:
-        """Two pictures, if both are there and equally large."""
+        """Return two images, or None if one is missing or their sizes differ."""
         first, second = self.picture(start), self.picture(end)
         return None if first is None or second is None or first.shape != second.shape else Pair(first, second)
 
     def label(self, key: str) -> tuple[Array, Mask] | None:
-        """Flow (H, W, 2), or disparity (H, W), positive and at t1 absolute, and where it is known."""
+        """Return flow (H, W, 2), or disparity (H, W), positive and absolute also at t1, and its valid mask."""
         if key not in self._labels:
             self._labels[key] = self._label(key) if key in self.files else None
         return self._labels[key]
@@ -83,12 +83,12 @@ class SampleContent:
 
 
 def judge(sample: SampleContent, neighbours: Sequence[SampleContent], key: str) -> dict[str, Votes]:
-    """Name of a misreading of the label `key` -> the votes for and against it; empty where nothing can be compared.
+    """Return misreading of the label `key` -> votes for and against it; empty if no comparison is possible.
 
     Args:
-        sample: that the label belongs to.
+        sample: the sample of the label.
         neighbours: the samples before and after it.
-        key: of `JUDGED`.
+        key: one of `JUDGED`.
     """
     label = sample.label(key)
     if label is None:
@@ -103,13 +103,13 @@ def judge(sample: SampleContent, neighbours: Sequence[SampleContent], key: str) 
 
 
 def repeats(sample: SampleContent, key: str) -> bool:
-    """Whether the lower half of a label is its upper half once more."""
+    """Whether the lower half of a label is a copy of its upper half."""
     label = sample.label(key)
     return label is not None and upper_half_repeated(np.atleast_3d(label[0]), label[1])
 
 
 def compare_cameras(sample: SampleContent) -> dict[str, Votes]:
-    """Votes for swapped cameras by the pictures alone: what the right camera sees lies farther left."""
+    """Return votes for swapped cameras from the images alone: points must be farther left in the right image."""
     pair = sample.pair("left_t0", "right_t0")
     if pair is None or min(pair.start.shape) < _LEAST_SIDE:
         return {}
@@ -124,7 +124,7 @@ def compare_cameras(sample: SampleContent) -> dict[str, Votes]:
 
 
 def wrong_subsets(sample: SampleContent) -> Iterator[tuple[SampleFile, str]]:
-    """The `noc` files with pixels or values that their `occ` file does not have, and what is wrong with them."""
+    """Yield the `noc` files with pixels or values that differ from their `occ` file, and a description."""
     for key, (file, content) in sample.files.items():
         if not (key.endswith("_noc") and content.valid is not None):
             continue
@@ -137,12 +137,12 @@ def wrong_subsets(sample: SampleContent) -> Iterator[tuple[SampleFile, str]]:
             apart = np.abs(content.values - whole[1].values).max(axis=2) > _SAME_VALUE
             other = int(np.count_nonzero(apart & noc & occ))
             if other > _SUBSET_SHARE * known:
-                yield file, f"other values than occ at {other} of {known} pixels"
+                yield file, f"values differ from occ at {other} of {known} pixels"
             continue
         if np.count_nonzero(occ & ~noc) <= _SUBSET_SHARE * np.count_nonzero(occ):
-            words = f"occ and noc swapped: noc knows every pixel of occ and {beyond} more"
+            words = f"occ and noc swapped: noc has all pixels of occ and {beyond} more"
         else:
-            words = f"noc is not a subset of occ: {beyond} of its {known} pixels have no truth there"
+            words = f"noc is not a subset of occ: {beyond} of its {known} pixels have no ground truth there"
         yield file, words
 
 
@@ -189,5 +189,5 @@ def _judge_later_disparity(
 
 
 def _is_small(disparity: Array) -> bool:
-    """Whether nothing but another factor is plausible: disparities near 0 fit the pictures as almost any label does."""
+    """Whether disparities are so small that only other factors are compared: near 0 almost any label seems to fit."""
     return float(disparity.max()) < SMALL_DISPARITY

@@ -1,4 +1,4 @@
-"""Where each data set comes from: its page, and which archive holds which files."""
+"""Download sources of each data set: its page, and the files in each archive."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what needs the sizes alone does not wait for torch
+if TYPE_CHECKING:  # avoids importing torch where only the sizes are needed
     from flowdistill.data.dataset import MotionDataset
 
 
 @dataclass(frozen=True)
 class Download:
-    """A data set's page, its archives and its pictures.
+    """A data set's page, archives and image sizes.
 
     Attributes:
-        page: its address.
-        archives: (pattern of a path under the root, name on the page); the first that fits.
-        sizes: height and width of its pictures; a tree with none of them holds somebody's own data in that layout.
+        page: URL.
+        archives: (pattern of a path under the root, name on the page); the first match is used.
+        sizes: height and width of its images; a tree without any of them contains a user's own data in that layout.
     """
 
     page: str
@@ -26,7 +26,7 @@ class Download:
     sizes: frozenset[tuple[int, int]]
 
 
-# The rectified sizes of the five days on which KITTI was recorded.
+# The rectified image sizes of KITTI's five recording days.
 _KITTI_SIZES = frozenset({(375, 1242), (370, 1224), (374, 1238), (370, 1226), (376, 1241)})
 _THINGS_SIZES = frozenset({(540, 960)})
 _FREIBURG = "https://lmb.informatik.uni-freiburg.de/resources/datasets"
@@ -94,23 +94,23 @@ DOWNLOADS: dict[str, Download] = {
 
 
 def archive_of(dataset: str, path: str) -> str | None:
-    """The name of the archive that a path under the root belongs to; None for what no archive holds."""
+    """Return the name of the archive that contains a path under the root, or None."""
     archives = DOWNLOADS[dataset].archives if dataset in DOWNLOADS else ()
     return next((name for pattern, name in archives if re.match(pattern, path)), None)
 
 
 def is_own(dataset: str, sizes: Set[tuple[int, int]]) -> bool:
-    """Whether a tree holds data of the user's own, not those of the benchmark whose layout it has.
+    """Whether a tree contains the user's own data instead of those of the benchmark whose layout it has.
 
     Args:
         dataset: the layout's name.
-        sizes: height and width of the tree's pictures, as far as they are known.
+        sizes: the known (height, width) of the tree's images.
     """
     return dataset not in DOWNLOADS or (bool(sizes) and not sizes & DOWNLOADS[dataset].sizes)
 
 
 def describe_tree(dataset: type[MotionDataset], text: str | None) -> str:
-    """The layout of a data set, as the docstring `text` of its module says it, and where it comes from."""
+    """Describe a data set: the layout from its module's docstring `text`, and the download source."""
     layout = (text or "").strip()
     if dataset.name not in DOWNLOADS:
         return layout

@@ -1,4 +1,4 @@
-"""Looking at files: what a worker process of the check does."""
+"""Examination of files in a worker process of the check."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from flowdistill.errors import UserError
 from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
 
 CHANGE_KEYS = ("left_t0", "right_t1", "flow", "disparity_t0", "disparity_t1")
-"""The files of a sample that tell whether its change of disparity has the right sign."""
+"""The files of a sample that are needed to check the sign of its change of disparity."""
 
-# A map of disparities has the wrong sign if more than this share of its known values has.
+# A disparity map has the wrong sign if more than this share of its known values has.
 _WRONG_SHARE = 0.01
 
 FileKey = tuple[str, FileKind]
@@ -28,13 +28,13 @@ FileKey = tuple[str, FileKind]
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found in one file.
+    """Result of examining one file.
 
     Attributes:
-        size: height and width, if it has them.
-        findings: what is wrong with it.
-        votes: of a label that was compared with the pictures: name of a misreading -> votes for and against it.
-        change_sign: of a change of disparity: votes for and against the other sign.
+        size: height and width, if the file has a size.
+        findings: the problems of the file.
+        votes: for a label that was compared with the images: name of a misreading -> votes for and against it.
+        change_sign: for a change of disparity: votes for and against the other sign.
     """
 
     size: tuple[int, int] | None = None
@@ -45,12 +45,12 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Job:
-    """A few samples that follow each other in a split, and those of their files that no earlier job looks at.
+    """A few consecutive samples of a split, and those of their files that no earlier job examines.
 
     Attributes:
         files: to report on.
         samples: all files of each sample.
-        before, after: the labels of the sample before the first and of that after the last one, if there are such.
+        before, after: the labels of the sample before the first and of the sample after the last, if they exist.
     """
 
     files: tuple[SampleFile, ...]
@@ -61,16 +61,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Examiner:
-    """Does jobs; picklable.
+    """Executes jobs; picklable.
 
     Attributes:
-        fast: look at headers only.
+        fast: read headers only.
     """
 
     fast: bool
 
     def __call__(self, job: Job) -> list[FileReport]:
-        """The reports on `job.files`, in their order."""
+        """Return the reports on `job.files`, in the same order."""
         if self.fast:
             return [inspect_file(file) for file in job.files]
         contents: dict[FileKey, Content] = {}
@@ -80,16 +80,16 @@ class Examiner:
 
 
 def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKey, Content]) -> None:
-    """Add to the reports what the labels of a sample say beside its other files."""
+    """Add findings and votes from comparing the labels of each sample with its other files to the reports."""
     if not any(
         file.key in JUDGED or file.key.endswith("_noc") or file.key == "right_t0" for file in job.files
     ):
-        return  # pictures alone, whose labels another job has looked at
+        return  # only images, whose labels were examined by another job
     mine = set(reports)
     samples = [_usable(sample, reports, contents) for sample in (*job.before, *job.samples, *job.after)]
     for number, sample in enumerate(samples):
         if not len(job.before) <= number < len(job.before) + len(job.samples):
-            continue  # there to be compared with
+            continue  # only used for comparison
         for noc, words in wrong_subsets(sample):
             _add(reports, noc, mine, Finding("wrong_content", words))
         if "disparity_t0" not in sample.files and "right_t0" in sample.files:
@@ -102,7 +102,7 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
             if (file.path, file.kind) not in mine:
                 continue
             if repeats(sample, key):
-                words = "upper half repeated: the lower half holds it again"
+                words = "upper half repeated: the lower half is a copy of it"
                 _add(reports, file, mine, Finding("wrong_content", words))
                 continue
             _vote(reports, file, mine, judge(sample, neighbours, key))
@@ -114,13 +114,13 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
 def _usable(
     sample: tuple[SampleFile, ...], reports: dict[FileKey, FileReport], contents: dict[FileKey, Content]
 ) -> SampleContent:
-    """The files of a sample that can be compared: readable, and with numbers that may be right."""
+    """Return the files of a sample that can be compared: readable and without findings that make them unusable."""
     usable: dict[str, tuple[SampleFile, Content]] = {}
     for file in sample:
         place = file.path, file.kind
         if file.kind.quantity not in ("image", "flow", "disparity", "disparity_change"):
             continue
-        if place not in reports:  # another job's file
+        if place not in reports:  # a file of another job
             reports[place] = examine_file(file, contents)
         hopeless = any(
             finding.kind in ("wrong_content", "wrong_sign", "empty_label")
@@ -146,7 +146,7 @@ def _add(reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey
 
 
 def inspect_file(file: SampleFile) -> FileReport:
-    """Whether a file is there, is what it should be by its header, and how large the picture is."""
+    """Check that a file exists and has the expected kind, and get its size, from the header alone."""
     if is_nowhere(file.path):
         return FileReport(findings=(Finding("missing", file.kind.title),))
     try:
@@ -156,7 +156,7 @@ def inspect_file(file: SampleFile) -> FileReport:
 
 
 def examine_file(file: SampleFile, contents: dict[FileKey, Content] | None = None) -> FileReport:
-    """Everything that can be said about one file on its own; what it holds is put into `contents`."""
+    """Examine one file on its own; its contents are stored in `contents`."""
     if is_nowhere(file.path):
         return inspect_file(file)
     try:
@@ -186,7 +186,7 @@ def _findings(file: SampleFile, content: Content) -> list[Finding]:
         return [Finding("empty_label", "no pixel is valid")]
     found = []
     total = content.valid.size
-    # Of the data sets here none writes NaN or infinities on purpose; .flo's own "unknown" is a finite number.
+    # None of these data sets contains NaN or infinities on purpose; "unknown" in .flo files is a finite number.
     finite = np.isfinite(values)
     if odd := 0 if finite.all() else total - int(np.count_nonzero(finite.all(axis=2))):
         found.append(Finding("non_finite", f"{odd} of {total} pixels are NaN or infinite"))
@@ -197,14 +197,14 @@ def _findings(file: SampleFile, content: Content) -> list[Finding]:
         if wrong > _WRONG_SHARE * known:
             stored, seen = ("positive", "negative") if kind.sign > 0 else ("negative", "positive")
             detail = (
-                f"stored as {stored} numbers in this layout, but {wrong} of {known} known ones are {seen}"
+                f"stored as {stored} numbers in this layout, but {wrong} of {known} known values are {seen}"
             )
             found.append(Finding("wrong_sign", detail))
     return found
 
 
 def _odd_codes(file: SampleFile, content: Content) -> list[Finding]:
-    """What KITTI's codes give away; small disparities may be right, and the pictures will tell."""
+    """Return findings from KITTI's stored codes; small disparities may be correct and are compared with the images."""
     if content.codes is None:
         return []
     odd = (
@@ -221,23 +221,23 @@ def _as_finding(oddity: Oddity) -> Finding:
 
 def _out_of_range(file: SampleFile, content: Content) -> list[Finding]:
     if file.group == "proxy" and content.codes is not None:
-        return []  # what a teacher made of any data set; the format itself ends early enough
+        return []  # predictions for any data set; the range of the format is limit enough
     limit = file.kind.largest * content.values.shape[1]
     values = content.values
     with np.errstate(over="ignore", invalid="ignore"):
         square = np.square(values[..., 0])
         if values.shape[2] > 1:
             square += np.square(values[..., 1])
-        beyond = square > limit**2  # never of NaN
+        beyond = square > limit**2  # False for NaN
     if not beyond.any():
         return []
-    # Beyond `UNKNOWN` .flo says "unknown"; a PFM that holds such a number is wrong.
+    # Values beyond `UNKNOWN` mean "unknown" in .flo files; in a PFM they are errors.
     beyond &= np.isfinite(values).all(axis=2) if _is_pfm(file.kind) else content.valid
     count = int(np.count_nonzero(beyond))
     if not count:
         return []
     largest = f"up to {float(np.linalg.norm(values[beyond].astype(np.float64), axis=1).max()):.4g} px"
-    detail = f"{count} pixels beyond {limit:g} px, {largest}, in a picture {values.shape[1]} wide"
+    detail = f"{count} pixels beyond {limit:g} px, {largest}, for an image width of {values.shape[1]}"
     return [Finding("out_of_range", detail, "warning" if content.codes is not None else "error")]
 
 
@@ -246,7 +246,7 @@ def _is_pfm(kind: FileKind) -> bool:
 
 
 def _examine_change(sample: SampleContent) -> Votes | None:
-    """Pixels that speak for and against the other sign of the change of disparity."""
+    """Count the pixels for and against the other sign of the change of disparity."""
     found = [sample.files[key] for key in CHANGE_KEYS if key in sample.files]
     if len(found) < len(CHANGE_KEYS) or found[-1][0].kind.quantity != "disparity_change":
         return None

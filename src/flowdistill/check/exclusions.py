@@ -1,4 +1,4 @@
-"""Which samples to leave out, and in which list: ids mean something within one data set only."""
+"""Exclusion lists of samples with problems, one per data set, because ids are only unique within a data set."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from flowdistill.data.splits import SplitEntry
 def exclusion_lists(
     path: Path, problems: Sequence[Problem], module: MotionDataModule
 ) -> dict[Path, tuple[str, list[SplitEntry]]]:
-    """File -> key of the config that takes it, and the entries to leave out.
+    """Return file -> config key for it, and the entries to exclude.
 
-    `path` is for the data module's own data set and root; a source of a mixture that has another gets a list beside it,
-    `<stem>-<number><suffix>`. What a list of the config excludes already stays excluded.
+    `path` is for the data module's own data set and root; mixture sources with another one get their own list,
+    `<stem>-<number><suffix>`. Samples that the config already excludes remain excluded.
     """
     places: dict[tuple[str, str | None], tuple[str, str | None]] = {
         (module.dataset, module.root): ("data.init_args.exclude", module.exclude)

@@ -1,4 +1,4 @@
-"""What a label might have been meant to say: its plausible misreadings, each as a motion between two pictures.
+"""Plausible misreadings of a label, each as a motion between two images.
 
 flow  # (H, W, 2) px     disparity  # (H, W) px, positive     valid  # (H, W) bool
 """
@@ -28,25 +28,25 @@ from flowdistill.formats.encodings import DISPARITY_FACTORS
 Array = npt.NDArray[np.float32]
 Neighbours = Sequence[tuple[Array, Mask]]
 
-_POINTS = 600  # pixels of a label that are looked at for each misreading
-_REPEATED = 0.98  # share of equal pixels from which two halves are the same
-_COLUMNS = 128  # of a label, that are enough to see it
-_LEAST_SPREAD = 0.25  # px (standard deviation) by which a label must vary for its halves to be told apart
+_POINTS = 600  # sampled pixels of a label for each misreading
+_REPEATED = 0.98  # smallest share of equal pixels for which two halves are considered equal
+_COLUMNS = 128  # columns of a label that are compared
+_LEAST_SPREAD = 0.25  # px (standard deviation) by which a label must vary to distinguish its halves
 
 
 Motion = Callable[[Points], Array]
-"""Pixels (N,) -> their motion (N, 2) px. Only the pixels that are looked at are ever computed."""
+"""Pixels (N,) -> their motion (N, 2) px. Motions are computed for the sampled pixels only."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a label.
+    """One interpretation of a label.
 
     Attributes:
-        name: what was misread: "upside down".
+        name: of the misreading: "upside down".
         motion: from `pair.start` to `pair.end`.
-        valid: (H, W) where it is known.
-        pair: the pictures.
+        valid: (H, W), where the motion is known.
+        pair: the images.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Reading:
 STORED = "as stored"
 SWAPPED_CAMERAS = "left and right camera swapped"
 UNEXPLAINED = "of other pictures"
-"""Not a reading: what the label leads to looks different, as where the next picture is of another scene."""
+"""Not a reading: the label does not match the images at all, for example if the next image shows another scene."""
 
 
 def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
-    """Name of a misreading -> the pixels that speak for it and against it."""
+    """Return name of a misreading -> numbers of pixels for and against it."""
     votes: dict[str, Votes] = {}
     everywhere = sample_points([stored.valid], _POINTS)
     as_stored = stored.pair.difference(everywhere, stored.motion(everywhere))
@@ -73,7 +73,7 @@ def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
             points = sample_points([stored.valid, other.valid], _POINTS)
             difference = stored.pair.difference(points, stored.motion(points))
         motion = other.motion(points)
-        # Other pictures differ in noise and exposure, too, so that they must speak more clearly.
+        # Other images also differ in noise and exposure, so a larger margin is required.
         same_pictures = other.pair is stored.pair
         telling = apart(stored.motion(points), motion) if same_pictures else np.ones(points.size, bool)
         if not telling.any():
@@ -86,12 +86,12 @@ def vote(stored: Reading, others: Iterable[Reading]) -> dict[str, Votes]:
 
 
 def read_flow(flow: Array) -> Motion:
-    """The motion of a flow (H, W, 2)."""
+    """Return the motion of a flow (H, W, 2)."""
     return lambda points: _at(flow, points)
 
 
 def read_disparity(disparity: Array, flow: Array | None = None, factor: float = 1) -> Motion:
-    """The motion from left to right picture of a disparity (H, W) times a factor; after a flow, if given."""
+    """Return the motion from left to right image of a disparity (H, W) times a factor; after a flow, if given."""
 
     def motion(points: Points) -> Array:
         moved = np.zeros((points.size, 2), np.float32) if flow is None else _at(flow, points)
@@ -104,13 +104,13 @@ def read_disparity(disparity: Array, flow: Array | None = None, factor: float = 
 def flow_misreadings(
     stored: Reading, flow: Array, other_camera: Pair | None, neighbours: Neighbours
 ) -> Iterator[Reading]:
-    """Of a flow.
+    """Yield the misreadings of a flow.
 
     Args:
-        stored: the label as it stands.
+        stored: the label as stored.
         flow: the label.
-        other_camera: the other camera's pictures of the same two moments.
-        neighbours: labels of the samples before and after, and where they are valid.
+        other_camera: the other camera's images at the same two times.
+        neighbours: labels of the samples before and after, with their valid masks.
     """
     for name, signs in (("negated", (-1, -1)), ("x negated", (-1, 1)), ("y negated", (1, -1))):
         yield replace(stored, name=name, motion=_times(read_flow(flow), signs))
@@ -120,7 +120,7 @@ def flow_misreadings(
         ("mirrored", lambda values: values[:, ::-1], (-1, 1)),
     ):
         motion, valid = read_flow(turned(flow)), turned(stored.valid)
-        # The file alone was turned, or the pictures were and the label, with its values, was not.
+        # Either only the file was flipped, or the images were and the label with its values was not.
         yield replace(stored, name=name, motion=motion, valid=valid)
         yield replace(stored, name=name, motion=_times(motion, signs), valid=valid)
     if other_camera is not None:
@@ -133,14 +133,14 @@ def flow_misreadings(
 def disparity_misreadings(
     stored: Reading, disparity: Array, reverse: Pair, neighbours: Neighbours, factors: bool
 ) -> Iterator[Reading]:
-    """Of a disparity at t0.
+    """Yield the misreadings of a disparity at t0.
 
     Args:
-        stored: the label as it stands.
+        stored: the label as stored.
         disparity: the label.
-        reverse: right and left picture of t0.
-        neighbours: labels of the samples before and after, and where they are valid.
-        factors: whether the file might be stored with another factor than 256.
+        reverse: right and left image at t0.
+        neighbours: labels of the samples before and after, with their valid masks.
+        factors: whether the file might be stored with a factor other than 256.
     """
     to_left = read_disparity(disparity, factor=-1)
     yield replace(stored, name="of the other camera", motion=to_left, pair=reverse)
@@ -157,14 +157,14 @@ def later_disparity_misreadings(
     neighbours: Neighbours,
     factors: bool,
 ) -> Iterator[Reading]:
-    """Of a disparity at t1 on the grid of t0.
+    """Yield the misreadings of a disparity at t1 on the grid of t0.
 
     Args:
         stored: the label and the flow as a motion from left_t0 to right_t1.
-        disparity, flow: what it is made of.
-        as_absolute: of a file that holds a change: its values, positive, as disparities of their own.
-        neighbours: labels of the samples before and after, and where they are valid.
-        factors: whether the file might be stored with another factor than 256.
+        disparity, flow: its components.
+        as_absolute: for a file that contains a change: its values, positive, interpreted as disparities.
+        neighbours: labels of the samples before and after, with their valid masks.
+        factors: whether the file might be stored with a factor other than 256.
     """
     if as_absolute is not None:
         yield replace(stored, name="absolute, not a change", motion=read_disparity(as_absolute, flow))
@@ -172,7 +172,7 @@ def later_disparity_misreadings(
 
 
 def upper_half_repeated(values: Array, valid: Mask) -> bool:
-    """Whether the lower half of a label (H, W, C) is its upper half once more."""
+    """Whether the lower half of a label (H, W, C) is a copy of its upper half."""
     height, width = valid.shape
     half, step = height // 2, max(width // _COLUMNS, 1)
     values, valid = values[:, ::step], valid[:, ::step]
@@ -194,7 +194,7 @@ def upper_half_repeated(values: Array, valid: Mask) -> bool:
 def _common(
     stored: Reading, disparity: Array, flow: Array | None, neighbours: Neighbours, factors: bool
 ) -> Iterator[Reading]:
-    """What any disparity may be misread as."""
+    """Yield the misreadings common to all disparities."""
     turned = (
         ("upside down", disparity[::-1], stored.valid[::-1]),
         ("mirrored", disparity[:, ::-1], stored.valid[:, ::-1]),
@@ -208,7 +208,7 @@ def _common(
 
 
 def other_factors(stored: Reading, disparity: Array, flow: Array | None = None) -> Iterator[Reading]:
-    """A disparity that was stored with another factor than 256; after a flow, if it is that at t1."""
+    """Yield readings of a disparity stored with a factor other than 256; after a flow, for the disparity at t1."""
     for factor in DISPARITY_FACTORS:
         name = f"stored with the factor {factor:g} in place of 256"
         yield replace(stored, name=name, motion=read_disparity(disparity, flow, 256 / factor))
@@ -219,6 +219,6 @@ def _times(motion: Motion, signs: tuple[int, int]) -> Motion:
 
 
 def _at(values: Array, points: Points) -> Array:
-    """(N, ...) of an array (H, W, ...)."""
+    """Return the values (N, ...) of an array (H, W, ...) at the points."""
     y, x = np.divmod(points, values.shape[1])
     return values[y, x]

@@ -1,4 +1,4 @@
-"""What a data config names: its splits in both views, their samples and files, and who looks at which."""
+"""Plan of a data check: the splits of a data config in both views, their samples and files, and the jobs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from flowdistill.errors import UserError
 
 Labels = Literal["read", "if_there", "none"]
 
-# Samples that one job looks at: what they share is read once, and their labels are compared with each other.
+# Samples per job: files they share are read once, and their labels are compared with each other.
 _SAMPLES_PER_JOB = 8
 
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """A split that a config names, with all that opening it takes.
+    """A split of a config, with everything needed to open it.
 
-    `labels`: read, so that they must be there; "if_there" for training that reads none, where they are looked at as far
-    as the data set has them; or none at all.
+    `labels`: "read" if they are required; "if_there" for training without labels, where labels are examined if the data
+    set has them; or "none".
     """
 
     place: str
@@ -48,7 +48,7 @@ class NamedSplit:
 class PlannedSample:
     """A sample and its files.
 
-    `spare` are labels that nothing reads: one that is missing is a problem only where most of its key are there.
+    `spare` are labels that are not read in training: a missing one is a problem only if most of the same key exist.
     """
 
     dataset: str
@@ -60,7 +60,7 @@ class PlannedSample:
 
 @dataclass
 class Plan:
-    """Samples split by split, the jobs that look at each file once, and what is wrong with the splits themselves."""
+    """Samples of each split, the jobs that examine each file once, and problems of the splits themselves."""
 
     splits: list[list[PlannedSample]] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
@@ -68,23 +68,23 @@ class Plan:
 
     @property
     def files(self) -> int:
-        """How many files are looked at."""
+        """The number of files to examine."""
         return sum(len(job.files) for job in self.jobs)
 
 
 def plan_check(module: MotionDataModule) -> Plan:
-    """What to look at.
+    """Plan the check of a data config.
 
     Raises:
-        UserError: the config names no split, or what only the user can mend: a root, a split file, an option, a
-            folder that may not be looked into.
+        UserError: if the config has no split, or for errors that only the user can fix: a root, a split file, an
+            option, a folder without access permission.
     """
     plan = Plan()
     seen: set[FileKey] = set()
     named = list(named_splits(module))
     if not named:
         raise UserError(
-            "The data config names no split: set flow or scene_flow, with train_split or val_split."
+            "The data config has no split: set flow or scene_flow, with train_split or val_split."
         )
     for split in named:
         try:
@@ -93,7 +93,7 @@ def plan_check(module: MotionDataModule) -> Plan:
             raise UserError(f"{split.place}: {error}") from error
         plan.bad_lines += [problem for problem in bad if problem not in plan.bad_lines]
         plan.splits.append(samples)
-    # Scene flow first: its jobs hold all files that tell about the change of disparity, so that none is read twice.
+    # Scene flow first: its jobs include all files needed to check the change of disparity, so none is read twice.
     ranked = sorted(zip(named, plan.splits, strict=True), key=lambda pair: pair[0].view == "flow")
     for _, samples in ranked:
         for start in range(0, len(samples), _SAMPLES_PER_JOB):
@@ -106,7 +106,7 @@ def plan_check(module: MotionDataModule) -> Plan:
 
 
 def named_splits(module: MotionDataModule) -> Iterator[NamedSplit]:
-    """Every split of a data config; the flow view's training (DDFlow) reads no ground truth, the other (DWARF) does."""
+    """Yield all splits of a data config; training reads ground truth in the scene-flow view (DWARF) only."""
     for name, view in module.views.items():
         if view is None:
             continue
@@ -170,7 +170,7 @@ def _open(named: NamedSplit) -> tuple[list[PlannedSample], list[Problem]]:
 
 
 def _spare_labels(samples: MotionDataset) -> dict[SplitEntry, tuple[SampleFile, ...]]:
-    """The files of ground truth that samples without labels could have."""
+    """Return the ground-truth files that could exist for samples without labels."""
     if samples.without_truth() is not None:
         return {}
     entries = [entry for entry in samples.entries if entry.camera in samples.labelled_cameras]
@@ -182,7 +182,7 @@ def _spare_labels(samples: MotionDataset) -> dict[SplitEntry, tuple[SampleFile, 
 
 
 def _job(samples: Sequence[PlannedSample], start: int, end: int, seen: set[FileKey]) -> Job:
-    """The files of some samples that no earlier job looks at; `seen` grows by them."""
+    """Return a job for the files that no earlier job examines, and add them to `seen`."""
     files = []
     wholes = [(*sample.files, *sample.spare) for sample in samples[start:end]]
     for file in (file for whole in wholes for file in whole):

@@ -1,4 +1,4 @@
-"""What a data check finds."""
+"""Problems found by a data check."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Kind = Literal[
 ]
 Severity = Literal["error", "warning"]
 KINDS: dict[Kind, str] = {
-    "bad_split_line": "a line of a split file that no sample can be made of",
+    "bad_split_line": "a line of a split file that is not a valid sample",
     "missing": "no such file",
-    "unreadable": "damaged, cut off, or another kind of file",
-    "size_mismatch": "not as large as most files of its sample",
-    "non_finite": "truth that holds NaN or infinities",
-    "out_of_range": "motion beyond what is credible for the picture's width",
-    "wrong_sign": "disparity, or its change, of the other sign",
-    "wrong_content": "another thing than the layout says, by its numbers or by the pictures",
+    "unreadable": "damaged, truncated, or another kind of file",
+    "size_mismatch": "size differs from most files of its sample",
+    "non_finite": "ground truth that contains NaN or infinities",
+    "out_of_range": "motion that is implausibly large for the image width",
+    "wrong_sign": "disparity, or its change, with the wrong sign",
+    "wrong_content": "content differs from the layout, according to its values or the images",
     "empty_label": "no valid pixel",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a file, without the sample it was found in."""
+    """A problem of a file, without its sample."""
 
     kind: Kind
     detail: str
@@ -43,17 +43,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Problem:
-    """One file of one sample with one kind of trouble.
+    """One kind of problem of one file of one sample.
 
     Attributes:
         dataset: name of the dataset: "things".
         root: its data folder.
-        entry: the sample; None for a wrong line of a split.
-        sample: its name, or the wrong line's text.
-        file: path, of the split file for a wrong line.
-        kind: what is wrong, a key of `KINDS`.
-        detail: the same in words, with numbers.
-        severity: a warning may be right as it is: somebody should look.
+        entry: the sample; None for an invalid line of a split.
+        sample: its name, or the text of the invalid line.
+        file: path; that of the split file for an invalid line.
+        kind: a key of `KINDS`.
+        detail: a description with numbers.
+        severity: a warning may be a false alarm and needs to be inspected.
     """
 
     dataset: str
@@ -67,6 +67,6 @@ class Problem:
 
 
 def to_json(problems: list[Problem]) -> dict[str, Any]:
-    """The file that `--json` names."""
+    """Return the contents of the `--json` file."""
     keys = ("sample", "file", "kind", "severity", "detail")
     return {"problems": [{key: getattr(problem, key) for key in keys} for problem in problems]}

@@ -1,4 +1,4 @@
-"""The table of a data check on the screen, and what to do."""
+"""The summary of a data check for the terminal, with advice."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from flowdistill.data.tree import many
 _SHOWN = 4
 
 _ADVICE: dict[Kind, str] = {
-    "bad_split_line": "Correct the lines, or take a standard split (`flowdistill data splits` writes them).",
-    "size_mismatch": "Take these files and their neighbours from the same source again, or leave the samples out.",
-    "non_finite": "Training counts these pixels as unknown. Leave the samples out, or unpack the files again.",
-    "out_of_range": "Training believes these values. Unpack the files again, or leave the samples out.",
+    "bad_split_line": "Correct the lines, or use a standard split (`flowdistill data splits` writes them).",
+    "size_mismatch": "Get these files and the others of their samples from the same source, or exclude the samples.",
+    "non_finite": "Training treats these pixels as unknown. Exclude the samples, or unpack the files again.",
+    "out_of_range": "Training uses these values. Unpack the files again, or exclude the samples.",
     "wrong_sign": "Does the file belong to another layout, or to the other camera? Compare `flowdistill data tree`.",
-    "wrong_content": "Training believes these values. Look at a few (`flowdistill picture FILE`), mend what wrote "
-    "them, or leave the samples out.",
-    "empty_label": "Nothing can be learned or measured here. Unpack the files again, or leave the samples out.",
+    "wrong_content": "Training uses these values. Inspect a few (`flowdistill picture FILE`), fix the program that "
+    "wrote them, or exclude the samples.",
+    "empty_label": "These labels are of no use. Unpack the files again, or exclude the samples.",
 }
 
 
 def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own: Own) -> str:
-    """Counts by kind, the first problems of each, and what to do.
+    """Return the counts by kind, the first problems of each kind, and advice.
 
     Args:
-        problems: all that was found.
-        samples, files: how many were looked at.
-        fast: whether at headers only.
-        own: the trees of the user's own, which no archive is to be unpacked into.
+        problems: all problems.
+        samples, files: numbers of examined samples and files.
+        fast: whether only headers were read.
+        own: the trees with the user's own data, into which no archive should be unpacked.
     """
     looked = f"{many(files, 'file')} of {many(samples, 'sample')}{', headers only' if fast else ''}"
     if not problems:

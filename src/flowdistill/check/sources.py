@@ -1,4 +1,4 @@
-"""Where files that are missing or damaged are to be had: from an archive, a teacher, or the user alone."""
+"""Advice on where to get missing or damaged files: from an archive, a teacher, or the user."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from flowdistill.data.tree import many
 Tree = tuple[str, str]
 """Name of a dataset and its data folder."""
 Own = Mapping[Tree, bool]
-"""The trees of the user's own, and whether they hold labels."""
+"""The trees with the user's own data, and whether they contain labels."""
 
-_LEAVE_OUT = "or leave the samples out (--exclude-to FILE, then --data.init_args.exclude FILE)"
+_LEAVE_OUT = "or exclude the samples (--exclude-to FILE, then --data.init_args.exclude FILE)"
 
 
 def own_trees(plan: Plan, reports: Sequence[Sequence[FileReport]]) -> dict[Tree, bool]:
-    """The trees that hold the user's own data in the layout of a benchmark, told by the sizes of their pictures.
+    """Return the trees with the user's own data in the layout of a benchmark, recognised by their image sizes.
 
     Args:
-        plan: what was looked at.
-        reports: of `plan.jobs`, in order: a report for each file.
+        plan: of the check.
+        reports: for each of `plan.jobs`, in order: one report per file.
     """
     size_of = {
         file.path: report.size
@@ -51,7 +51,7 @@ def own_trees(plan: Plan, reports: Sequence[Sequence[FileReport]]) -> dict[Tree,
 
 
 def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
-    """What to do about files that are all missing, or all unreadable; one line for each source."""
+    """Yield advice for files that are all missing, or all unreadable; one line per source."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for problem in {problem.file: problem for problem in problems}.values():
         inner = os.path.relpath(problem.file, problem.root)
@@ -64,27 +64,27 @@ def how_to_get(problems: Sequence[Problem], own: Own) -> Iterator[str]:
             continue
         verb = "Get again" if problems[0].kind == "unreadable" else "Get"
         where = (
-            f"{verb} {source} from {DOWNLOADS[dataset].page} and unpack it so that {root} holds {files[0]}"
+            f"{verb} {source} from {DOWNLOADS[dataset].page} and unpack it so that {root} contains {files[0]}"
         )
         if (dataset, root) in own:
             mend = _MEND[problems[0].kind]
-            where = f"{mend}, {_LEAVE_OUT}. Is it {dataset} itself, in other sizes? Then: {where}"
+            where = f"{mend}, {_LEAVE_OUT}. If this is {dataset} itself, with other image sizes: {where}"
         yield f"{number}: {where} {tree}."
 
 
-# `data/video.py` keeps decoded frames there, or below the user's cache.
+# `data/video.py` stores decoded frames there, or below the user's cache.
 _VIDEO_FRAMES = re.compile(r"/\.flowdistill/video/|/flowdistill/[0-9a-f]+-video/")
-_MEND: dict[str, str] = {"missing": "Put them there", "unreadable": "Replace or re-encode them"}
+_MEND: dict[str, str] = {"missing": "Add them", "unreadable": "Replace or re-encode them"}
 _WITHOUT_ARCHIVE = {
-    "closed": "this user may not read them. Open them by `chmod u+r`, or ask their owner",
-    "proxy": f"make them again with `flowdistill labels make`, {_LEAVE_OUT}",
-    "video": "remove this folder, and the video is decoded again",
-    **{kind: f"in no download. {mend}, {_LEAVE_OUT}" for kind, mend in _MEND.items()},
+    "closed": "this user has no permission to read them. Use `chmod u+r`, or ask their owner",
+    "proxy": f"create them again with `flowdistill labels make`, {_LEAVE_OUT}",
+    "video": "remove this folder, then the video is decoded again",
+    **{kind: f"not part of any download. {mend}, {_LEAVE_OUT}" for kind, mend in _MEND.items()},
 }
 
 
 def _source(problem: Problem, inner: str, own: Own) -> str:
-    """Where a file comes from: a key of `_WITHOUT_ARCHIVE`, or the name of an archive."""
+    """Return the source of a file: a key of `_WITHOUT_ARCHIVE`, or the name of an archive."""
     labels = problem.entry.labels if problem.entry is not None else None
     if is_locked(problem.file):
         return "closed"
@@ -94,5 +94,5 @@ def _source(problem: Problem, inner: str, own: Own) -> str:
         return "video"
     archive = archive_of(problem.dataset, inner)
     tree = problem.dataset, problem.root
-    # Pictures alone are anybody's; labels beside them may be the benchmark's, shrunk.
+    # A tree with images only is the user's own; one with labels may be a resized copy of the benchmark.
     return problem.kind if archive is None or not own.get(tree, True) else archive

@@ -1,4 +1,4 @@
-"""From votes to judgements: a whole data set of labels that is misread, or single files that stick out."""
+"""Evaluates votes: finds data sets whose labels are all misread, and single files that differ from the others."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from flowdistill.check.problems import Finding
 from flowdistill.check.votes import Votes
 from flowdistill.data.files import SampleFile
 
-# docs/data.md has the measurement: right labels have a share of at most 0.5 for any misreading, a data set of misread
-# ones at least 0.78 for the right name.
+# Measured in docs/data.md: correct labels have a share of at most 0.5 for any misreading, a data set of misread ones
+# at least 0.78 for the actual misreading.
 _LEAST_VOTES, _MAJORITY = 60, 0.65
-# Of one file there are fewer votes, and many files are asked.
+# Stricter for a single file, since it has fewer votes and many files are tested.
 _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE = 40, 0.8
-# Right labels explain at least 0.8 of the pixels that can be compared, those of other pictures at most 0.36.
+# Correct labels match at least 0.8 of the comparable pixels, labels of other images at most 0.36.
 _UNEXPLAINED_SHARE = 0.6
-_LEVEL = 0.1  # difference of two shares that does not say which misreading it is
+_LEVEL = 0.1  # largest difference of two shares that is not decisive between misreadings
 _SIGN = (
-    "the pictures match better at disparity - change than at disparity + change: at {} of {} pixels that tell"
+    "the images match better at disparity - change than at disparity + change: at {} of {} decisive pixels"
 )
 _LAST = "disparity_t1"
 
 
 def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> None:
-    """Add `wrong_content` to the reports on labels whose pictures speak for a misreading.
+    """Add `wrong_content` to the reports on labels for which the images support a misreading.
 
-    Labels of one key, data set and root are judged together: if most of them are misread in the same way, it is an
-    error of each that does not speak against it. A file that sticks out from the others is a warning.
+    Labels of the same key, data set and root are evaluated together: if most of them are misread in the same way, it is
+    an error for each file whose own votes do not contradict it. A single file that differs from the others is a
+    warning.
     """
     everything = [sample for samples in plan.splits for sample in samples]
     misread: set[tuple[str, str, str]] = set()  # dataset, root and key
-    # The disparity at t1 was compared by way of the others: what is wrong with them is not its fault.
+    # The disparity at t1 was compared using the other labels, so their errors must not be attributed to it.
     for last in (False, True):
         groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
         for sample in everything:
@@ -67,7 +68,7 @@ def _rests_on_misread(
     reports: Mapping[FileKey, FileReport],
     misread: Set[tuple[str, str, str]],
 ) -> bool:
-    """Whether something is wrong with what the disparity at t1, or its change, of a sample rests on."""
+    """Whether there are problems with the labels on which the comparison of the disparity at t1 depends."""
     keys = ("flow", "disparity_t0") if file.kind.quantity == "disparity_change" else ("flow",)
     if any((sample.dataset, sample.root, key) in misread for key in keys):
         return True
@@ -76,7 +77,7 @@ def _rests_on_misread(
 
 
 def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None) -> dict[FileKey, Finding]:
-    """The findings on the files of one group, of which all or most may have the same misreading."""
+    """Return the findings on the files of one group, all or most of which may have the same misreading."""
     findings: dict[FileKey, Finding] = {}
     if misreading is not None:
         of_it = {place: found[misreading] for place, found in votes.items() if misreading in found}
@@ -92,15 +93,13 @@ def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None)
         if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE))
     }
     for place, single in singles.items():
-        detail = (
-            f"{_words(single, votes[place][single], '')}; {len(singles)} of {len(votes)} such files stick out"
-        )
+        detail = f"{_words(single, votes[place][single], '')}; {len(singles)} of {len(votes)} such files are outliers"
         findings[place] = Finding("wrong_content", detail, "warning")
     return findings
 
 
 def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:
-    """The misreading that most votes, and many of the files that have any, speak for."""
+    """Return the misreading supported by most votes and by many of the files with votes, or None."""
     together: dict[str, Votes] = defaultdict(Votes)
     for found in files:
         for misreading, votes in found.items():
@@ -116,7 +115,7 @@ def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:
 
 
 def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None:
-    """The misreading with the largest share of its votes, if that is enough; of similar ones the one that fits best."""
+    """Return the misreading with the largest share, if it is large enough; among similar shares, the best match."""
     enough = {
         name: found
         for name, found in votes.items()
@@ -133,5 +132,5 @@ def _best(votes: Mapping[str, Votes], least: int, majority: float) -> str | None
 def _words(misreading: str, votes: Votes, where: str) -> str:
     at = f"at {votes.other} of {votes.total} pixels"
     if misreading == UNEXPLAINED:
-        return f"{misreading}: what it leads to looks different {where}{at}"
-    return f"{misreading}: so read, the pictures match better {where}{at} that tell"
+        return f"{misreading}: the images do not match along the motion {where}{at}"
+    return f"{misreading}: with this reading the images match better {where}{at} that are decisive"

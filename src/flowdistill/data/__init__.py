@@ -1,6 +1,6 @@
 """The batch contract, splits, datasets, transforms and the LightningDataModule.
 
-Names are imported when they are first used: the datamodule brings Lightning with it, a split file does not.
+Names are imported on first use: the datamodule needs Lightning, reading a split file does not.
 """
 
 import importlib

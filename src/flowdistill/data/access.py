@@ -1,7 +1,7 @@
-"""Looking at folders that may be closed to this user: what is there, what is not, and what may not be seen.
+"""File system checks that tell missing files from files without access permission.
 
-The standard library answers "no such folder" or passes over what it may not look into (`os.path.isdir`, `os.walk`),
-and a data set that may not be seen then looks like one that is missing.
+The standard library returns False for or skips folders without access permission (`os.path.isdir`, `os.walk`), so a
+data set that is not accessible would be reported as missing.
 """
 
 import errno
@@ -14,21 +14,21 @@ from flowdistill.errors import UserError
 
 Place = str | os.PathLike[str]
 NOWHERE = (FileNotFoundError, NotADirectoryError)
-"""What looking at a place that does not exist raises."""
+"""The errors raised for a path that does not exist."""
 
 
 def is_folder(path: Place) -> bool:
-    """Whether there is a folder, or a link to one. Raises UserError where this user may not know."""
+    """Whether the path is a folder or a link to one. Raises UserError if permission to check is denied."""
     return _has_mode(path, stat.S_ISDIR)
 
 
 def is_file(path: Place) -> bool:
-    """Whether there is a file, or a link to one. Raises UserError where this user may not know."""
+    """Whether the path is a file or a link to one. Raises UserError if permission to check is denied."""
     return _has_mode(path, stat.S_ISREG)
 
 
 def is_nowhere(path: Place) -> bool:
-    """Whether surely nothing is there: neither a file nor one that may not be seen. A link to nothing is nowhere."""
+    """Whether the path certainly does not exist; False if permission to check is denied, True for a broken link."""
     try:
         os.stat(path)
     except OSError as error:
@@ -37,31 +37,31 @@ def is_nowhere(path: Place) -> bool:
 
 
 def check_open(folder: Place) -> None:
-    """Raise UserError for a folder that is there, but may not be listed or entered."""
+    """Raise UserError for a folder that exists, but cannot be listed or entered."""
     if not os.access(folder, os.R_OK | os.X_OK) and is_folder(folder):
         raise closed(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def is_locked(path: Place) -> bool:
-    """Whether a file is there, or may be, and this user may not read it."""
+    """Whether a file exists, or may exist, and this user cannot read it."""
     return not is_nowhere(path) and not os.access(path, os.R_OK)
 
 
 def closed(path: Place, error: OSError) -> UserError:
-    """The error for a folder that may not be looked into, or a file that may not be read.
+    """Return the error for a folder that cannot be listed or a file that cannot be read.
 
-    It names the first folder on the way that is closed.
+    The message names the first folder along the path that is not accessible.
     """
     reason = error.strerror or str(error)
     if not isinstance(error, PermissionError):
-        return UserError(f"{os.fspath(path)} cannot be looked into: {reason}.")
+        return UserError(f"{os.fspath(path)} cannot be accessed: {reason}.")
     full = Path(path).absolute()
     way = [*reversed(full.parents), full]
     culprit = next((str(place) for place in way[:-1] if not os.access(place, os.X_OK)), os.fspath(path))
     what, letters = ("listed and entered", "rwX") if os.path.isdir(culprit) else ("read", "rw")
     return UserError(
-        f"{culprit} may not be {what} by this user ({reason}). Open it, as its owner by "
-        f"`chmod -R u+{letters} {culprit}`, or work as a user who may."
+        f"{culprit} cannot be {what} by this user ({reason}). Change its permissions, as its owner with "
+        f"`chmod -R u+{letters} {culprit}`, or use an account that has access."
     )
 
 
@@ -71,6 +71,6 @@ def _has_mode(path: Place, test: Callable[[int], bool]) -> bool:
     except NOWHERE:
         return False
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a link that leads to itself is like one that leads nowhere
+        if error.errno == errno.ELOOP:  # a link that points to itself is treated as a broken link
             return False
         raise closed(path, error) from error

@@ -1,12 +1,11 @@
-"""From the contents of files to a sample of the batch contract: signs, masks, units.
+"""Conversion of file contents to a sample of the batch contract: signs, masks, units.
 
-One rule a quantity, the same for every dataset:
+One rule per quantity, the same for every dataset:
 
 * images become float32 RGB in [0, 1];
 * disparities become positive, and a change is added to the disparity it belongs to, so that `disparity_t1` is absolute;
-* where a motion is unknown it is 0 and not valid (backward and teacher's flow: occluded); a disparity is valid where it
-  is positive;
-* `valid_flow_noc` is `valid_flow` outside `occluded`, where the files do not state it themselves.
+* unknown motions are 0 and not valid (backward and teacher flow: occluded); a disparity is valid where it is positive;
+* `valid_flow_noc` is `valid_flow` outside `occluded`, unless the files contain it.
 """
 
 from collections.abc import Iterable
@@ -23,14 +22,13 @@ from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSIONS, PIXEL_MAPS,
 from flowdistill.data.splits import Camera
 from flowdistill.errors import UserError
 
-# Flows without a valid mask of their own: what is unknown counts as occluded.
-# Nothing is to be learned there, either way.
+# Flows without their own valid mask: unknown pixels are marked as occluded. Neither case gives a training signal.
 _OCCLUSION_OF = {
     "flow_backward": "occluded_backward",
     "teacher_flow": "teacher_occluded",
     "teacher_flow_backward": "teacher_occluded_backward",
 }
-# What a view is about. Other keys are extras: nothing is wrong with a sample that lacks them.
+# The keys that are essential for a view. Others are optional in a sample.
 ESSENTIAL = frozenset(
     key
     for key in PIXEL_MAPS
@@ -39,7 +37,7 @@ ESSENTIAL = frozenset(
 
 
 def keys_of(files: Iterable[SampleFile]) -> set[str]:
-    """The keys that a sample of these files has, beside `name` and `size`; nothing is read."""
+    """Return the keys of a sample made from these files, besides `name` and `size`, without reading them."""
     keys: set[str] = set()
     for file in files:
         keys.add(file.key)
@@ -55,10 +53,10 @@ def keys_of(files: Iterable[SampleFile]) -> set[str]:
 def same_size(
     first: tuple[str, tuple[int, int]] | None, path: str, content: Content
 ) -> tuple[str, tuple[int, int]]:
-    """The first file of a sample and its size (height, width), after a check that this one is equally large.
+    """Check that a file has the same size as the first one of its sample, and return the first and its (height, width).
 
     Raises:
-        UserError: it is not.
+        UserError: if the sizes differ.
     """
     height, width = content.values.shape[:2]
     if first is None:
@@ -67,7 +65,7 @@ def same_size(
     if (height, width) != size:
         raise UserError(
             f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
-            f"{path} is {height}x{width}. Replace the wrong one or leave the sample out of the split."
+            f"{path} is {height}x{width}. Replace the wrong one or remove the sample from the split."
         )
     return first
 
@@ -75,10 +73,10 @@ def same_size(
 def add_content(
     sample: dict[str, Any], file: SampleFile, content: Content | Calibration, camera: Camera
 ) -> None:
-    """Add what a file holds to the sample that is being made, in the order of `MotionDataset.files`.
+    """Add the contents of a file to a sample; files must be added in the order of `MotionDataset.files`.
 
     Raises:
-        UserError: most of the disparities have the wrong sign.
+        UserError: if most disparities have the wrong sign.
     """
     key = file.key
     if isinstance(content, Calibration):
@@ -91,7 +89,7 @@ def add_content(
     elif file.kind.quantity == "mask":
         _add_mask(sample, key, _to_map(content.values))
     elif content.valid is None:
-        raise ValueError(f"{file.path}: the reader of a {file.kind.title} must say what is valid")
+        raise ValueError(f"{file.path}: the reader of a {file.kind.title} must return a valid mask")
     elif _is_motion(file):
         _add_motion(sample, file, content.values, content.valid)
     else:
@@ -99,7 +97,7 @@ def add_content(
 
 
 def finish(sample: dict[str, Any]) -> None:
-    """Add what follows from the rest."""
+    """Add the keys that are derived from others."""
     if "occluded" in sample and "valid_flow" in sample and "valid_flow_noc" not in sample:
         sample["valid_flow_noc"] = sample["valid_flow"] & ~sample["occluded"]
 
@@ -119,7 +117,7 @@ def _add_motion(sample: dict[str, Any], file: SampleFile, values: np.ndarray, kn
         valid &= positive
     elif kind.quantity == "disparity_change":
         motion += sample["disparity_t0"]
-        # A disparity of 0 or less at t1 is a point that passed the camera.
+        # A disparity of 0 or less at t1 belongs to a point behind the camera.
         valid &= sample["valid_disparity_t0"] & (motion > 0)
     if kind.holds_unknown and not valid.all():
         motion.masked_fill_(~valid, 0)
@@ -134,7 +132,7 @@ def _add_mask(sample: dict[str, Any], key: str, mask: Tensor) -> None:
     if key in OCCLUSIONS:
         sample[key] = mask | sample[key] if key in sample else mask
     else:
-        # What is marked leaves the mask: that of the key, or for a `_noc` key that of all pixels with truth.
+        # Marked pixels are removed from the key's mask, or for a `_noc` key from the mask of all pixels with truth.
         sample[key] = sample[key.removesuffix("_noc")] & ~mask
 
 
@@ -152,8 +150,8 @@ def _check_sign(file: SampleFile, positive: Tensor, valid: Tensor) -> None:
 def _to_image(values: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
     planes = _to_map(values).numpy()
-    # In one pass, into memory of numpy's, which asks the system for large pages: a new array of this size costs more in
-    # page faults than in arithmetic.
+    # In one pass, into an array allocated by numpy, which requests huge pages: page faults of a new array of this size
+    # cost more than the arithmetic.
     image = np.empty(planes.shape, np.float32)
     return torch.from_numpy(np.divide(planes, np.float32(255), out=image))
 
@@ -165,7 +163,7 @@ def _to_map(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values.reshape(1, height, width))
     planes = np.empty((channels, height, width), values.dtype)
     if values.flags.c_contiguous:
-        cv2.split(values, list(planes))  # into these very planes, three times as fast as a transposed copy
+        cv2.split(values, list(planes))  # writes into `planes`; three times as fast as a transposed copy
     else:
         planes[...] = values.transpose(2, 0, 1)
     return torch.from_numpy(planes)

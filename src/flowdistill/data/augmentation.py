@@ -1,4 +1,4 @@
-"""The switches of training's augmentation, the published recipes, and the list of transforms that they stand for."""
+"""Settings of the training augmentation, published presets, and the transforms they correspond to."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "colour_probability": 1.0,
         "colour_shared": False,
     },
-    # DWARF, configurations/kitti.json; filters/color.py draws anew for each of the four images.
+    # DWARF, configurations/kitti.json; filters/color.py draws separately for each of the four images.
     "dwarf_kitti": {
         "pad_to": (384, 1280),
         "crop": (320, 896),
@@ -28,33 +28,33 @@ PRESETS: dict[str, dict[str, Any]] = {
         "colour_probability": 0.5,
         "colour_shared": False,
     },
-    # DDFlow (AAAI 2019), data_augmentation.py; the crop is each data set's own.
+    # DDFlow (AAAI 2019), data_augmentation.py; the crop depends on the data set.
     "ddflow": {"flips": True, "channel_swap": True},
 }
-"""Published recipes: what each switch is where the config does not say."""
+"""Published recipes: the value of each setting that the config does not set."""
 
 
 @dataclass(kw_only=True)
 class Augmentation:
-    """How training samples are changed. What is not set is as the preset says, and off without one.
+    """Augmentation of training samples. Settings that are not given are those of the preset, or off without a preset.
 
     Attributes:
-        preset: a published recipe: dwarf_things, dwarf_kitti or ddflow. Keys beside it override its own.
-        scale: [smallest, largest] factor of the image size, drawn uniformly in the logarithm; never below the crop.
+        preset: a published recipe: dwarf_things, dwarf_kitti or ddflow. Other keys override its values.
+        scale: [smallest, largest] factor of the image size, log-uniform; images never become smaller than the crop.
         max_stretch: largest ratio of the factors of width and height, 1 or more.
-        max_relative_rotation: largest rotation of the second frame against the first, degrees (flow view only).
-        max_relative_shift: largest shift of the second frame (of both t1 images of stereo: whole pixels), px.
+        max_relative_rotation: largest rotation of the second frame relative to the first, degrees (flow view only).
+        max_relative_shift: largest shift of the second frame (for stereo, of both t1 images by whole pixels), px.
         pad_to: reflect-pad training samples to at least this [height, width] before the crop.
         crop: [height, width] of the random crop in training.
-        flips: left-right and top-bottom flips, each with probability 1/2; `vertical` for top-bottom alone, the only one
+        flips: left-right and top-bottom flips, each with probability 1/2; `vertical` for top-bottom only, the only one
             that the scene_flow view allows.
-        zoom_probability: probability of enlarging by 1-1.8 and cutting the centre back to the crop's size.
-        erase_probability: probability of covering one or two rectangles of the t1 images; what moves there is occluded.
+        zoom_probability: probability of enlarging by 1-1.8 and cropping the centre to the crop's size.
+        erase_probability: probability of covering one or two rectangles of the t1 images; pixels that move there are occluded.
         channel_swap: random order of the colour channels in training.
         colour_probability: probability of changing gamma, brightness and colour in training.
         max_blur_sigma: largest standard deviation of a Gaussian blur, px, at most 2.
         max_noise_std: largest standard deviation of Gaussian noise, of values in [0, 1].
-        colour_shared: draw colour, blur and noise once for all images of a sample (default); else each on its own.
+        colour_shared: draw colour, blur and noise once for all images of a sample (default); else once per image.
         photometric_on: where colour, blur and noise are applied: workers (default) or device.
     """
 
@@ -92,15 +92,16 @@ class Augmentation:
             setattr(self, old, None)
 
     def with_preset(self) -> "Augmentation":
-        """The same switches with the preset's values where nothing was said."""
+        """Return these settings with the preset's values for those that are not set."""
         recipe = PRESETS[self.preset] if self.preset is not None else {}
         unset = {key: value for key, value in recipe.items() if getattr(self, key) is None}
         return replace(self, **unset)
 
     def transforms(self) -> list[Transform]:
-        """The training transforms, in order: geometry first, values last.
+        """Return the training transforms in order: geometric first, photometric last.
 
-        (DWARF's code zooms after it changes colours; that differs by rounding, and lets the device do colours.)
+        (DWARF's code zooms after the colour changes; the order here differs by rounding only, and allows colour changes
+        on the device.)
         """
         full = self.with_preset()
         chosen: list[Transform] = []
@@ -131,7 +132,7 @@ class Augmentation:
         return chosen
 
     def _least_size(self) -> tuple[int, int]:
-        """Below this, shrunk images would be too small for the crop: what padding does not add."""
+        """Return the size below which scaled images would be too small for the crop, after padding."""
         if self.crop is None:
             return (1, 1)
         pad = self.pad_to or (0, 0)
@@ -140,14 +141,14 @@ class Augmentation:
 
 
 def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
-    """Refuse what no transform can do.
+    """Reject settings that the transforms do not support.
 
     Args:
-        place: of the switches in the config, for the message: data.init_args.flow.
+        place: path of the settings in the config, for the message: data.init_args.flow.
         stereo: whether samples are stereo pairs.
 
     Raises:
-        UserError: naming the key and what to write there.
+        UserError: with the key and its valid values.
     """
     full = chosen.with_preset()
     for key in ("zoom_probability", "erase_probability", "colour_probability"):
@@ -169,17 +170,17 @@ def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
         f"is in pixels, from 0 to {LARGEST_BLUR:g}",
         lambda s: 0 <= s <= LARGEST_BLUR,
     )
-    _check(place, full, "max_noise_std", "is from 0 to 1, of values in [0, 1]", lambda s: 0 <= s <= 1)
+    _check(place, full, "max_noise_std", "is from 0 to 1, for values in [0, 1]", lambda s: 0 <= s <= 1)
     if not stereo:
         return
     if full.flips and full.flips != "vertical":
         raise UserError(
             f"{place}.flips: a left-right flip would swap the cameras of a stereo pair, and labels of the right "
-            "picture do not exist. Set it to vertical or false."
+            "image do not exist. Set it to vertical or false."
         )
     if full.max_relative_rotation:
         raise UserError(
-            f"{place}.max_relative_rotation: the two pictures of a pair would no longer be rectified. Set it to 0."
+            f"{place}.max_relative_rotation: the two images of a pair would no longer be rectified. Set it to 0."
         )
     _check(
         place,

@@ -1,4 +1,4 @@
-"""A batch is what the paper says, whatever computes it: processes and accumulated steps share it."""
+"""Divides the configured batch among processes and accumulated steps, so that its total size stays as published."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from flowdistill.errors import UserError
 
 
 def share_of_batch(batch_size: int, processes: int, accumulated: int) -> int:
-    """Samples that one process takes at a time.
+    """Return the number of samples per process and step.
 
     Args:
-        batch_size: samples of one optimizer step.
-        processes: of the training, on all machines.
-        accumulated: batches that each adds up before an optimizer step (`accumulate_grad_batches`).
+        batch_size: samples per optimizer step.
+        processes: number of training processes on all machines.
+        accumulated: batches that each process accumulates per optimizer step (`accumulate_grad_batches`).
 
     Raises:
-        UserError: it cannot be shared equally; names the numbers that can.
+        UserError: if the batch cannot be divided equally; lists the valid numbers.
 
     >>> share_of_batch(4, processes=2, accumulated=1)
     2
@@ -25,15 +25,15 @@ def share_of_batch(batch_size: int, processes: int, accumulated: int) -> int:
         each = -(-batch_size // parts)
         raise UserError(
             f"data.init_args.batch_size {batch_size} is the batch of one optimizer step, and {processes} processes "
-            f"with accumulate_grad_batches {accumulated} cannot share it equally: their product must be one of "
+            f"with accumulate_grad_batches {accumulated} cannot divide it equally: their product must be one of "
             f"{', '.join(divisors)} (trainer.devices x trainer.num_nodes x trainer.accumulate_grad_batches). Or set "
-            f"batch_size to a multiple of {parts}, such as {each * parts}, which trains otherwise than published."
+            f"batch_size to a multiple of {parts}, such as {each * parts}, which differs from the published training."
         )
     return batch_size // parts
 
 
 def in_words(batch_size: int, processes: int, accumulated: int) -> str:
-    """What the run says when it starts."""
+    """Return the description of the batch that is printed at the start of a run."""
     own = share_of_batch(batch_size, processes, accumulated)
     return (
         f"batch of {batch_size} = {processes} process{'es' if processes > 1 else ''} x {accumulated} accumulated "

@@ -1,4 +1,4 @@
-"""KITTI's calibration files: intrinsics and baseline of one pair of rectified cameras.
+"""KITTI's calibration files: intrinsics and baseline of a pair of rectified cameras.
 
 2015: `calib_cam_to_cam/SSSSSS.txt`, colour cameras `P_rect_02` and `P_rect_03`.
 2012: `calib/SSSSSS.txt`, grey cameras `P0` and `P1`, colour cameras `P2` and `P3`.
@@ -15,19 +15,19 @@ from flowdistill.errors import UserError
 
 
 class SwappedCamerasError(UserError):
-    """A calibration file in which the right camera does not lie to the right of the left one."""
+    """Raised for a calibration file in which the right camera is not to the right of the left one."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Intrinsics (3, 3) of each rectified camera in px, and the distance between the two in metres."""
+    """Intrinsics (3, 3) of each rectified camera in px, and the distance between the cameras in metres."""
 
     left: np.ndarray
     right: np.ndarray
     baseline: float
 
     def intrinsics(self, camera: Camera) -> np.ndarray:
-        """float32 ``(3, 3)`` of one camera, px."""
+        """Return the intrinsics of one camera, float32 ``(3, 3)``, px."""
         return self.left if camera == "left" else self.right
 
 
@@ -37,12 +37,12 @@ def read_calibration(
     """Read two 3x4 projection matrices, whose last column is f times the camera's offset.
 
     Args:
-        path: of the file, one `NAME: numbers` a line.
+        path: of the file, with one `NAME: numbers` per line.
         left, right: names of the two cameras' matrices.
 
     Raises:
         UserError: if the file or one of the two lines is missing or malformed.
-        SwappedCamerasError: the baseline is not positive.
+        SwappedCamerasError: if the baseline is not positive.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -54,7 +54,7 @@ def read_calibration(
     baseline = float((p_left[0, 3] - p_right[0, 3]) / p_left[0, 0])
     if not baseline > 0:
         raise SwappedCamerasError(
-            f"{path}: the right camera ({right}) does not lie to the right of the left one ({left}): its baseline is "
+            f"{path}: the right camera ({right}) is not to the right of the left one ({left}): its baseline is "
             f"{baseline:.4g} m."
         )
     return Calibration(p_left[:, :3].astype(np.float32), p_right[:, :3].astype(np.float32), baseline)

@@ -1,9 +1,10 @@
 """FlyingChairs: image pairs with flow, one camera.
 
     <root>/FlyingChairs_release/data/00001_img1.ppm  00001_img2.ppm  00001_flow.flo
-    <root>/FlyingChairs_train_val.txt                one line a pair, in order: 1 = training, 2 = validation (optional)
+    <root>/FlyingChairs_train_val.txt                one line per pair, in order: 1 = training, 2 = validation
+                                                     (optional)
 
-The root may also be `FlyingChairs_release` itself, and the text file lie there. An id is `00001`. Pairs are 384x512.
+The root may also be `FlyingChairs_release` itself, including the text file. An id is `00001`. Pairs are 384x512.
 Source: Dosovitskiy et al., FlowNet, ICCV 2015, and the data set's web page.
 """
 
@@ -69,7 +70,7 @@ class ChairsDataset(MotionDataset):
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`official:train`, `official:val`: by FlyingChairs_train_val.txt, else by our copy; `scan`: every pair."""
+        """`official:train`, `official:val`: from FlyingChairs_train_val.txt, else our copy of it; `scan`: all pairs."""
         if word != "scan":
             return [SplitEntry(id_) for id_ in official_ids(root, word.partition(":")[2])]
         inner = f"{root}/{RELEASE}/data"
@@ -79,7 +80,7 @@ class ChairsDataset(MotionDataset):
         entries = [SplitEntry(id_) for id_ in ids if f"{id_}_img2.ppm" in names]
         if not entries:
             raise UserError(
-                f"{folder} holds no pair of images, but {contents(folder)}. A pair is 00001_img1.ppm and "
+                f"{folder} contains no pair of images, but {contents(folder)}. A pair is 00001_img1.ppm and "
                 "00001_img2.ppm."
             )
         return entries

@@ -1,7 +1,7 @@
 """FlyingChairs' official split: 22,232 pairs to train on and 640 to validate on.
 
-The data set's page offers it as `FlyingChairs_train_val.txt`: one line a pair, in order, 1 = training, 2 = validation.
-Where that file lies beside the data it decides; else the ids below do, which are the same split.
+The data set's page provides it as `FlyingChairs_train_val.txt`: one line per pair, in order, 1 = training,
+2 = validation. If that file exists beside the data it is used, else the ids below, which are the same split.
 """
 
 from collections.abc import Sequence
@@ -53,20 +53,20 @@ VALIDATION = frozenset(int(number) for number in _VALIDATION.split())
 
 
 def split_ids(part: str) -> list[str]:
-    """The ids of `train` or `val` in the full data set, without looking at any file."""
+    """Return the ids of `train` or `val` in the full data set, without reading any file."""
     return [f"{pair:05d}" for pair in range(1, PAIRS + 1) if (pair in VALIDATION) == (part == "val")]
 
 
 def official_ids(root: str, part: str) -> list[str]:
-    """The ids of `train` or `val`, by the text file if it lies in the root (or in FlyingChairs_release), else by ours.
+    """Return the ids of `train` or `val` from the text file in the root or FlyingChairs_release, else from our copy.
 
     Raises:
-        UserError: a line of the file is neither 1 nor 2, or none is of this part.
+        UserError: if a line of the file is neither 1 nor 2, or none belongs to this part.
     """
     for path in (Path(root, FILE), Path(root, "FlyingChairs_release", FILE)):
         if path.is_file():
             ids = _ids_by_file(path, part)
-            note(f"official:{part}: {len(ids)} pairs by {path}")
+            note(f"official:{part}: {len(ids)} pairs from {path}")
             return ids
     ids = split_ids(part)
     note(
@@ -84,7 +84,7 @@ def _ids_by_file(path: Path, part: str) -> list[str]:
             )
     ids = [f"{pair:05d}" for pair, line in enumerate(lines, start=1) if line.strip() == _LINE[part]]
     if not ids:
-        raise UserError(f"{path} gives no pair to {part}: it has no line {_LINE[part]}.")
+        raise UserError(f"{path} has no pair for {part}: there is no line {_LINE[part]}.")
     return ids
 
 

@@ -1,4 +1,4 @@
-"""The LightningDataModule of every dataset: one for both models, which say which view they need."""
+"""The LightningDataModule for all datasets and models; the model selects the view."""
 
 from collections.abc import Sized
 from dataclasses import replace
@@ -20,7 +20,7 @@ from flowdistill.data.sampler import InfiniteBatches
 from flowdistill.data.views import Source, View, check_view
 from flowdistill.errors import UserError
 
-# What a model that trains on labels needs, of each view.
+# The labels of each view that a model trained on labels needs.
 _LABELS: dict[ViewName, tuple[str, ...]] = {
     "flow": ("flow",),
     "scene_flow": ("flow", "disparity_t0", "disparity_t1"),
@@ -28,25 +28,25 @@ _LABELS: dict[ViewName, tuple[str, ...]] = {
 
 
 class MotionDataModule(pl.LightningDataModule):
-    """Loaders for KITTI, FlyingThings3D, FlyingChairs, Sintel and anybody's frames.
+    """Loaders for KITTI, FlyingThings3D, FlyingChairs, Sintel and a user's own frames.
 
-    The model says what it needs: `view` ("flow" or "scene_flow") and `needs_labels` (for training) are attributes of
-    the LightningModule. Training batches come from an infinite sampler that is a pure function of (seed, step), so a
-    resumed run goes on where it stopped, also on another number of processes. Validation, test and prediction take one
-    image size after the other (batch size 1); under DDP every sample is used exactly once.
+    The data depends on two attributes of the LightningModule: `view` ("flow" or "scene_flow") and `needs_labels` (for
+    training). Training batches come from an infinite sampler that is a pure function of (seed, step), so a resumed run
+    continues where it stopped, also with another number of processes. Validation, test and prediction use batch size 1,
+    since image sizes differ; under DDP every sample is used exactly once.
 
     Args:
-        dataset: kitti2015 (and everything in its layout), kitti2012, things, things_subset, chairs, sintel or folder.
-        root: the data folder; docs/data.md shows what it holds.
+        dataset: kitti2015 (and other data in its layout), kitti2012, things, things_subset, chairs, sintel or folder.
+        root: the data folder; docs/data.md shows its layout.
         options: of the dataset, such as {render_pass: final}; docs/data.md lists them.
-        flow: the flow view, for models that take two frames.
-        scene_flow: the scene-flow view, for models that take two stereo pairs.
-        batch_size: training samples of an optimizer step, which all processes and accumulated batches share.
-        num_workers: processes that load data, for each loader.
-        seed: of the order of samples and of their augmentation.
+        flow: the flow view, for models whose input is two frames.
+        scene_flow: the scene-flow view, for models whose input is two stereo pairs.
+        batch_size: training samples per optimizer step, divided among all processes and accumulated batches.
+        num_workers: worker processes per loader.
+        seed: of the order of samples and their augmentation.
         val_labels: whether validation and test read ground truth.
         predict_labels: whether prediction does (for error maps).
-        exclude: a list of samples that every split leaves out, such as `flowdistill data check --exclude-to` writes.
+        exclude: a list of samples to exclude from every split, as written by `flowdistill data check --exclude-to`.
 
     Example:
         >>> from flowdistill.data import MotionDataModule, View
@@ -111,8 +111,8 @@ class MotionDataModule(pl.LightningDataModule):
         batches = InfiniteBatches(
             samples, view.transforms(), own, self.seed, trainer.global_rank, trainer.world_size
         )
-        # Workers are made anew for every epoch, so that each epoch starts them at the trainer's step; there
-        # is one epoch unless limit_train_batches ends it.
+        # Workers are restarted for every epoch, so that each epoch begins at the trainer's step; there is one epoch
+        # unless limit_train_batches ends it.
         return ResumableLoader(trainer, batches, batch_size=None, **self._loader_options())
 
     def val_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
@@ -135,27 +135,27 @@ class MotionDataModule(pl.LightningDataModule):
         return self._evaluation_loader(self._open(split, key, name, self.predict_labels))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Photometric changes that were left to the device (`photometric_on: device`)."""
+        """Apply the photometric augmentation on the device (`photometric_on: device`)."""
         return apply_on_device(batch)
 
     def _attached(self) -> tuple[pl.Trainer, ViewName, View]:
-        """The trainer, and the view that its model needs."""
+        """Return the trainer, and the view that its model needs."""
         if self.trainer is None:
             raise RuntimeError(
-                "MotionDataModule makes loaders for a Trainer: the model there says which view it needs"
+                "MotionDataModule needs a Trainer to create loaders: the Trainer's model selects the view"
             )
         model = self.trainer.lightning_module
         name = getattr(model, "view", None)
         if name not in self.views:
             raise UserError(
-                f"{type(model).__name__} must say what it takes by an attribute `view`, one of "
+                f"{type(model).__name__} must specify its input by an attribute `view`, one of "
                 f"{', '.join(self.views)}; it is {name!r}."
             )
         view = self.views[name]
         if view is None:
             one_camera = name not in dataset_class(self.dataset).views
             advice = (
-                f"{dataset_class(self.dataset).title} has one camera: take another data config, "
+                f"{dataset_class(self.dataset).title} has one camera: use another data config, "
                 "such as configs/data/things.yaml"
                 if one_camera
                 else f"Add data.init_args.{name} (train_split, val_split, ...) as in configs/data/kitti.yaml"
@@ -168,12 +168,12 @@ class MotionDataModule(pl.LightningDataModule):
     def _open(self, split: str | None, key: str, view: ViewName, labels: bool) -> MotionDataset:
         if split is None:
             raise UserError(
-                f"data.init_args.{view}.{key} is not set. Name a file of data_splits/, or `scan`."
+                f"data.init_args.{view}.{key} is not set. Set it to a file of data_splits/, or to `scan`."
             )
         return open_dataset(self.dataset, self.root, split, view, labels, self.options, exclude=self.exclude)
 
     def complete_sources(self, sources: list[Source]) -> list[Source]:
-        """Sources with what they leave to the data module."""
+        """Return the sources with unset values taken from the data module."""
         own: dict[str, Any] = {key: getattr(self, key) for key in ("dataset", "root", "options", "exclude")}
         complete = []
         for source in sources:
@@ -198,13 +198,13 @@ class MotionDataModule(pl.LightningDataModule):
         return Mixture(parts)
 
     def _check_labels(self, keys: frozenset[str], view: ViewName) -> None:
-        """Refuse to train a model on labels that the data does not have."""
+        """Raise UserError if the model trains on labels that the data does not have."""
         assert self.trainer is not None
         if missing := [key for key in _LABELS[view] if key not in keys]:
             model = type(self.trainer.lightning_module).__name__
             raise UserError(
                 f"{model} trains on {', '.join(_LABELS[view])}, but the training data ({self.dataset}) has no "
-                f"{', '.join(missing)}. It can validate and predict there; for training take kitti2015, things or "
+                f"{', '.join(missing)}. It can validate and predict there; for training use kitti2015, things or "
                 "things_subset, or proxy labels (labels= in the split)."
             )
 
@@ -229,6 +229,6 @@ class MotionDataModule(pl.LightningDataModule):
         return {
             "num_workers": self.num_workers,
             "worker_init_fn": start_worker if self.num_workers > 0 else None,
-            # Pinning makes a CUDA context: of no use, and in the way, where the CPU of a machine with GPUs trains.
+            # Pinning creates a CUDA context, which is unwanted when training on the CPU of a machine with GPUs.
             "pin_memory": self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         }

@@ -1,6 +1,6 @@
-"""The base of every dataset: which files its samples have, and reading them.
+"""Base class of all datasets: lists the files of each sample and reads them.
 
-A dataset's own file states its layout, units, signs and masks, and what the ids of its split files mean.
+Each dataset's module documents its layout, units, signs and masks, and the ids of its split files.
 """
 
 import os
@@ -32,23 +32,23 @@ class MotionDataset(ABC):
     """Samples of the batch contract from one layout of files, as a map-style dataset.
 
     Two views of the same files: `flow`, two frames of one camera; `scene_flow`, two frames of both. In the flow view
-    `left_t0` and `left_t1` are the frames of the entry's camera, whichever it is.
+    `left_t0` and `left_t1` are the frames of the entry's camera, left or right.
 
-    All samples of a dataset have the same keys (`keys`). Where entries with and without `labels=` mix, that is what
-    both kinds have: flow, disparities and their masks, but no `_noc` masks and no foreground.
+    All samples of a dataset have the same keys (`keys`). If entries with and without `labels=` are mixed, these are the
+    keys common to both: flow, disparities and their masks, but no `_noc` masks and no foreground.
 
     Args:
         root: the data folder.
         entries: the samples, from a split file or `named_split`.
         view: see above.
-        labels: whether to read labels: ground truth, or in the scene-flow view the proxy labels of an entry that names
-            some. (In the flow view proxy labels are the teacher's, and read in any case.)
-        options: name -> value, of those in `option_values`.
-        require_files: whether the constructor raises where files are missing (else see `missing`).
-        split: what the entries come from, for messages: a file's path or a word such as scan.
+        labels: whether to read labels: ground truth, or in the scene-flow view the proxy labels of an entry that has
+            any. (In the flow view proxy labels are the teacher's predictions and are always read.)
+        options: name -> value, for names in `option_values`.
+        require_files: whether the constructor raises if files are missing (else see `missing`).
+        split: the source of the entries, for messages: a file's path or a word such as scan.
 
     Raises:
-        UserError: from the constructor if anything that the entries need is missing, or cannot be had for them;
+        UserError: from the constructor if anything that the entries need is missing or not available for them;
             from indexing if the files of one sample differ in size or a sign is wrong.
         FormatError: from indexing, for a damaged file.
 
@@ -69,16 +69,16 @@ class MotionDataset(ABC):
     name: ClassVar[str]
     """As in a data config: `dataset: things`."""
     title: ClassVar[str]
-    """For messages: "FlyingThings3D"."""
+    """The name used in messages: "FlyingThings3D"."""
     id_form: ClassVar[re.Pattern[str]]
     id_words: ClassVar[str]
-    """The form of an id, in words and by example."""
+    """A description of the id format, with an example."""
     views: ClassVar[tuple[ViewName, ...]] = ("flow", "scene_flow")
     cameras: ClassVar[tuple[Camera, ...]] = CAMERAS
     labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left",)
     option_values: ClassVar[Mapping[str, Option]] = {}
     split_words: ClassVar[tuple[str, ...]] = ("scan",)
-    """Words that may stand in place of a split file."""
+    """Words that can be used instead of a split file."""
 
     def __init__(
         self,
@@ -91,9 +91,7 @@ class MotionDataset(ABC):
         split: str | None = None,
     ) -> None:
         if view not in self.views:
-            raise UserError(
-                f"{self.title} has one camera, so there is no {view} view of it. Train on flow alone."
-            )
+            raise UserError(f"{self.title} has one camera, so it has no {view} view. Train on flow alone.")
         self.options = self.chosen_options(options)
         self.root = self.find_root(root, self.options)
         self.entries = SplitIndex(entries)
@@ -136,11 +134,11 @@ class MotionDataset(ABC):
         return cast(Sample, sample)
 
     def files(self, index: int) -> list[SampleFile]:
-        """Every file of one sample, in the order of reading; nothing is opened."""
+        """Return all files of one sample in reading order, without opening them."""
         return self._files(self.entries[index])
 
     def missing(self) -> Iterator[tuple[int, SampleFile]]:
-        """(index of the sample, file) of each file that is not there; each folder is listed once."""
+        """Yield (sample index, file) for each missing file; each folder is listed once."""
         present = Listings()
         # Long splits over many folders take a while on a network disk.
         for index in tqdm(range(len(self)), desc=f"files of {self.title}", unit="sample", delay=2):
@@ -149,72 +147,72 @@ class MotionDataset(ABC):
                     yield index, file
 
     def restrict(self, keys: Iterable[str]) -> None:
-        """Leave out of every sample what is not among `keys`."""
+        """Restrict every sample to `keys`."""
         self.keys &= frozenset(keys)
 
     @abstractmethod
     def images(self, entry: SplitEntry) -> list[SampleFile]:
-        """The images of an entry in this view."""
+        """Return the image files of an entry in this view."""
 
     @abstractmethod
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
-        """The files of ground truth of an entry in this view."""
+        """Return the ground-truth files of an entry in this view."""
 
     def extras(self, entry: SplitEntry) -> list[SampleFile]:
-        """Files that are neither images nor labels: calibration."""
+        """Return the files that are neither images nor labels: calibration."""
         return []
 
     def has_folder(self, folder: str) -> bool:
-        """Whether there is such a folder under the root; looked for once."""
+        """Whether the folder exists under the root; cached."""
         if folder not in self._folders:
             self._folders[folder] = is_folder(Path(self.root, folder))
         return self._folders[folder]
 
     def without_truth(self) -> str | None:
-        """Why there is no ground truth for the chosen options, or None."""
+        """Return the reason why the chosen options have no ground truth, or None."""
         return None
 
     @classmethod
     @abstractmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:
-        """Folders under the root of which one must be there."""
+        """Return folders under the root, at least one of which must exist."""
 
     @classmethod
     @abstractmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """The entries that one of `split_words` stands for. Raises UserError if there are none."""
+        """Return the entries for one of `split_words`. Raises UserError if there are none."""
 
     @classmethod
     def with_images(
         cls, entries: list[SplitEntry], root: str, options: Mapping[str, str], view: ViewName
     ) -> list[SplitEntry]:
-        """The entries of a scan that a view can use, where a layout lets pictures decide which pairs there are."""
+        """Return the entries of a scan that have the images a view needs, in layouts where images can be missing."""
         return entries
 
     @classmethod
     def no_pair(cls, entry: SplitEntry, root: str, present: Listings) -> str | None:
-        """Why, by what the tree holds, the frames of an entry of a split file do not follow each other."""
+        """Return the reason why the frames of a split file's entry are not consecutive, from the files present."""
         return None
 
     @classmethod
     def select(cls, entries: list[SplitEntry], options: Mapping[str, str]) -> list[SplitEntry]:
-        """The entries of a split that the options leave."""
+        """Return the entries of a split that the options select."""
         return entries
 
     @classmethod
     def find_root(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
-        """The data folder, checked. Raises UserError where it does not hold this layout."""
+        """Return the data folder. Raises UserError if it does not contain this layout."""
         return find_root(root, cls.title, cls.markers(options), cls._with_other_options(root, options))
 
     @classmethod
     def _with_other_options(cls, root: str | Path | None, options: Mapping[str, str]) -> str:
-        """The hint that the root holds this layout, but with another value of an option; or nothing."""
+        """A hint that the root contains this layout for another value of an option, or ""."""
         enumerated = {name: values for name, values in cls.option_values.items() if isinstance(values, tuple)}
         for name, value in [(name, value) for name, values in enumerated.items() for value in values]:
             folder = Path(root or "").expanduser() / cls.markers({**options, name: value})[0]
             if root and options[name] != value and os.path.isdir(folder):
                 option = f"`options: {{{name}: {value}}}` (--data.init_args.options.{name} {value})"
-                return f". {folder} is there: take it by {option}"
+                return f". {folder} exists: select it with {option}"
         return ""
 
     @classmethod
@@ -225,41 +223,39 @@ class MotionDataset(ABC):
         options: Mapping[str, str],
         check: Callable[[SplitEntry], object],
     ) -> tuple[list[SplitEntry], list[BadLine]]:
-        """The entries of a split file, and its wrong lines, among which are those that `check` refuses.
+        """Return the entries of a split file and its invalid lines, including those that `check` rejects.
 
         Raises:
-            UserError: the file cannot be read, or is empty.
+            UserError: if the file cannot be read or is empty.
         """
         return examine_split(path, check)
 
     @classmethod
     def chosen_options(cls, options: Mapping[str, str | int] | None) -> dict[str, str]:
-        """All options with a value each. Raises UserError for an unknown name or value."""
+        """Return a value for every option. Raises UserError for an unknown name or value."""
         return choose_options(cls.name, cls.option_values, options)
 
     @classmethod
     def match_id(cls, entry: SplitEntry) -> re.Match[str]:
-        """The parts of an id. Raises UserError if it has another form."""
+        """Return the parts of an id. Raises UserError if the id is malformed."""
         match = cls.id_form.fullmatch(entry.id)
         if match is None:
             raise UserError(
-                f"{entry.id!r} is no id of {cls.title}: expected {cls.id_words}. Correct the line, or take a split of "
-                f"this data set (dataset: {cls.name})."
+                f"{entry.id!r} is not a valid id for {cls.title}: expected {cls.id_words}. Correct the line, or use a "
+                f"split of this data set (dataset: {cls.name})."
             )
         return match
 
     @classmethod
     def check_entry(cls, entry: SplitEntry) -> None:
-        """Raise UserError for an id of another form, or a camera that there is not."""
+        """Raise UserError for a malformed id or a camera that does not exist."""
         cls.match_id(entry)
         if entry.camera not in cls.cameras:
-            raise UserError(
-                f"Sample {entry.id} asks for camera={entry.camera}, but {cls.title} has one camera."
-            )
+            raise UserError(f"Sample {entry.id} has camera={entry.camera}, but {cls.title} has one camera.")
 
     @classmethod
     def check_use(cls, entry: SplitEntry, view: ViewName, labels: bool) -> None:
-        """Raise UserError for what `check_entry` refuses, and for a camera that the view or its labels do not have."""
+        """Raise UserError as `check_entry` does, or if the view or its labels do not exist for the camera."""
         cls.check_entry(entry)
         if entry.camera == "left":
             return
@@ -270,14 +266,14 @@ class MotionDataset(ABC):
         else:
             return
         raise UserError(
-            f"Sample {entry.id} asks for camera=right, but {reason}. "
+            f"Sample {entry.id} has camera=right, but {reason}. "
             "Use another split, or the flow view without labels."
         )
 
     def _files(self, entry: SplitEntry) -> list[SampleFile]:
         wanted = self.keys
         if "valid_flow_noc" in wanted:
-            wanted = wanted | {"occluded"}  # it may follow from there
+            wanted = wanted | {"occluded"}  # valid_flow_noc may be derived from it
         return [file for file in self._all_files(entry) if file.key in wanted]
 
     def _all_files(self, entry: SplitEntry) -> list[SampleFile]:
@@ -291,7 +287,7 @@ class MotionDataset(ABC):
         return files + self.extras(entry)
 
     def _settle_keys(self) -> None:
-        """Set `keys` to what every sample has."""
+        """Set `keys` to the keys that every sample has."""
         kinds = [(entry, keys_of(self._all_files(entry))) for entry in self.entries.one_of_each()]
         if not kinds:
             return
@@ -299,7 +295,7 @@ class MotionDataset(ABC):
         for entry, keys in kinds:
             if only := sorted((keys - self.keys) & ESSENTIAL):
                 raise UserError(
-                    f"The samples of one split must hold the same things, but of this one only some have "
-                    f"{', '.join(only)}, among them {entry.line!r}. In the flow view either all lines have labels= or "
+                    f"The samples of one split must have the same keys, but in this one only some have "
+                    f"{', '.join(only)}, for example {entry.line!r}. In the flow view either all lines have labels= or "
                     "none; with ground truth and proxies in the scene-flow view both must have all labels."
                 )

@@ -1,4 +1,4 @@
-"""The datasets by name, and what stands for a split: a file, or a word of the dataset."""
+"""Datasets by name, and resolving splits: a file, or a word defined by the dataset."""
 
 import importlib
 import re
@@ -35,7 +35,7 @@ _WORD = re.compile(r"(scan|official)(:.*)?")
 
 
 def dataset_class(name: str) -> type[MotionDataset]:
-    """The dataset of a config's `dataset:`, a key of `DATASETS` or the import path of a class (`package.module.Class`).
+    """Return the class for a config's `dataset:`, a key of `DATASETS` or the import path of a class (`package.module.Class`).
 
     Raises:
         UserError: an unknown name, or a path that does not lead to a subclass of `MotionDataset`.
@@ -80,7 +80,7 @@ def open_dataset(
     require_files: bool = True,
     exclude: str | None = None,
 ) -> MotionDataset:
-    """A dataset by name, with the entries of a split.
+    """Open a dataset by name, with the entries of a split.
 
     Args:
         name: a key of `DATASETS`.
@@ -90,7 +90,7 @@ def open_dataset(
         exclude: a list of samples to leave out (`exclusion.py`).
 
     Raises:
-        UserError: an unknown name, option or word; a wrong root; a wrong or empty split; what `MotionDataset` raises.
+        UserError: for an unknown name, option or word, a wrong root, a wrong or empty split, or as `MotionDataset`.
 
     Example:
         >>> import tempfile
@@ -119,17 +119,17 @@ def entries_to_open(
     view: ViewName,
     exclude: str | None = None,
 ) -> list[SplitEntry]:
-    """The entries of a split that are left to be opened in a view; arguments as for `open_dataset`.
+    """Return the entries of a split to open in a view; arguments as for `open_dataset`.
 
     Raises:
-        UserError: as `split_entries`; or a line of a split file joins frames that do not follow each other.
+        UserError: as `split_entries`, or if the frames of a line of a split file are not consecutive.
     """
     entries = leave_out(split_entries(dataset, root, split, options), exclude, dataset, split)
     found = dataset.find_root(root, options)
     if split in dataset.split_words:
         return dataset.with_images(entries, found, options, view)
     if bad := no_pairs(dataset, found, split, entries):
-        more = f" {len(bad)} of {len(entries)} lines are so." if len(bad) > 1 else ""
+        more = f" This affects {len(bad)} of {len(entries)} lines." if len(bad) > 1 else ""
         raise UserError(next(iter(bad.values())) + more)
     return entries
 
@@ -137,7 +137,7 @@ def entries_to_open(
 def no_pairs(
     dataset: type[MotionDataset], root: str, split: str, entries: Iterable[SplitEntry]
 ) -> dict[SplitEntry, str]:
-    """The entries of a split file whose frames do not follow each other: why, with the file and the line."""
+    """Return entry -> reason, with file and line, for a split file's entries whose frames are not consecutive."""
     present = Listings()
     reasons = {
         entry: reason for entry in entries if (reason := dataset.no_pair(entry, root, present)) is not None
@@ -152,10 +152,10 @@ def no_pairs(
 def split_entries(
     dataset: type[MotionDataset], root: str | None, split: str, options: Mapping[str, str]
 ) -> list[SplitEntry]:
-    """The entries of a split file or of a word such as `scan`, as far as the options leave them.
+    """Return the entries of a split file or of a word such as `scan` that the options select.
 
     Raises:
-        UserError: an unknown word, a wrong or missing file, or nothing is left.
+        UserError: for an unknown word, a wrong or missing file, or if no entry is left.
     """
     entries, bad = examine_entries(dataset, root, split, options, dataset.check_entry)
     if bad:
@@ -170,13 +170,13 @@ def examine_entries(
     options: Mapping[str, str],
     check: Callable[[SplitEntry], object],
 ) -> tuple[list[SplitEntry], list[BadLine]]:
-    """As `split_entries`, but wrong lines, and those that `check` refuses, come back beside the others."""
+    """As `split_entries`, but also return the invalid lines, including those that `check` rejects."""
     bad: list[BadLine] = []
     if split in dataset.split_words:
         found = dataset.named_split(split, dataset.find_root(root, options), options)
     elif _WORD.fullmatch(split):
         raise UserError(
-            f"{split!r} is no split of {dataset.name}. In place of a file there may stand: "
+            f"{split!r} is not a split of {dataset.name}. Instead of a file you can use: "
             f"{', '.join(dataset.split_words)}."
         )
     else:

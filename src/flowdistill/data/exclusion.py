@@ -1,4 +1,4 @@
-"""Lists of samples to leave out: split-like lines, written by `data check --exclude-to`, read for `exclude:`."""
+"""Lists of samples to exclude, in the format of splits: written by `data check --exclude-to`, read for `exclude:`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,10 +12,10 @@ _RULE = "# Samples with problems, found by `flowdistill data check`. To leave th
 
 
 def read_exclusions(path: str | Path, dataset: type[MotionDataset]) -> list[SplitEntry]:
-    """The entries of an exclusion list, which may be empty.
+    """Read the entries of an exclusion list, which may be empty.
 
     Raises:
-        UserError: the file is missing, or one of its lines is no line of a split of this dataset.
+        UserError: if the file is missing, or one of its lines is not valid in a split of this dataset.
     """
     entries, bad = examine_split(path, dataset.check_entry, may_be_empty=True)
     if bad:
@@ -24,7 +24,7 @@ def read_exclusions(path: str | Path, dataset: type[MotionDataset]) -> list[Spli
 
 
 def write_exclusions(path: str | Path, entries: Iterable[SplitEntry]) -> None:
-    """Write an exclusion list atomically; its folder is made if needed."""
+    """Write an exclusion list atomically; its folder is created if needed."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,17 +37,15 @@ def write_exclusions(path: str | Path, entries: Iterable[SplitEntry]) -> None:
 def leave_out(
     entries: list[SplitEntry], exclude: str | None, dataset: type[MotionDataset], split: str
 ) -> list[SplitEntry]:
-    """The entries of a split that the list `exclude` does not name, line by line.
+    """Return the entries of a split that are not in the list `exclude`.
 
     Raises:
-        UserError: as `read_exclusions`; or none is left.
+        UserError: as `read_exclusions`, or if no entry is left.
     """
     if exclude is None or not entries:
         return entries
     excluded = frozenset(read_exclusions(exclude, dataset))
     left = [entry for entry in entries if entry not in excluded]
     if not left:
-        raise UserError(
-            f"The split {split} has {len(entries)} samples, and {exclude} excludes every one of them."
-        )
+        raise UserError(f"The split {split} has {len(entries)} samples, and {exclude} excludes all of them.")
     return left

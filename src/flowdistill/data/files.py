@@ -1,7 +1,7 @@
-"""What one sample consists of, as data: which files, what each one holds, how it is read and what is credible in it.
+"""Description of the files of a sample: key, kind of file, reader and plausible range of values.
 
-A dataset lists the files of a sample (`MotionDataset.files`); `assembly.py` makes the sample of the batch contract from
-them. Arrays are as in `flowdistill.formats`: (H, W, C), top row first, in the file's own units and signs.
+A dataset lists the files of a sample (`MotionDataset.files`); `assembly.py` builds the sample of the batch contract
+from them. Arrays are as in `flowdistill.formats`: (H, W, C), top row first, in the file's own units and signs.
 """
 
 from collections.abc import Callable
@@ -44,25 +44,25 @@ Group = Literal["image", "label", "proxy", "optional"]
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds, in its own units and signs."""
+    """Contents of a file, in its own units and signs."""
 
     values: np.ndarray  # (H, W, C)
-    valid: npt.NDArray[np.bool_] | None = None  # (H, W), for motions: where the file knows the value
-    codes: npt.NDArray[np.uint16] | None = None  # (H, W, 3) or (H, W), of KITTI's motions: as stored
+    valid: npt.NDArray[np.bool_] | None = None  # (H, W), for motions: where the file has a value
+    codes: npt.NDArray[np.uint16] | None = None  # (H, W, 3) or (H, W), for KITTI motions: as stored
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """One kind of file.
+    """A kind of file.
 
     Attributes:
-        title: for messages: "16-bit KITTI flow".
-        quantity: what it holds.
-        read: path -> content; raises FormatError (calibration: UserError) for what is not such a file.
-        inspect: path -> height and width by the header alone, None where there are none; raises as `read`.
-        sign: of the disparities in the file: 1 stored positive, -1 negative; a change is to be multiplied by it, too.
-        largest: length of a flow, disparity or change, in image widths, beyond which it is not credible.
-        holds_unknown: whether invalid pixels hold anything (NaN, 1e10); else they hold 0.
+        title: the name used in messages: "16-bit KITTI flow".
+        quantity: the quantity it stores.
+        read: path -> content; raises FormatError (calibration: UserError) for files of another kind.
+        inspect: path -> height and width from the header alone, None if the kind has no size; raises as `read`.
+        sign: of the disparities in the file: 1 stored positive, -1 negative; changes are multiplied by it, too.
+        largest: length of a flow, disparity or change, in image widths, above which it is implausible.
+        holds_unknown: whether invalid pixels can have any value (NaN, 1e10); else they are 0.
     """
 
     title: str
@@ -79,12 +79,12 @@ class SampleFile:
     """One file of one sample.
 
     Attributes:
-        key: of the batch contract. A flow or disparity file with the key `valid_...` gives its mask alone (KITTI's
-            `noc` files); a mask with such a key is taken out of that mask.
+        key: of the batch contract. Of a flow or disparity file with a key `valid_...` only the valid mask is used
+            (KITTI's `noc` files); a mask with such a key is removed from that mask.
         path: of the file.
-        kind: what it is.
+        kind: the kind of file.
         group: why it is read: `image`, `label` (ground truth), `proxy` (`labels=` in the split), or `optional`: only
-            because its folder is there.
+            because its folder exists.
 
     Example:
         >>> from flowdistill.data import SampleFile
@@ -169,8 +169,9 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
     read_calibration(path, left, right)  # a few lines of text
 
 
-# Flow of FlyingThings3D leaves the image by far, and near objects have disparities of about its width. KITTI's flow, at
-# ten frames a second, stays well below a third of the width; its format ends at 512 px, 0.41 widths.
+# Flow of FlyingThings3D can point far outside the image, and near objects have disparities of about the image width.
+# KITTI's flow, at 10 frames per second, stays well below a third of the width; its format is limited to 512 px, 0.41
+# widths.
 _FLOW_WIDTHS, _DISPARITY_WIDTHS, _KITTI_FLOW_WIDTHS = 4.0, 1.5, 0.35
 
 IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
@@ -207,7 +208,7 @@ NEGATIVE_PFM_CHANGE = _pfm_kind("PFM change of a negative disparity", "disparity
 
 @cache
 def calibration_kind(left: str, right: str) -> FileKind:
-    """A KITTI calibration file, of which the projection matrices called `left` and `right` are read."""
+    """Return the kind of a KITTI calibration file with the projection matrices named `left` and `right`."""
     matrices = {"left": left, "right": right}
     read, inspect = partial(read_calibration, **matrices), partial(_inspect_calibration, **matrices)
     return FileKind("KITTI calibration", "calibration", read, inspect)

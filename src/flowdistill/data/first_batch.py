@@ -1,6 +1,6 @@
-"""A look at the label files of the first samples: do their numbers look like what the format says?
+"""Plausibility check of the label files of the first samples: are the values encoded as the format specifies?
 
-The whole data is looked at by `flowdistill data check`; this is for those who start a training without it.
+`flowdistill data check` examines all files; this check covers runs that are started without it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,25 +15,25 @@ from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_
 
 
 def first_batch(length: int, seed: int, batch_size: int) -> list[int]:
-    """The indices of the samples that training takes first."""
+    """Return the indices of the first samples of a training run."""
     return [sample_index(seed, number, length) for number in sample_numbers(0, 0, 1, min(batch_size, length))]
 
 
 def warn_of_odd_labels(samples: MotionDataset | Mixture, indices: Iterable[int]) -> None:
-    """Print a remark on each way in which the labels of some samples are oddly encoded.
+    """Print a warning for each kind of unusual encoding in the labels of some samples.
 
     Raises:
-        FormatError: a file is damaged; loading the sample would raise the same.
+        FormatError: if a file is damaged; loading the sample would raise the same error.
     """
     files = [file for index in indices for file in samples.files(index)]
     for problem, text in odd_labels(files).items():
         note(
-            f"warning: {text}, which {problem}. It is believed; `flowdistill data check` looks at all files."
+            f"warning: {text}, which {problem}. It is used as it is; `flowdistill data check` examines all files."
         )
 
 
 def odd_labels(files: Sequence[SampleFile]) -> dict[str, str]:
-    """What is odd -> the words for the files that it was seen in. Small disparities count only where all are small."""
+    """Return problem -> description of the affected files. Small disparities are reported only if all are small."""
     odd: dict[str, list[tuple[str, Oddity]]] = {}
     disparities = 0
     for file in files:
@@ -43,7 +43,7 @@ def odd_labels(files: Sequence[SampleFile]) -> dict[str, str]:
             found = odd_disparity_codes(read_kitti_disparity_codes(file.path))
             disparities += 1
         else:
-            continue  # other formats have no codes
+            continue  # other formats are not encoded as integers
         for oddity in found:
             odd.setdefault(oddity.problem, []).append((file.path, oddity))
     return {

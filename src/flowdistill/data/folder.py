@@ -1,20 +1,20 @@
-"""Anybody's frames: folders of images, or videos.
+"""A user's own frames: folders of images, or videos.
 
     <root>/.../frame_0001.png frame_0002.png    the images of a folder are a sequence: png, jpg, jpeg, webp, bmp, tif,
                                                 ppm, ..., in any case and mixed
     <root>/.../clip.mp4                         so is a video: mp4, mkv, mov, avi, webm, m4v, mpg, ...
 
-Every folder below the root is looked at; hidden files are not. In one folder a sequence is what shares everything but
-the frame's number (`folder_names.py`), in the order of the numbers, so 000000_00.png .. and 000001_00.png .. are two.
-There is no ground truth.
+All folders below the root are searched, except hidden ones. Within a folder, a sequence consists of the files whose
+names differ only in the frame number (`folder_names.py`), in the order of these numbers, so 000000_00.png .. and
+000001_00.png .. are two. There is no ground truth.
 
-Options: `every: K` takes frames 0, K, 2K, ... of each sequence; `stride: S` makes t1 the S-th of these after t0;
-`limit: N` takes at most N pairs, spread evenly over all. `left: image_2, right: image_3` says by pieces of paths which
-files are the right camera's (`stereo_names.py`); `left` alone takes only files with it in their path.
+Options: `every: K` uses frames 0, K, 2K, ... of each sequence; `stride: S` makes t1 the S-th of these after t0;
+`limit: N` uses at most N pairs, spread evenly over all. `left: image_2, right: image_3` identifies the right camera's
+files by parts of their paths (`stereo_names.py`); `left` alone restricts the frames to files with it in their path.
 
-An id is the path of t0 without its suffix, `walk/frame_0001`, or that of a video and the frame's number from 0 on,
-`walk/clip.mp4/000000`; white space and `#=%` are written %20, %23, %3D, %25 (`frame_ids.py`). In place of a file of ids
-there may be DDFlow's list: a line is first image, second image, name; paths are relative to the root.
+An id is the path of t0 without its suffix, `walk/frame_0001`, or that of a video and the frame number from 0,
+`walk/clip.mp4/000000`; white space and `#=%` are written %20, %23, %3D, %25 (`frame_ids.py`). Instead of a file of ids
+DDFlow's list can be used: a line is first image, second image, name; paths are relative to the root.
 Source of the list: DDFlow's released code, dataset/KITTI/train_raw_2015_with_id.txt.
 """
 
@@ -79,8 +79,8 @@ class FolderDataset(MotionDataset):
             cameras = {"left": left, "right": right}
         if not all(cameras.values()):
             raise UserError(
-                "Frames of two cameras are asked for, but nothing says which files are the right camera's. Set "
-                "data.init_args.options to pieces of the paths that tell the cameras apart, for example "
+                "Frames of two cameras are required, but it is not known which files are the right camera's. Set "
+                "data.init_args.options to the parts of the paths that distinguish the cameras, for example "
                 "{left: image_2, right: image_3}."
             )
         return [
@@ -104,14 +104,14 @@ class FolderDataset(MotionDataset):
         if root is None or not str(root).strip():
             raise UserError(
                 "No data folder is given. Set it with --data.init_args.root DIR or `export DATA_ROOT=DIR`, where DIR "
-                "holds your frames or videos, in as many folders as you like."
+                "contains your frames or videos, in any number of folders."
             )
         path = Path(root).expanduser()
         if is_nowhere(path):
             raise UserError(f"The data folder {path} does not exist (looked from {Path.cwd()}).")
         if not is_folder(path):
             raise UserError(
-                f"The data folder {path} is a file. Give the folder that it lies in: every image and every video there "
+                f"The data folder {path} is a file. Set the folder that contains it: every image and every video there "
                 f"is used (only this one: --data.init_args.options.left {path.stem})."
             )
         return str(path)
@@ -121,8 +121,8 @@ class FolderDataset(MotionDataset):
         chosen = super().chosen_options(options)
         if chosen["right"] and chosen["left"] in ("", chosen["right"]):
             raise UserError(
-                f"options.right of {cls.name} is {chosen['right']!r}; options.left must say, too, what the path of a "
-                "left frame has in that place, for example {left: image_2, right: image_3}."
+                f"options.right of {cls.name} is {chosen['right']!r}; options.left must then be the corresponding part "
+                "of a left frame's path, for example {left: image_2, right: image_3}."
             )
         return chosen
 
@@ -131,7 +131,7 @@ class FolderDataset(MotionDataset):
         """`scan`: every pair of frames, sequence by sequence."""
         entries = list(scan_folder(root, options))
         if options["limit"] != _ALL and int(options["limit"]) < len(entries):
-            note(f"folder: {options['limit']} of the {len(entries)} pairs are taken (limit), spread evenly")
+            note(f"folder: {options['limit']} of the {len(entries)} pairs are used (limit), spread evenly")
         return entries
 
     @classmethod
@@ -149,7 +149,7 @@ class FolderDataset(MotionDataset):
         options: Mapping[str, str],
         check: Callable[[SplitEntry], object],
     ) -> tuple[list[SplitEntry], list[BadLine]]:
-        """Ids, or lines of DDFlow's list; the folder is scanned if any line is an id."""
+        """Read ids, or lines of DDFlow's list; the folder is scanned if any line is an id."""
         found = cls.find_root(root, options)
         known: dict[str, SplitEntry] = {}
 
@@ -172,16 +172,16 @@ class FolderDataset(MotionDataset):
 
 
 def _listed(words: list[str], root: str, options: Mapping[str, str]) -> SplitEntry:
-    """The entry of `first_image second_image name`, after which the options of any line may follow."""
+    """Return the entry for `first_image second_image name`, which may be followed by the usual options of a line."""
     if len(words) < 3 or "=" in words[2]:
         raise UserError(
-            "a line is an id, or first image, second image and name with spaces between (paths with spaces in them "
-            "cannot be listed; `scan` takes them)."
+            "a line is an id, or first image, second image and name separated by spaces (paths that contain spaces "
+            "cannot be listed; `scan` supports them)."
         )
     first, second, name, *settings = words
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise UserError(
-            f"{name!r} names the files that are written for this pair, so it must be a path without `..`."
+            f"{name!r} is used to name output files for this pair, so it must be a relative path without `..`."
         )
     cameras = StereoNames((), options["left"], options["right"])
     frames = [

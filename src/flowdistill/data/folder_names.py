@@ -1,14 +1,14 @@
-"""Which names of one folder are frames of the same sequence, and in which order.
+"""Groups the file names of a folder into sequences, in frame order.
 
-A sequence is the files that share everything but one number, the frame's: `000000_00.png` and `000000_01.png`, but not
-`000001_00.png`; `left0001.png`, but not `right0001.png`. The frame's number is
+A sequence consists of files whose names differ only in one number, the frame number: `000000_00.png` and
+`000000_01.png`, but not `000001_00.png`; `left0001.png`, but not `right0001.png`. The frame number is
 
 1. a date with a time of day (`20210131_235959`, `2021-01-31 23.59.59.250`), or seconds since 1970 with decimals
    (`1305031102.175304`), if no number follows: all its digits;
-2. else the last number that stands alone between letters and digits (`frame_0001_720p`: 0001);
-3. else the last number that is not the same in all names that are spelled alike (`frame0001v2`, `frame0002v2`: 0001).
+2. else the last number that is not adjacent to a letter or digit (`frame_0001_720p`: 0001);
+3. else the last number that differs among names that are equal except for digits (`frame0001v2`, `frame0002v2`: 0001).
 
-Files without any number are one sequence in natural order. Suffixes play no part.
+Files without any number form one sequence in natural order. Suffixes are ignored.
 """
 
 import os
@@ -22,7 +22,7 @@ from itertools import pairwise
 
 _DIGITS = re.compile(r"[0-9]+")
 _ALONE = re.compile(r"(?<![^\W_])[0-9]+(?![^\W_])")
-# The pieces of a moment that belong together; a name may hold them with or without separators between.
+# Date and time of day; a name may contain them with or without separators.
 _MOMENT = re.compile(
     r"(?<![0-9])(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"  # date
     r"(?:[-_T .]|[ _]at[ _])?"
@@ -35,14 +35,14 @@ _SECONDS = re.compile(r"(?<![0-9])[0-9]{9,10}[._][0-9]{1,9}(?![0-9])")
 
 @dataclass(frozen=True)
 class Gap:
-    """Two neighbours of a sequence between which numbers are missing."""
+    """Two adjacent frames of a sequence between which numbers are missing."""
 
     before: str
     after: str
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts names as people count: frame2 before frame10. Names that differ at all have different keys."""
+    """Sort key for natural order: frame2 before frame10. Different names have different keys."""
     parts = re.split(r"([0-9]+)", text)
     numbers = tuple(
         (0, int(part), part) if place % 2 else (1, 0, part.casefold()) for place, part in enumerate(parts)
@@ -51,7 +51,7 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def sequences(names: Iterable[str]) -> list[list[str]]:
-    """The sequences among the names of one folder, each in order; see above. Every name is in exactly one."""
+    """Group the names of one folder into ordered sequences; see above. Every name is in exactly one."""
     by_spelling: dict[str, list[str]] = defaultdict(list)
     for name in names:
         by_spelling[_DIGITS.sub("0", _stem(name))].append(name)
@@ -68,7 +68,7 @@ def sequences(names: Iterable[str]) -> list[list[str]]:
 
 
 def same_stem(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two names that differ in their suffix alone (0001.jpg, 0001.png), or None."""
+    """Return the first two names that differ only in their suffix (0001.jpg, 0001.png), or None."""
     first: dict[str, str] = {}
     for name in sorted(names, key=natural_key):
         if (other := first.setdefault(_stem(name), name)) != name:
@@ -77,10 +77,10 @@ def same_stem(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def gaps(sequence: Sequence[str]) -> list[Gap]:
-    """Where a sequence leaves numbers out that it counts elsewhere.
+    """Find gaps in the frame numbers of a sequence.
 
-    The usual step is the median one, so that an export of every second frame has no gaps, and neither have time stamps
-    that differ a little; a gap is a step of at least twice that.
+    A gap is a step of at least twice the median step, so that an export of every second frame has no gaps, nor have
+    slightly irregular time stamps.
     """
     stems = [_stem(name) for name in sequence]
     varying = _last_varying(stems)
@@ -101,14 +101,14 @@ def _stem(name: str) -> str:
 
 
 def _last_varying(stems: Sequence[str]) -> int:
-    """Which number, counted from the end (-1), is the last that differs among stems that are spelled alike."""
+    """Return the position from the end (-1) of the last number that differs among stems equal except for digits."""
     columns = list(zip(*(_DIGITS.findall(stem) for stem in stems), strict=True))
     varying = [place - len(columns) for place, column in enumerate(columns) if len(set(column)) > 1]
     return varying[-1] if varying else -1
 
 
 def _frame_number(stem: str, varying: int) -> tuple[tuple[str, str] | None, Decimal]:
-    """What a stem shares with the other frames of its sequence (None: it has no number), and its number."""
+    """Return the parts of a stem common to its sequence (None if it has no number), and the frame number."""
     numbers = list(_DIGITS.finditer(stem))
     if not numbers:
         return None, Decimal(0)
@@ -122,7 +122,7 @@ def _frame_number(stem: str, varying: int) -> tuple[tuple[str, str] | None, Deci
 
 
 def _of_moment(text: str) -> Decimal | None:
-    """Seconds since the year 1; None for a day that does not exist."""
+    """Return seconds since the year 1; None for an invalid date."""
     digits = "".join(_DIGITS.findall(text))
     year, month, day, hour, minute, second = (
         int(digits[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))

@@ -1,7 +1,7 @@
-"""The sequences of frames below a folder, and what a user should know about them.
+"""Finds the frame sequences below a folder and reports anything unusual about them.
 
-A sequence is a video, or those images of one folder that `folder_names.sequences` puts together. It ends where the size
-of the images changes, since the frames of a pair are equally large.
+A sequence is a video, or the images of one folder that `folder_names.sequences` groups together. It ends where the
+image size changes, because both frames of a pair must have the same size.
 """
 
 import os
@@ -25,7 +25,7 @@ from flowdistill.formats import FormatError, inspect_any_image, is_sixteen_bit_i
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame: its id, its file, and with two cameras the right one's."""
+    """A frame: its id, its file, and, with two cameras, the right camera's file."""
 
     id: str
     path: str
@@ -33,27 +33,27 @@ class Frame:
 
 
 def pair(first: Frame, second: Frame) -> SplitEntry:
-    """The sample of two frames; its id is the first one's."""
+    """Return the sample made of two frames; its id is that of the first frame."""
     paths = (first.path, second.path)
     right = () if first.right is None or second.right is None else (first.right, second.right)
     return SplitEntry(first.id, frames=(*paths, *right))
 
 
-# As arrays: what is kept here is part of every forked worker (index.py).
+# Stored as arrays, because forked workers share this cache (index.py).
 _kept: dict[tuple[str, ...], tuple[dict[str, int], SplitIndex]] = {}
 
 
 def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
-    """Every pair of frames below a root, sequence by sequence; notes say how many, and what is odd about them.
+    """Return all frame pairs below a root, sequence by sequence; prints their number and anything unusual.
 
-    A process that asks again gets the same index, unless a folder has changed.
+    Later calls in the same process return the same index, unless a folder has changed.
 
     Args:
         root: the folder.
-        options: of `FolderDataset`, all of them.
+        options: all options of `FolderDataset`.
 
     Raises:
-        UserError: no pair of frames, names that cannot be told apart, a folder or a video that cannot be read.
+        UserError: if there is no pair of frames, names are ambiguous, or a folder or video cannot be read.
     """
     key = (root, os.getcwd(), *(options[name] for name in ("every", "stride", "left", "right")))
     if key not in _kept or not unchanged(root, _kept[key][0]):
@@ -63,7 +63,7 @@ def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
 
 
 class _Scanner:
-    """One scan; the lists collect what the notes will say, as paths below the root."""
+    """One scan; the lists collect the contents of the notes, as paths below the root."""
 
     def __init__(self, root: str, options: Mapping[str, str]) -> None:
         self.root, self.options = root, options
@@ -79,7 +79,7 @@ class _Scanner:
         self.without_partner: list[str] = []
 
     def pairs(self) -> list[SplitEntry]:
-        """Every frame that has another `stride` frames later, as a sample."""
+        """Return a sample for every frame that has another frame `stride` frames later."""
         found = [*self._of_images(), *self._of_videos()]
         entries = [
             pair(first, second)
@@ -98,8 +98,8 @@ class _Scanner:
                 names = [name for name in everything if self.cameras.is_left(join(folder, name))]
                 if (double := same_stem(names)) is not None:
                     raise UserError(
-                        f"{self._full(folder)} holds {double[0]} and {double[1]}, two frames of one name. Move one of "
-                        "them out of the data folder."
+                        f"{self._full(folder)} contains {double[0]} and {double[1]}, two frames with the same name. "
+                        "Move one of them out of the data folder."
                     )
                 for names_in_order in sequences(names):
                     missing = gaps(names_in_order)
@@ -110,7 +110,7 @@ class _Scanner:
                     progress.update(len(names_in_order))
 
     def _equally_large(self, paths: Sequence[str]) -> Iterator[list[str]]:
-        """The parts of a sequence within which the size of the images stays the same."""
+        """Yield the parts of a sequence within which the image size is constant."""
         if _says(is_sixteen_bit_image, self._full(paths[0])):
             self.sixteen_bit.append(paths[0])
         if _says(is_turned_image, self._full(paths[0])):
@@ -118,7 +118,7 @@ class _Scanner:
         run: list[str] = []
         before: tuple[int, int] | None = None
         for path in paths:
-            size = _size(self._full(path)) or before  # what is damaged is named when it is read
+            size = _size(self._full(path)) or before  # a damaged image is reported when it is read
             if run and before is not None and size != before:
                 self.resized.append(f"{path} is {_sides(size)}, {run[-1]} is {_sides(before)}")
                 yield run
@@ -132,7 +132,7 @@ class _Scanner:
         return Frame(frame_id(os.path.splitext(path)[0]), self._full(path), right)
 
     def _of_videos(self) -> Iterator[list[Frame]]:
-        broken = []  # all are named at once: decoding takes a while
+        broken = []  # all are reported at once, since decoding takes a while
         for video in self.tree.videos:
             if self.video_cameras.is_left(video):
                 try:
@@ -168,31 +168,31 @@ class _Scanner:
         frames = many(sum(map(len, used)), "frame")
         yield f"{many(pairs, 'pair')} in {many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
         if unused := [frame.path for frames in found for frame in _unused(frames, self.stride)]:
-            yield f"{many(len(unused), 'frame')} in no pair: {few(unused)}"
+            yield f"{many(len(unused), 'frame')} not part of any pair: {few(unused)}"
         if self.gaps:
             yield (
                 f"numbers are missing at {many(len(self.gaps), 'place')}: between {few(self.gaps)}; the frames on "
-                "both sides are taken as neighbours"
+                "both sides are treated as consecutive"
             )
         if self.resized:
-            yield f"the size changes, and no pair is made across: {few(self.resized)}"
+            yield f"the image size changes, and no pair spans the change: {few(self.resized)}"
         if self.sixteen_bit:
-            yield f"16 bits per channel are scaled to 8: {few(self.sixteen_bit)}, and those that follow them"
+            yield f"16 bits per channel are scaled to 8: {few(self.sixteen_bit)}, and the frames after them"
         if self.turned:
             yield (
-                f"a tag says how to turn the picture, which is not done: {few(self.turned)}, and those that follow them"
+                f"an orientation tag is ignored, images are not rotated: {few(self.turned)}, and the frames after them"
             )
         if self.without_partner:
-            yield f"frames without their right camera's are left out: {few(self.without_partner)}"
+            yield f"frames without a right frame are left out: {few(self.without_partner)}"
         if self.tree.passed_over:
-            yield f"passed over, labels or predictions by their names: {few(self.tree.passed_over)}"
+            yield f"skipped, labels or predictions according to their names: {few(self.tree.passed_over)}"
         if self.tree.not_read:
-            yield f"not read, of another kind than png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
+            yield f"not read, not one of png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
         if other := self._other_cameras():
             yield f"{many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
 
     def _other_cameras(self) -> list[str]:
-        """The files of neither camera."""
+        """Return the files that belong to neither camera."""
         return [
             path
             for cameras, paths in ((self.cameras, self.files), (self.video_cameras, self.tree.videos))
@@ -201,27 +201,27 @@ class _Scanner:
         ]
 
     def _nothing(self, found: list[list[Frame]]) -> str:
-        """The words for a folder without any pair."""
+        """Return the message for a folder without any pair."""
         if found:
             frames = [frame.path for sequence in found for frame in sequence]
             return (
-                f"{self.root} holds {many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
-                "video, or the images of one folder that share all but the frame's number (frame_0001.png, "
-                "frame_0002.png) "
-                f"and their size; with every {self.every} and stride {self.stride} (options) the "
-                f"shortest that has a pair holds {self.every * self.stride + 1} frames."
+                f"{self.root} contains {many(len(frames), 'frame')}, but no pair: {few(frames)}. A sequence is a "
+                "video, or the images of one folder whose names differ only in the frame number (frame_0001.png, "
+                "frame_0002.png) and which have the same size; "
+                f"with every {self.every} and stride {self.stride} (options) the "
+                f"shortest sequence that has a pair has {self.every * self.stride + 1} frames."
             )
         other = self._other_cameras()
         if other:
             return (
-                f"{self.root} holds {many(len(other), 'image or video', 'images and videos')}, but none with "
+                f"{self.root} contains {many(len(other), 'image or video', 'images and videos')}, but none with "
                 f"{self.options['left']!r} in its path (options.left): {few(other)}."
             )
-        passed = f" Passed over, labels or predictions by their names: {few(self.tree.passed_over)}."
+        passed = f" Skipped, labels or predictions according to their names: {few(self.tree.passed_over)}."
         return (
-            f"{self.root} holds no images or videos, but {contents(self.root)}."
-            f"{passed if self.tree.passed_over else ''} Give the folder of your frames (png, jpg, webp, bmp, tif, ppm, "
-            "...) or videos (mp4, mkv, mov, avi, webm, ...) by --data.init_args.root DIR or DATA_ROOT=DIR."
+            f"{self.root} contains no images or videos, but {contents(self.root)}."
+            f"{passed if self.tree.passed_over else ''} Set the folder of your frames (png, jpg, webp, bmp, tif, ppm, "
+            "...) or videos (mp4, mkv, mov, avi, webm, ...) with --data.init_args.root DIR or DATA_ROOT=DIR."
         )
 
     def _full(self, path: str) -> str:
@@ -229,7 +229,7 @@ class _Scanner:
 
 
 def _unused(frames: Sequence[Frame], stride: int) -> list[Frame]:
-    """Those of a sequence that are neither t0 nor t1 of a pair."""
+    """Return the frames of a sequence that are neither t0 nor t1 of a pair."""
     return [frame for place, frame in enumerate(frames) if place < stride and place + stride >= len(frames)]
 
 

@@ -1,4 +1,4 @@
-"""The images and videos below a folder, as a user keeps them."""
+"""Finds the images and videos below a user's folder."""
 
 import os
 import re
@@ -15,17 +15,17 @@ VIDEO_SUFFIXES = frozenset(
         *(".wmv", ".flv", ".3gp", ".ogv"),
     }
 )
-"""The suffixes of videos, in lower case; files have them in any case."""
+"""The suffixes of videos, in lower case; they are compared ignoring case."""
 
 _NOT_READ = frozenset(
     {
         *(".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".exr", ".hdr", ".tga", ".dng", ".raw", ".cr2"),
         *(".cr3", ".nef", ".arw", ".vob", ".ts"),
     }
-)  # pictures and videos, too
+)  # images and videos of unsupported formats
 
-LABELS_CONFIG = "labels.yaml"  # `flowdistill labels make` leaves it in the folder that it fills
-# Labels, predictions and their pictures: of KITTI, Sintel, FlyingThings3D, the prediction writer and proxies.py.
+LABELS_CONFIG = "labels.yaml"  # written by `flowdistill labels make` into its output folder
+# Labels, predictions and their images: of KITTI, Sintel, FlyingThings3D, the prediction writer and proxies.py.
 _LABEL_FOLDER = re.compile(
     r"(flow|disp|viz_\w+)_(occ|noc)(_[01])?|obj_map|(flow_|disparity_)?occlusions?(_backward)?|invalid|flow_viz"
     r"|(flow(_backward)?|disp_[01]|disparity)(_colour|_error)?|occluded(_backward)?"
@@ -34,14 +34,14 @@ _LABEL_FOLDER = re.compile(
 
 @dataclass
 class Tree:
-    """What lies below a root; all paths are relative to it, with slashes.
+    """Contents of a root folder; all paths are relative to it, with slashes.
 
     Attributes:
         images: folder ("" is the root) -> names of images.
         videos: paths.
-        passed_over: folders that hold labels or predictions by their names.
-        not_read: pictures and videos of kinds that are not read.
-        stamps: folder -> when its content last changed, ns.
+        passed_over: folders that contain labels or predictions, according to their names.
+        not_read: images and videos of unsupported formats.
+        stamps: folder -> modification time, ns.
     """
 
     images: dict[str, list[str]] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class Tree:
 
 
 def walk(root: str, wanted: str = "") -> Tree:
-    """Every image and video below a root, in natural order.
+    """Find all images and videos below a root, in natural order.
 
-    Hidden files and folders are passed over, and so are folders of labels, unless `wanted` is in their path. Links are
-    followed; a folder that is reached twice is looked at once.
+    Hidden files and folders are skipped, and so are folders of labels, unless `wanted` is in their path. Links are
+    followed; a folder that is reached twice is listed once.
 
     Raises:
-        UserError: a folder may not be listed.
+        UserError: if a folder cannot be listed.
     """
     tree = Tree()
     seen: set[tuple[int, int]] = set()
@@ -90,7 +90,7 @@ def walk(root: str, wanted: str = "") -> Tree:
 
 
 def unchanged(root: str, stamps: dict[str, int]) -> bool:
-    """Whether the folders of an earlier walk hold the same names still."""
+    """Whether the folders of an earlier walk still contain the same names."""
     try:
         return all(os.stat(Path(root, folder)).st_mtime_ns == stamp for folder, stamp in stamps.items())
     except OSError:
@@ -98,23 +98,23 @@ def unchanged(root: str, stamps: dict[str, int]) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """The suffix in lower case: .png"""
+    """Return the suffix in lower case: .png"""
     return os.path.splitext(name)[1].lower()
 
 
 def join(folder: str, name: str) -> str:
-    """A path below the root."""
+    """Join a folder below the root ("" for the root) and a name."""
     return f"{folder}/{name}" if folder else name
 
 
 def _list(place: Path) -> tuple[list[str], list[str]]:
-    """The names of files and of folders that are not hidden, each in natural order."""
+    """Return the names of files and of folders that are not hidden, each in natural order."""
     files, folders = [], []
     with os.scandir(place) as items:
         for item in items:
             if item.name.startswith(".") or item.name == "__MACOSX":
                 continue
-            # A link to nowhere, or to itself, is taken for a file; reading it as an image will name it.
+            # A broken link is treated as a file; reading it as an image raises an error with its name.
             if os.path.isdir(item):
                 folders.append(item.name)
             else:

@@ -1,4 +1,4 @@
-"""The entries of a split as a few arrays."""
+"""The entries of a split, stored in a few arrays."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,16 +8,16 @@ import numpy.typing as npt
 
 from flowdistill.data.splits import SplitEntry
 
-_JOINT = b"\0"  # no path holds it
+_JOINT = b"\0"  # cannot occur in a path
 
 
 class SplitIndex:
-    """A sequence of split entries that forked workers share.
+    """A sequence of split entries whose memory forked workers share.
 
-    A list of 40,000 entries is 120,000 Python objects. Whoever looks at an object writes its reference count, so every
-    worker would soon own a copy of each memory page that the list lies on. Here all ids are one buffer of bytes, all
-    paths of frames another, and entries are made when asked for; looking at them writes nothing. (Measured: a forked
-    process that looks at all 40,000 copies 5.7 MB of the list, 0.1 MB of this.)
+    A list of 40,000 entries consists of 120,000 Python objects. Accessing an object changes its reference count, so
+    every worker would soon have its own copy of each memory page of the list. Here all ids are stored in one byte
+    buffer and all frame paths in another, and entries are created on access, which writes nothing. (Measured: a forked
+    process that accesses all 40,000 copies 5.7 MB of the list, 0.1 MB of this.)
     """
 
     def __init__(self, entries: Iterable[SplitEntry]) -> None:
@@ -52,13 +52,13 @@ class SplitIndex:
         return (self[position] for position in range(len(self)))
 
     def one_of_each(self) -> list[SplitEntry]:
-        """One entry of every combination of camera and proxy labels (or none) that occurs."""
+        """Return one entry for each combination of camera and presence of proxy labels that occurs."""
         kinds = self._right * 2 + (self._labels >= 0)
         return [self[int(position)] for position in np.unique(kinds, return_index=True)[1]]
 
 
 def _piece(text: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], position: int) -> bytes:
-    """The text at a position, which may count from the end."""
+    """Return the text at a position, which may be negative to count from the end."""
     position %= len(ends)
     start = int(ends[position - 1]) if position else 0
     return text[start : int(ends[position])].tobytes()

@@ -1,10 +1,10 @@
-"""KITTI 2015 and everything in its layout, such as the rendered data.
+"""KITTI 2015 and other data in its layout, such as the rendered data.
 
     <root>/training/image_2/SSSSSS_FF.png             left camera (image_3: right), sequence and frame
-    <root>/training/flow_occ flow_noc/SSSSSS_FF.png   16-bit flow; occ: all pixels with truth, noc: seen in both frames
+    <root>/training/flow_occ flow_noc/SSSSSS_FF.png   16-bit flow; occ: all pixels with GT, noc: visible in both frames
     <root>/training/disp_occ_0 disp_noc_0/...         16-bit disparity at t0, positive
     <root>/training/disp_occ_1 disp_noc_1/...         16-bit disparity at t1 on the grid of t0, positive, absolute
-    <root>/training/obj_map/SSSSSS_FF.png             8-bit, 0 = background    (optional: the folder may be absent)
+    <root>/training/obj_map/SSSSSS_FF.png             8-bit, 0 = background    (optional: the folder may be missing)
     <root>/training/calib_cam_to_cam/SSSSSS.txt       intrinsics and baseline  (optional)
     <root>/testing/...                                the same without labels
 
@@ -103,12 +103,12 @@ class KittiDataset(MotionDataset):
 
     @classmethod
     def image_folders(cls, options: Mapping[str, str]) -> dict[Camera, str]:
-        """The folder of each camera's frames."""
+        """Return the folder of each camera's frames."""
         return {"left": "image_2", "right": "image_3"}
 
     @classmethod
     def matrices(cls, options: Mapping[str, str]) -> tuple[str, str]:
-        """The names of the left and the right camera's projection matrix in a calibration file."""
+        """Return the names of the left and right camera's projection matrices in a calibration file."""
         return "P_rect_02", "P_rect_03"
 
     @classmethod
@@ -125,8 +125,8 @@ class KittiDataset(MotionDataset):
         ]
         if not entries:
             raise UserError(
-                f"{folder} holds no pair of frames, but {contents(folder)}. Frames are named SSSSSS_FF.png "
-                "(sequence, frame), a pair is two that follow each other: 000000_10.png and 000000_11.png."
+                f"{folder} contains no pair of frames, but {contents(folder)}. Frames are named SSSSSS_FF.png "
+                "(sequence, frame), a pair is two consecutive frames: 000000_10.png and 000000_11.png."
             )
         return entries
 
@@ -139,6 +139,6 @@ class KittiDataset(MotionDataset):
 
 
 def successor(id_: str) -> str:
-    """The id of the next frame: `000000_10` -> `000000_11`."""
+    """Return the id of the next frame: `000000_10` -> `000000_11`."""
     sequence, frame = id_.split("_")
     return f"{sequence}_{int(frame) + 1:02d}"

@@ -6,7 +6,7 @@
     <root>/training/calib/SSSSSS.txt             projection matrices P0 P1 (grey) and P2 P3 (colour)     (optional)
     <root>/testing/...                           195 sequences without labels
 
-Ids are those of 2015. Source: the development kit of KITTI's stereo and flow benchmark 2012.
+Ids are as in KITTI 2015. Source: the development kit of KITTI's stereo and flow benchmark 2012.
 """
 
 from collections.abc import Mapping

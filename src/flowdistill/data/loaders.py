@@ -1,4 +1,4 @@
-"""Loaders and shards that Lightning leaves as they are."""
+"""DataLoader and sampler that Lightning does not replace."""
 
 import ctypes
 import operator
@@ -20,10 +20,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 class ResumableLoader(DataLoader[Batch]):
-    """A loader of `InfiniteBatches` that starts at the step where the trainer is, whenever it is iterated.
+    """A loader of `InfiniteBatches` that starts at the trainer's current step whenever it is iterated.
 
-    That is how a resumed run goes on with the samples it would have seen. `state_dict` is empty: the
-    trainer's step is the whole state; it is there to tell Lightning that the loader can resume.
+    A resumed run therefore continues with the same samples as an uninterrupted one. `state_dict` is empty, because the
+    trainer's step is the whole state; it exists because Lightning requires it of loaders that can resume.
     """
 
     def __init__(self, trainer: pl.Trainer, batches: InfiniteBatches, **options: Any) -> None:
@@ -33,7 +33,7 @@ class ResumableLoader(DataLoader[Batch]):
     def __iter__(self) -> Any:
         # Lightning counts optimiser steps; a step of the sampler is one batch.
         steps = self._trainer.global_step * self._trainer.accumulate_grad_batches
-        # overfit_batches asks for the same few batches in every epoch. (Lightning sets it without declaring it.)
+        # overfit_batches means the same few batches in every epoch. (Lightning sets it without declaring it.)
         repeat = getattr(self._trainer, "overfit_batches", 0) > 0
         cast(InfiniteBatches, self.dataset).start_step = 0 if repeat else steps
         return super().__iter__()
@@ -46,10 +46,10 @@ class ResumableLoader(DataLoader[Batch]):
 
 
 class UnpaddedDistributedSampler(DistributedSampler[Any]):
-    """Every `world_size`-th sample from `rank` on: each sample belongs to exactly one process.
+    """Every `world_size`-th sample, starting at `rank`: each sample belongs to exactly one process.
 
-    A DistributedSampler, because Lightning leaves those alone; torch's own repeats samples to make shards
-    equally long, and a metric would count these twice.
+    A subclass of DistributedSampler, because Lightning does not replace these; torch's own repeats samples to
+    make shards equally long, and a metric would count these twice.
     """
 
     def __init__(self, dataset: Sized, world_size: int, rank: int) -> None:
@@ -64,21 +64,21 @@ class UnpaddedDistributedSampler(DistributedSampler[Any]):
 
 
 def start_worker(_: int) -> None:
-    """What a loader's process does first."""
-    # OpenCV's thread pool does not survive a fork, and a worker is one thread of work.
+    """Initialise a loader's worker process."""
+    # OpenCV's thread pool does not survive a fork, and a worker should use one thread.
     cv2.setNumThreads(0)
     leave_stopping_to_owner()
-    die_with_parent(os.getppid())  # whose death it would notice seconds later, by a traceback
+    die_with_parent(os.getppid())  # otherwise the worker ends seconds later, with a traceback
     keep_freed_memory()
 
 
 def keep_freed_memory() -> None:
-    """Have glibc's malloc keep what is freed for the next sample, in place of giving it back to the system.
+    """Make glibc's malloc keep freed memory for the next sample instead of returning it to the system.
 
-    Samples are a few arrays of megabytes each. By default every one of them is fresh memory, and its page faults cost a
-    worker that reads KITTI a quarter of its time (benchmarks/data.py). Does nothing where there is no mallopt.
+    Samples are a few arrays of several megabytes. By default each is newly mapped memory, whose page faults take a
+    quarter of the time of a worker that reads KITTI (benchmarks/data.py). Does nothing if mallopt is not available.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the largest that glibc takes
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the largest value that glibc accepts
         mallopt(_M_TRIM_THRESHOLD, 512 << 20)

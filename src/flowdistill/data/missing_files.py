@@ -1,4 +1,4 @@
-"""Files of samples that are not there: what they are for, and what to do about it."""
+"""Error messages for missing files of samples: their purpose and how to fix the problem."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from flowdistill.data.files import Group, SampleFile
 from flowdistill.data.tree import report_missing
 
-# What the files of a group are called, and what to do where some are missing.
+# For each group: a description of its files, and advice if some are missing.
 _WORDS: dict[Group, tuple[str, str]] = {
     "image": (
         "images that the {view} view needs",
-        "Complete the data, or choose a split that fits what is there{scan}.",
+        "Complete the data, or choose a split that matches the existing files{scan}.",
     ),
     "label": (
         "label files that the {view} view needs",
@@ -18,17 +18,17 @@ _WORDS: dict[Group, tuple[str, str]] = {
         "files.",
     ),
     "proxy": (
-        "proxy labels that the split asks for by labels=",
-        "Put them there, or take a split without labels=.",
+        "proxy labels that the split requires by labels=",
+        "Add them, or use a split without labels=.",
     ),
     "optional": (
         "optional files",
-        "They are read because their folder is there: complete it, or move it away.",
+        "They are read because their folder exists: complete it, or move it away.",
     ),
 }
-_SCAN = ": `scan` takes every pair of frames"
+_SCAN = ": `scan` uses every pair of frames"
 _EXCLUDE = (
-    " Or leave the samples out: `flowdistill data check --config YAML --exclude-to FILE` lists them for "
+    " Or exclude the samples: `flowdistill data check --config YAML --exclude-to FILE` lists them for "
     "--data.init_args.exclude FILE."
 )
 
@@ -36,16 +36,16 @@ _EXCLUDE = (
 def raise_missing(
     missing: Iterable[SampleFile], everything: Iterable[SampleFile], view: str, may_scan: bool
 ) -> None:
-    """Raise the error for files of samples that are not there, if there are any.
+    """Raise the error for missing files of samples, if there are any.
 
     Args:
-        missing: these files; one that several samples share may come several times.
-        everything: all files of all samples; looked at only if any is missing.
-        view: that the samples are read in.
-        may_scan: whether a scan of the tree could take the split's place.
+        missing: the missing files; a file shared by several samples may occur several times.
+        everything: all files of all samples; iterated only if any is missing.
+        view: in which the samples are read.
+        may_scan: whether a scan could be used instead of the split.
 
     Raises:
-        UserError: images are missing, or else labels, or else proxy labels, or else optional files.
+        UserError: if images are missing, or else labels, or else proxy labels, or else optional files.
     """
     absent: dict[Group, dict[str, None]] = defaultdict(dict)
     for file in missing:
@@ -55,6 +55,6 @@ def raise_missing(
             paths = list(absent[group])
             wanted = {file.path for file in everything if file.group == group}
             advice = advice.format(scan=_SCAN if may_scan else "")
-            # Where most files are missing, it is the data that are to be mended, not the split.
+            # If most files are missing, the data should be completed instead.
             advice += _EXCLUDE if 2 * len(paths) < len(wanted) else ""
             report_missing(paths, len(wanted), what.format(view=view), advice)

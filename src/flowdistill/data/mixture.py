@@ -1,4 +1,4 @@
-"""Several datasets as one: "100 x Sintel + Things"."""
+"""A weighted mixture of several datasets: "100 x Sintel + Things"."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from flowdistill.errors import UserError
 
 @dataclass(frozen=True)
 class Part:
-    """A dataset of a mixture, and how many times each of its samples counts."""
+    """A dataset of a mixture, and the number of times each of its samples occurs."""
 
     dataset: MotionDataset
     weight: int
     place: str
-    """Of its entry in the config, for messages."""
+    """Path of its entry in the config, for messages."""
 
 
 class Mixture:
-    """A map-style dataset in which sample i of a part stands `weight` times.
+    """A map-style dataset that contains each sample of a part `weight` times.
 
-    The sampler runs through it as through any dataset, so its order stays a pure function of (seed, step, rank), and
-    each epoch holds every sample exactly `weight` times. Samples are called DATASET:NAME.
+    The sampler handles it like any dataset, so the order remains a pure function of (seed, step, rank), and each
+    epoch contains every sample exactly `weight` times. Samples are named DATASET:NAME.
 
-    All samples have the same keys, so that batches collate: what only some parts have (`_noc` masks, occlusion,
-    calibration, ...) is left out, and a remark says so.
+    All samples have the same keys, so that batches can be collated: keys of only some parts (`_noc` masks, occlusion,
+    calibration, ...) are left out, and a note is printed.
 
     Raises:
-        UserError: a weight below 1, or parts that differ in what the view is about (images, flow, disparities and their
+        UserError: for a weight below 1, or if parts differ in the essential keys (images, flow, disparities and their
             masks, teachers).
 
     Example:
@@ -57,7 +57,7 @@ class Mixture:
         for part in parts:
             if part.weight < 1:
                 raise UserError(
-                    f"{part.place}.weight says how often each sample counts: 1 or more, not {part.weight}."
+                    f"{part.place}.weight is the number of times each sample occurs: 1 or more, not {part.weight}."
                 )
         self.parts = tuple(parts)
         self._ends = np.cumsum([len(part.dataset) * part.weight for part in parts]).tolist()
@@ -73,13 +73,13 @@ class Mixture:
         return sample
 
     def files(self, index: int) -> list[SampleFile]:
-        """Every file of one sample; nothing is opened."""
+        """Return all files of one sample, without opening them."""
         dataset, inner = self._locate(index)
         return dataset.files(inner)
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys of every sample, beside `name` and `size`."""
+        """The keys of every sample, besides `name` and `size`."""
         return self.parts[0].dataset.keys
 
     def _locate(self, index: int) -> tuple[MotionDataset, int]:
@@ -97,9 +97,7 @@ class Mixture:
         holders = {key: [part.place for part in self.parts if key in part.dataset.keys] for key in differing}
         if essential := [key for key in differing if key in ESSENTIAL]:
             listed = "\n".join(f"  {key}: only {', '.join(holders[key])}" for key in essential)
-            raise UserError(
-                f"The sources of a mixture must give the same things, but these differ:\n{listed}"
-            )
+            raise UserError(f"The sources of a mixture must have the same keys, but these differ:\n{listed}")
         if differing:
             listed = "; ".join(f"{key} (only {', '.join(holders[key])})" for key in differing)
             note(f"mixture: left out, because not every source has it: {listed}")

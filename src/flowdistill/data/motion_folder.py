@@ -1,4 +1,4 @@
-"""A folder of anything, searched for files of flow and disparity, and where what is made of each is to lie."""
+"""Finds flow and disparity files in any folder, and plans the output path of each."""
 
 import os
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from flowdistill.formats.motion import SUFFIXES, NoMotionError, Quantity, inspec
 
 @dataclass
 class MotionFolder:
-    """What lies in a folder; all paths begin with the folder's, in the order of their names.
+    """Contents of a folder; all paths start with the folder's and are sorted by name.
 
     Attributes:
         motions: file -> its quantity.
-        unwanted: files of the other quantity than the one asked for.
-        others: files that are sound as far as is known, but no motions.
-        faults: what is wrong, a text for each file that is damaged and each folder that cannot be listed.
+        unwanted: files of a quantity other than the requested one.
+        others: files that are not motions, with no known damage.
+        faults: an error message for each damaged file and each folder that cannot be listed.
     """
 
     motions: dict[Path, Quantity] = field(default_factory=dict)
@@ -30,12 +30,12 @@ class MotionFolder:
 
 @dataclass
 class Targets:
-    """What is to be made of a folder's motions.
+    """Planned output files for the motions of a folder.
 
     Attributes:
-        jobs: source and target of each.
-        present: targets that are there already.
-        faults: what is wrong, a text for each.
+        jobs: source and target of each output.
+        present: targets that already exist.
+        faults: error messages.
     """
 
     jobs: list[tuple[Path, Path]] = field(default_factory=list)
@@ -44,18 +44,18 @@ class Targets:
 
 
 def find_motions(folder: Path, wanted: Quantity | None, output: Path) -> MotionFolder:
-    """Searches a folder and those below it by the files' headers.
+    """Search a folder and its subfolders for motions, reading only the files' headers.
 
-    Links are followed. Names that begin with a dot are passed over (macOS leaves ._NAME in its archives), and so is the
-    folder `output`, which may lie inside.
+    Links are followed. Names that start with a dot are skipped (macOS writes ._NAME into its archives), and so is the
+    folder `output`, which may be inside.
 
     Args:
         folder: to search.
         wanted: the quantity to look for; by default both.
-        output: what was made of this folder before.
+        output: the output folder of earlier runs.
 
     Raises:
-        UserError: there is no such file, and nothing is wrong with any.
+        UserError: if there are neither motions nor faults.
     """
     found = MotionFolder()
     for path in _files(folder, (os.path.realpath(output),), found.faults):
@@ -76,18 +76,18 @@ def find_motions(folder: Path, wanted: Quantity | None, output: Path) -> MotionF
     if not found.motions and not found.faults:
         what = wanted or "flow or disparity"
         files = [str(path) for path in found.unwanted + found.others]
-        looked_at = f"others ({few(files)})" if files else "no file at all"
+        looked_at = f"others ({few(files)})" if files else "no files at all"
         raise UserError(
-            f"{folder} holds no file of {what} (.flo, .pfm, KITTI's 16-bit .png, .npz), but {looked_at}"
+            f"{folder} contains no {what} files (.flo, .pfm, KITTI's 16-bit .png, .npz), but {looked_at}"
         )
     return found
 
 
 def plan_targets(found: MotionFolder, folder: Path, output: Path, suffix: str, overwrite: bool) -> Targets:
-    """Where what is made of each motion of `folder` lies: under `output`, at the same place, with `suffix`.
+    """Plan the output path of each motion of `folder`: the same relative path under `output`, with `suffix`.
 
-    Two sources of one target, and a target that is a file of the folder itself, are faults. What is there already is
-    left as it is unless `overwrite`.
+    Two sources with the same target, and a target that is a file of the folder itself, are faults. Existing targets are
+    kept unless `overwrite` is set.
     """
     sources: dict[Path, list[Path]] = {}
     for path in found.motions:
@@ -99,7 +99,7 @@ def plan_targets(found: MotionFolder, folder: Path, output: Path, suffix: str, o
             names = " and ".join(str(path) for path in paths)
             targets.faults.append(f"{names} would both become {target}; move one of them elsewhere")
         elif os.path.realpath(target) in own:
-            targets.faults.append(f"{paths[0]}: {target} is a file of {folder}, and is not written over")
+            targets.faults.append(f"{paths[0]}: {target} is a file of {folder}, and is not overwritten")
         elif os.path.lexists(target) and not overwrite:
             targets.present.append(target)
         else:
@@ -108,27 +108,27 @@ def plan_targets(found: MotionFolder, folder: Path, output: Path, suffix: str, o
 
 
 def check_output_folder(folder: Path, output: Path) -> None:
-    """Raises UserError for an output that is the folder itself or a file, or has the name of one."""
+    """Raise UserError for an output that is the folder itself or a file, or has the suffix of one."""
     if os.path.realpath(output) == os.path.realpath(folder):
-        raise UserError(f"{output} is the folder that is read; name another one for what is made of it")
+        raise UserError(f"{output} is the input folder; choose another one for the output")
     if os.path.lexists(output) and not output.is_dir():
-        raise UserError(f"{output} is a file, and {folder} a folder; name a folder for what is made of it")
+        raise UserError(f"{output} is a file, but {folder} is a folder; choose a folder for the output")
     if output.suffix.lower() in SUFFIXES and not output.is_dir():
-        raise UserError(f"{folder} is a folder, and {output} has the name of a file; name a folder")
+        raise UserError(f"{folder} is a folder, but {output} has the suffix of a file; choose a folder")
 
 
 def check_output_file(path: Path, output: Path, overwrite: bool) -> None:
-    """Raises UserError for an output that is the input itself or a folder, or is there and not to be replaced."""
+    """Raise UserError for an output that is the input itself or a folder, or exists if `overwrite` is not set."""
     if os.path.realpath(output) == os.path.realpath(path):
-        raise UserError(f"{output} is the file that is read; name another one for what is made of it")
+        raise UserError(f"{output} is the input file; choose another one for the output")
     if output.is_dir():
-        raise UserError(f"{output} is a folder; name a file in it, such as {output / path.name}")
+        raise UserError(f"{output} is a folder; choose a file in it, such as {output / path.name}")
     if os.path.lexists(output) and not overwrite:
-        raise UserError(f"{output} is there already; --overwrite replaces it")
+        raise UserError(f"{output} already exists; --overwrite replaces it")
 
 
 def _files(folder: Path, above: tuple[str, ...], faults: list[str]) -> Iterator[Path]:
-    """The files below a folder; one of the folders `above` (real paths), reached again by a link, is passed over."""
+    """Yield the files below a folder; links back to one of the folders `above` (real paths) are skipped."""
     real = os.path.realpath(folder)
     if real in above:
         return

@@ -1,4 +1,4 @@
-"""The folder that was probably meant where the one that a layout names is not there."""
+"""Suggestions for folders that do not exist: similarly named ones."""
 
 import os
 import re
@@ -7,16 +7,16 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 _ALIKE = 0.75  # of difflib's ratio: image_clean and images_clean
-_LEAST = 4  # letters that a name has in common with the one that it is a part of
-# Names of a folder: a data folder holds few, and all those of a disk's root are not worth a search.
+_LEAST = 4  # smallest length of a name that is matched as a part of another
+# Limit of names per folder: data folders have few, and searching large other folders would be slow.
 _LOOKED_AT = 50
 
 
 def meant(root: Path, markers: Sequence[str]) -> str:
-    """The folder near `root` that holds one of the markers, or nearly does: a question, or "".
+    """Suggest a folder near `root` that contains one of the markers or a similarly named folder: a question, or "".
 
     Args:
-        root: what the user gave as the data folder.
+        root: the data folder given by the user.
         markers: folders under a data folder, such as frames_cleanpass/TRAIN.
     """
     root = root.resolve()
@@ -32,14 +32,14 @@ def meant(root: Path, markers: Sequence[str]) -> str:
 
 
 def meant_folder(folder: str) -> str:
-    """The folder whose name is nearly that of one which does not exist: a question, or ""."""
+    """Suggest a folder with a name similar to that of a missing one: a question, or ""."""
     path = Path(folder).absolute()
     place = next(parent for parent in path.parents if os.path.isdir(parent))
     return _question(place, str(path.relative_to(place)))
 
 
 def _question(place: Path, wanted: str) -> str:
-    """A question for the folder `wanted` under `place`, whose parts may all be called a little differently."""
+    """Return a question about the folder `wanted` under `place`, allowing for small differences in its name."""
     found, differing = place, list[tuple[Path, Path]]()
     for part in Path(wanted).parts:
         name = part if os.path.isdir(found / part) else _nearest(found, part)
@@ -51,7 +51,7 @@ def _question(place: Path, wanted: str) -> str:
     if not differing:
         return ""
     if len(differing) > 1:
-        return f" (did you mean {found}? It must be called {place / wanted})"
+        return f" (did you mean {found}? It must be named {place / wanted})"
     (there, right), *_ = differing
     return f" (did you mean {there}? Rename it to {right.name}, or `ln -s {there.name} {right}`)"
 
@@ -64,7 +64,7 @@ def _nearest(folder: Path, wanted: str) -> str | None:
 
 
 def _likeness(name: str, wanted: str) -> float:
-    """0 to 1; numbers must be the same, as in image_02 and image_2."""
+    """Similarity from 0 to 1; 0 if the numbers in the names differ (image_02 and image_2 have the same number)."""
     if _numbers(name) != _numbers(wanted):
         return 0.0
     name, wanted = name.casefold(), wanted.casefold()
@@ -79,7 +79,7 @@ def _numbers(name: str) -> list[int]:
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """The first folders in a folder; none where it may not be listed: this is a guess, the error is another's."""
+    """Yield the first folders in a folder; none if it cannot be listed, since these are only suggestions."""
     try:
         names = sorted(os.listdir(folder))[:_LOOKED_AT]
     except OSError:

@@ -1,6 +1,6 @@
-"""What an option of a dataset may be, and reading it: one of several words, a whole number, or any text.
+"""Options of datasets and their validation: one of several words, an integer, or any text.
 
-In a config options are `options: {name: value}`; every value is text to a dataset, whatever YAML took it for.
+In a config options are `options: {name: value}`; datasets get every value as text, whatever its type in YAML.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from flowdistill.errors import UserError
 
 @dataclass(frozen=True)
 class Number:
-    """A whole number of `least` or more, or one of `words`."""
+    """An integer of at least `least`, or one of `words`."""
 
     default: str
     least: int = 1
@@ -20,27 +20,27 @@ class Number:
 
 @dataclass(frozen=True)
 class Text:
-    """Any text; `default` where the option is not set."""
+    """Any text; `default` if the option is not set."""
 
     default: str = ""
 
 
 Option = tuple[str, ...] | Number | Text
-"""A tuple: the values that there are, of which the first is the default."""
+"""A tuple lists the allowed values, the first of which is the default."""
 
 
 def choose_options(
     dataset: str, known: Mapping[str, Option], given: Mapping[str, str | int] | None
 ) -> dict[str, str]:
-    """All options of a dataset with a value each.
+    """Return a value for every option of a dataset.
 
     Args:
         dataset: its name, for messages.
         known: its options.
-        given: those that the config sets.
+        given: the options set in the config.
 
     Raises:
-        UserError: an unknown name, or a value that the option cannot have.
+        UserError: for an unknown name, or a value that the option does not allow.
     """
     chosen = {
         name: option[0] if isinstance(option, tuple) else option.default for name, option in known.items()
@@ -59,11 +59,11 @@ def _checked(place: str, option: Option, value: str) -> str:
         return value
     if isinstance(option, tuple):
         if value not in option:
-            raise UserError(f"{place} is one of {', '.join(option)}, not {value!r}.")
+            raise UserError(f"{place} must be one of {', '.join(option)}, not {value!r}.")
         return value
     if value in option.words:
         return value
     if not (value.isascii() and value.isdigit() and int(value) >= option.least):
         words = "".join(f", or {word}" for word in option.words)
-        raise UserError(f"{place} is a whole number of {option.least} or more{words}, not {value!r}.")
+        raise UserError(f"{place} must be a whole number of {option.least} or more{words}, not {value!r}.")
     return str(int(value))

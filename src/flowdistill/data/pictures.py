@@ -1,7 +1,7 @@
-"""FlyingThings3D's pictures, which its page offers as PNG and as WebP: one data set holds one kind.
+"""FlyingThings3D's images, which are distributed as PNG and as WebP: a data set uses one format.
 
-Where frames are there as both, PNG is read. Frames of which some are PNG and others WebP were half unpacked or half
-converted: an error, since what is there of either kind would be a smaller data set than the user has.
+Where frames exist in both formats, PNG is read. If some frames are PNG and others WebP, unpacking or conversion is
+incomplete: this is an error, since either format alone would be a smaller data set than the user has.
 """
 
 import re
@@ -17,31 +17,31 @@ _KINDS = {PNG: IMAGE, WEBP: WEBP_IMAGE}
 
 
 class Pictures(NamedTuple):
-    """The folder of a render pass, and the suffix of the pictures in it."""
+    """The folder of a render pass, and the suffix of the images in it."""
 
     folder: str
     suffix: str
 
     @property
     def kind(self) -> FileKind:
-        """How they are read."""
+        """The kind of file, which defines how the images are read."""
         return _KINDS[self.suffix]
 
 
 def frames_of(names: Collection[str], suffix: str, digits: int) -> set[str]:
-    """The frames' numbers, as texts of `digits` digits, of the pictures among the names in a folder."""
+    """Return the frame numbers, as strings of `digits` digits, of the images among the names in a folder."""
     return {name[:digits] for name in names if re.fullmatch(rf"\d{{{digits}}}\{suffix}", name)}
 
 
 def pictures_in(places: Mapping[Pictures, str], digits: int) -> Pictures:
-    """The pictures that are read.
+    """Choose the images to read.
 
     Args:
-        places: those that there may be, the preferred ones first, each with the folder of some of its frames.
-        digits: of a frame's number.
+        places: the candidates in order of preference, each with the folder of some of its frames.
+        digits: number of digits of a frame number.
 
     Returns:
-        The first kind of which there are any frames; without any, the first that has a folder; else the first.
+        The first candidate with any frames; if none has frames, the first whose folder exists; else the first.
 
     Raises:
         UserError: as `one_kind`.
@@ -53,14 +53,14 @@ def pictures_in(places: Mapping[Pictures, str], digits: int) -> Pictures:
 
 
 def one_kind(frames: Mapping[Pictures, set[str]], where: str) -> Pictures | None:
-    """The first pictures of which there are any frames.
+    """Return the first images of which there are any frames.
 
     Args:
-        frames: of each kind of pictures, the preferred ones first.
-        where: they lie, for the message.
+        frames: the frames of each candidate, in order of preference.
+        where: their location, for the message.
 
     Raises:
-        UserError: others have frames that these lack.
+        UserError: if another candidate has frames that this one lacks.
     """
     chosen = next((pictures for pictures, found in frames.items() if found), None)
     if chosen is None:
@@ -69,7 +69,7 @@ def one_kind(frames: Mapping[Pictures, set[str]], where: str) -> Pictures | None
         if lacking := sorted(found - frames[chosen]):
             raise UserError(
                 f"{where}: {len(frames[chosen])} frames are {chosen.suffix} files in {chosen.folder}, but "
-                f"{len(lacking)} only {pictures.suffix} files in {pictures.folder}, such as {lacking[0]}. Pictures are "
-                "all of one kind: unpack or convert the rest, or move one kind away."
+                f"{len(lacking)} exist only as {pictures.suffix} files in {pictures.folder}, such as {lacking[0]}. All "
+                "images must have the same format: unpack or convert the rest, or move one format away."
             )
     return chosen

@@ -1,13 +1,13 @@
-"""The batch contract: what every dataset gives and every model takes.
+"""The batch contract: the keys, shapes and units that every dataset returns and every model accepts.
 
-Shapes below are those of a batch; a sample lacks the leading B. All keys are optional but the left images,
+Shapes below are those of a batch; a sample has no leading B. All keys are optional except the left images,
 `name` and `size`. Flow is in pixels, x then y, from t0 to t1 (`_backward`: from t1 to t0). Disparities are in
 pixels, positive, both on the grid of `left_t0`: `disparity_t1` is the disparity at time t1 of the point seen
-there. `valid_*` is KITTI's *occ* set (every pixel with truth), `valid_*_noc` its non-occluded subset.
+there. `valid_*` is KITTI's *occ* set (every pixel with ground truth), `valid_*_noc` its non-occluded subset.
 
-A motion is finite everywhere, and 0 where its file does not know it; its `valid_*` is false there. Backward
-and teacher's flows have no such mask: where they are unknown, `occluded_backward`, `teacher_occluded` and
-`teacher_occluded_backward` are true.
+A motion (flow or disparity) is finite everywhere, and 0 where its file has no value; its `valid_*` is false
+there. Backward and teacher flows have no such mask: where they are unknown, `occluded_backward`,
+`teacher_occluded` and `teacher_occluded_backward` are true.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ VALID_MASKS = (
 )
 OCCLUSIONS = ("occluded", "occluded_backward", "teacher_occluded", "teacher_occluded_backward")
 PIXEL_MAPS = (*IMAGES, *FLOWS, *DISPARITIES, *VALID_MASKS, *OCCLUSIONS, "foreground")
-"""Every key that lives on the pixel grid and so moves with it in a geometric transform."""
+"""Every key that is defined on the pixel grid, so that geometric transforms apply to it."""
 
 
 class _Tensors(TypedDict, total=False):
@@ -62,7 +62,7 @@ class _Tensors(TypedDict, total=False):
 
 
 class Sample(_Tensors, total=False):
-    """One sample: the tensors of the contract without their batch axis.
+    """One sample: the tensors of the contract without the batch axis.
 
     Example:
         >>> import torch
@@ -83,7 +83,7 @@ class Sample(_Tensors, total=False):
 
 
 class Batch(_Tensors, total=False):
-    """A batch: tensors as in the module docstring, and one name a sample.
+    """A batch: tensors as in the module docstring, and one name per sample.
 
     Example:
         >>> import torch
@@ -102,7 +102,7 @@ class Batch(_Tensors, total=False):
 
 
 def image_size(sample: Sample) -> tuple[int, int]:
-    """(height, width) of the images as they are now, px.
+    """Return the current (height, width) of the images, px.
 
     Example:
         >>> import torch
@@ -118,7 +118,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples into a batch.
 
     Raises:
-        UserError: if the samples differ in image size or in their keys.
+        UserError: if the samples differ in image size or keys.
 
     Example:
         >>> import torch
@@ -137,7 +137,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
             )
         if different := sorted(first.keys() ^ other.keys()):
             raise UserError(
-                f"Samples {first['name']} and {other['name']} of one batch do not hold the same things: "
+                f"Samples {first['name']} and {other['name']} of one batch do not have the same keys: "
                 f"only one has {', '.join(different)}."
             )
     batch: dict[str, Any] = {}

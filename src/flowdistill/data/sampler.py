@@ -1,10 +1,10 @@
-"""Training samples without end, in an order that is a pure function of (seed, step).
+"""Infinite stream of training samples, in an order that is a pure function of (seed, step).
 
-Sample number n runs through the dataset epoch by epoch, each epoch in its own permutation. A step's samples are the
-next numbers, shared among the processes: n = (step * world_size + rank) * batch_size + i. Nothing depends on what was
-drawn before: a run that resumes at step k sees what it would have seen. Neither the number of workers nor, where
-world_size * batch_size stays, that of processes or accumulated batches changes which samples a step has, nor how their
-augmentation, which is drawn by n, changes them.
+Sample number n iterates over the dataset epoch by epoch, with one permutation per epoch. A step uses the next numbers,
+divided among the processes: n = (step * world_size + rank) * batch_size + i. There is no other state: a run resumed at
+step k gets the same samples as an uninterrupted one. The samples of a step and their augmentation, which is seeded by
+n, depend neither on the number of workers nor, for constant world_size * batch_size, on the number of processes or
+accumulated batches.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from flowdistill.data.sample import Batch, Sample, collate
 
 Transform = Callable[[Sample, np.random.Generator], Sample]
 
-# Second word of each seed: keeps the streams of orders and of augmentations apart.
+# Second word of each seed: separates the random streams of order and augmentation.
 _ORDER, _AUGMENTATION = 0, 1
 
 
@@ -31,39 +31,39 @@ class Samples(Protocol):
 
 
 def sample_numbers(step: int, rank: int, world_size: int, batch_size: int) -> range:
-    """The numbers of the samples that one rank takes at one step."""
+    """Return the sample numbers of one rank at one step."""
     first = (step * world_size + rank) * batch_size
     return range(first, first + batch_size)
 
 
 def sample_index(seed: int, number: int, length: int) -> int:
-    """The dataset index of sample `number`: every index once in each run of `length` numbers."""
+    """Return the dataset index of sample `number`: each index occurs once in every `length` numbers."""
     epoch, position = divmod(number, length)
     return int(_permutation(seed, epoch, length)[position])
 
 
 def augmentation_rng(seed: int, number: int) -> np.random.Generator:
-    """The random generator of sample `number`'s transforms."""
+    """Return the random generator for the transforms of sample `number`."""
     return np.random.default_rng((seed, _AUGMENTATION, number))
 
 
-# A batch touches two epochs at most, unless the dataset is smaller than a batch and permutations are tiny.
+# A batch spans at most two epochs, unless the dataset is smaller than a batch and permutations are tiny.
 @lru_cache(maxsize=8)
 def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     return np.random.default_rng((seed, _ORDER, epoch)).permutation(length)
 
 
 class InfiniteBatches(IterableDataset[Batch]):
-    """Batches of step `start_step`, `start_step` + 1, ... without end.
+    """Infinite iterable over the batches of steps `start_step`, `start_step` + 1, ...
 
-    An IterableDataset on purpose: Lightning replaces the samplers of map-style datasets under DDP, never
-    these. Of W workers, worker w makes the steps start + w, start + w + W, ...; a DataLoader takes from its
+    An IterableDataset on purpose: under DDP, Lightning replaces the samplers of map-style datasets only.
+    Of W workers, worker w produces the steps start + w, start + w + W, ...; a DataLoader reads from its
     workers in turn, so batches arrive in the order of the steps.
 
     Args:
         samples: the dataset.
         transforms: applied in order to each sample, each with the sample's own generator.
-        batch_size: samples a batch, of one rank.
+        batch_size: samples per batch and rank.
         seed: non-negative.
         rank: of this process.
         world_size: number of processes.
@@ -79,7 +79,7 @@ class InfiniteBatches(IterableDataset[Batch]):
         >>> batches = InfiniteBatches(samples, transforms=[], batch_size=2, seed=0)
         >>> sorted(batches.batch(0)["name"] + batches.batch(1)["name"])  # an epoch has two steps
         ['0', '1', '2', '3']
-        >>> batches.start_step = 7  # a run that resumes sees what it would have seen
+        >>> batches.start_step = 7  # a resumed run gets the same batches
         >>> next(iter(batches))["name"] == batches.batch(7)["name"]
         True
     """
@@ -106,7 +106,7 @@ class InfiniteBatches(IterableDataset[Batch]):
         self.start_step = start_step
 
     def batch(self, step: int) -> Batch:
-        """The batch of this rank at `step`."""
+        """Return the batch of this rank at `step`."""
         numbers = sample_numbers(step, self.rank, self.world_size, self.batch_size)
         return collate([self._sample(number) for number in numbers])
 

@@ -1,8 +1,8 @@
-"""Scans of large trees, kept until the tree changes.
+"""Cached scans of large directory trees, invalidated when the tree changes.
 
-A cache is a JSON file: the ids that the scan found, what it has to say about them, and the time of change of every
-folder and file that it looked at. Adding, removing or renaming a file changes its folder's time, so comparing these
-times (one `stat` per folder) tells whether the scan would find the same.
+A cache is a JSON file with the ids and remarks of the scan, and the modification time of every folder and file that it
+read. Adding, removing or renaming a file changes the time of its folder, so comparing these times (one `stat` per
+folder) shows whether a new scan would give the same result.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ _VERSION = 3
 
 
 class Scan:
-    """Lists folders and reads files under a root, and remembers when each was last changed.
+    """Lists folders and reads files under a root, and records their modification times.
 
-    `remarks` are for the user; they are kept and said again with the ids.
+    `remarks` are messages to the user, which are cached with the ids and printed again.
     """
 
     def __init__(self, root: str) -> None:
@@ -33,16 +33,16 @@ class Scan:
         self.remarks: list[str] = []
 
     def listing(self, folder: str) -> list[str]:
-        """The names in a folder of the root, sorted; none if there is no such folder."""
+        """Return the sorted names in a folder of the root; none if it does not exist."""
         self.stamps[folder] = _stamp(self.root, folder)
         return sorted(listing(os.path.join(self.root, folder)))
 
     def is_there(self, folder: str) -> bool:
-        """Whether there is a folder that was listed."""
+        """Whether a folder that was listed exists."""
         return self.stamps[folder] is not None
 
     def lines(self, file: str) -> list[str]:
-        """The lines of a text file of the root; none if there is no such file."""
+        """Return the lines of a text file of the root; none if it does not exist."""
         self.stamps[file] = _stamp(self.root, file)
         path = Path(self.root, file)
         if not is_file(path):
@@ -54,9 +54,9 @@ class Scan:
 
 
 def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[str]:
-    """The ids that `find` finds under `root`, from a cache if the tree is as it was; says which, on stderr.
+    """Return the ids that `find` finds under `root`, from a cache if the tree is unchanged; prints which, on stderr.
 
-    The cache is `<root>/.flowdistill/<key>.json`, or where the root cannot be written
+    The cache is `<root>/.flowdistill/<key>.json`, or, if the root is not writable,
     `$XDG_CACHE_HOME/flowdistill/<hash of the root>-<key>.json` (`~/.cache/flowdistill`).
     """
     places = cache_places(root, f"{key}.json")
@@ -76,9 +76,7 @@ def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[s
     written = _write(
         places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids, "remarks": scan.remarks}
     )
-    kept = (
-        f"kept in {written}" if written else "which could not be kept: no folder for the cache can be written"
-    )
+    kept = f"cached in {written}" if written else "but not cached: no folder for the cache can be written"
     note(f"{key}: {len(ids)} pairs in {root}, scanned now, {kept}")
     _say(scan.remarks)
     return ids
@@ -90,30 +88,30 @@ def _say(remarks: list[str]) -> None:
 
 
 def cache_places(root: str, name: str) -> list[Path]:
-    """Where something about a data folder may be kept, the better place first: in it, or in the user's cache."""
+    """Return the possible cache locations for a data folder, preferred first: inside it, or in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
     return [Path(root, ".flowdistill", name), cache / "flowdistill" / f"{digest}-{name}"]
 
 
 def _read(root: str, path: Path) -> tuple[list[str], list[str]] | None:
-    """The ids and remarks of a cache that is there, whole and up to date."""
+    """Return the ids and remarks of a cache, or None if it is missing, invalid or out of date."""
     try:
         stored = json.loads(path.read_bytes())
         if stored["version"] != _VERSION:
             return None
         stamps, ids, remarks = stored["stamps"], stored["ids"], stored["remarks"]
-        # Thousands of folders: a network disk takes a while.
+        # Thousands of folders take a while on a network disk.
         for place, stamp in tqdm(stamps.items(), desc="folders unchanged", unit="folder", delay=2):
             if _stamp(root, place) != stamp:
                 return None
         return [str(id_) for id_ in ids], [str(remark) for remark in remarks]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # not there, or not ours: scan again
+        return None  # missing or invalid: scan again
 
 
 def _write(places: list[Path], content: dict[str, object]) -> Path | None:
-    """Where the cache was written, if anywhere."""
+    """Write the cache to the first writable place and return its path, or None."""
     text = json.dumps(content).encode()
     for path in places:
         try:
@@ -126,7 +124,7 @@ def _write(places: list[Path], content: dict[str, object]) -> Path | None:
 
 
 def _stamp(root: str, place: str) -> int | None:
-    """When a folder or file was last changed, ns; None if it does not exist."""
+    """Return the modification time of a folder or file, ns; None if it does not exist."""
     path = os.path.join(root, place)
     try:
         return os.stat(path).st_mtime_ns

@@ -1,7 +1,7 @@
-"""Configs and splits that come with flowdistill: found from every folder, in a checkout and in an installed package.
+"""Configs and splits shipped with flowdistill: found from any working directory, in a checkout or installed package.
 
-A path such as configs/data/kitti.yaml or data_splits/kitti_40.txt is looked for in the working directory first. In the
-wheel both folders lie inside the package; in a checkout they are the repository's own.
+A path such as configs/data/kitti.yaml or data_splits/kitti_40.txt is looked up in the working directory first. In the
+wheel both folders are inside the package; in a checkout they are the repository's own.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _said: set[Path] = set()
 
 
 def shipped_root() -> Path | None:
-    """The folder that holds `configs` and `data_splits` of this flowdistill."""
+    """Return the folder that contains `configs` and `data_splits` of this flowdistill."""
     package = Path(flowdistill.__file__).resolve().parent
     places = (package, package.parents[1])  # of the wheel, of a checkout (src/flowdistill)
     return next((place for place in places if all((place / name).is_dir() for name in FOLDERS)), None)
 
 
 def find(path: str | Path) -> Path:
-    """The path itself, or that of the file of this name that flowdistill brings, which is said once.
+    """Return the path itself, or that of the shipped file of this name, which is printed once.
 
     Args:
-        path: relative paths that begin with `configs` or `data_splits` are looked for in both places.
+        path: relative paths that begin with `configs` or `data_splits` are looked up in both places.
 
     Returns:
-        The path as it was given where it exists, and where nothing is found: whoever opens it says so.
+        The path as given if it exists or if nothing is found: opening it then raises the error.
 
     Example:
         >>> find("data_splits/kitti_40.txt").name
@@ -60,12 +60,12 @@ def find(path: str | Path) -> Path:
 
 
 def expand(path: str | Path) -> list[Path]:
-    """The files that a config stands for: those that an experiment composes, in their order, else itself.
+    """Return the files of a config: those that an experiment composes, in their order, else the file itself.
 
-    An experiment (configs/experiment/) holds one key, `compose`, a list of configs: what as many `--config` would give.
+    An experiment (configs/experiment/) has one key, `compose`: a list of configs, equivalent to as many `--config`.
 
     Raises:
-        UserError: it holds something else beside, or names an experiment again.
+        UserError: if it has other keys, or composes another experiment.
     """
     file = find(path)
     if file.suffix not in (".yaml", ".yml") or not file.is_file():
@@ -74,7 +74,7 @@ def expand(path: str | Path) -> list[Path]:
         text = file.read_text(encoding="utf-8")
         content = yaml.safe_load(text) if _COMPOSE.search(text) else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return [file]  # its own reader says what is wrong
+        return [file]  # reading it raises the error
     if not isinstance(content, dict) or "compose" not in content:
         return [file]
     names = content["compose"]
@@ -84,16 +84,18 @@ def expand(path: str | Path) -> list[Path]:
         or not all(isinstance(name, str) for name in names)
     ):
         raise UserError(
-            f"{path}: a config that composes others holds `compose: [FILE, ...]` and nothing else"
+            f"{path}: a config that composes others must contain `compose: [FILE, ...]` and nothing else"
         )
     for name in names:
         if expand(name) != [find(name)]:
-            raise UserError(f"{path}: compose names {name}, which composes others itself: name its files")
+            raise UserError(
+                f"{path}: compose lists {name}, which composes other files: list those files instead"
+            )
     return [find(name) for name in names]
 
 
 def in_words(words: Sequence[str]) -> list[str]:
-    """A command line whose `--config` values are found, and experiments among them taken apart."""
+    """Return a command line with its `--config` values resolved and experiments expanded."""
     found: list[str] = []
     after = False
     for word in words:
@@ -108,7 +110,7 @@ def in_words(words: Sequence[str]) -> list[str]:
 
 
 def listing(below: str = "") -> Iterator[tuple[str, str]]:
-    """Every config and split that flowdistill brings, below a folder: its path, and what its first comment says."""
+    """Yield path and first comment of every shipped config and split below a folder."""
     root = shipped_root()
     for name in FOLDERS if root is not None else ():
         assert root is not None

@@ -3,10 +3,10 @@
     <root>/training/clean/alley_1/frame_0001.png           final: with motion blur, defocus and fog
     <root>/training/flow/alley_1/frame_0001.flo
     <root>/training/occlusions/alley_1/frame_0001.png      255 = occluded in the next frame              (optional)
-    <root>/training/invalid/alley_1/frame_0001.png         255 = leaves the metrics                      (optional)
+    <root>/training/invalid/alley_1/frame_0001.png         255 = excluded from the metrics               (optional)
     <root>/test/clean final/...                            the same without labels
 
-An id is `clean/alley_1/frame_0001`: t1 is the next frame. Flow, occlusions and invalid serve both passes.
+An id is `clean/alley_1/frame_0001`: t1 is the next frame. Flow, occlusions and invalid are common to both passes.
 Source: Butler et al., A naturalistic open source movie for optical flow evaluation, ECCV 2012, and its web page.
 """
 
@@ -26,7 +26,7 @@ PASSES = ("clean", "final")
 class SintelDataset(MotionDataset):
     """MPI-Sintel (`dataset: sintel`); options: `part: training|test`, `render_pass: both|clean|final`.
 
-    `render_pass` leaves the other pass out of every split.
+    `render_pass` removes the other pass from every split.
 
     Example:
         >>> import tempfile
@@ -93,7 +93,7 @@ class SintelDataset(MotionDataset):
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`scan`: every frame with a successor, of the chosen passes; frames that either pass has belong to both."""
+        """`scan`: every frame with a successor in the chosen passes; frames of either pass are expected in both."""
         entries = []
         parts = [f"{root}/{options['part']}/{name}" for name in _passes(options)]
         for render_pass in _passes(options):
@@ -108,8 +108,8 @@ class SintelDataset(MotionDataset):
         if not entries:
             place = f"{root}/{options['part']}/{_passes(options)[0]}"
             raise UserError(
-                f"{place} holds no pair of frames, but {contents(place)}. Frames lie in SCENE/frame_0001.png; a pair "
-                "is two that follow each other."
+                f"{place} contains no pair of frames, but {contents(place)}. Frames are expected as "
+                "SCENE/frame_0001.png; a pair is two consecutive frames."
             )
         return entries
 

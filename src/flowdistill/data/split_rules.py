@@ -1,4 +1,4 @@
-"""The rules that write `data_splits/`: each file is made by one, which its first line states."""
+"""The rules that generate `data_splits/`: one rule per file, stated in the file's first line."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,21 +12,21 @@ from flowdistill.formats import write_atomically
 
 @dataclass(frozen=True)
 class SplitRule:
-    """A named split: the sentence that states its rule and the function that carries it out."""
+    """A named split: a sentence that states its rule and the function that implements it."""
 
     name: str
     sentence: str
     entries: Callable[[], Iterable[SplitEntry]]
 
     def text(self) -> str:
-        """The whole file."""
+        """Return the text of the split file."""
         lines = [f"# {self.name}: {self.sentence}", "# Written by `flowdistill data splits`; do not edit."]
         lines += [entry.line for entry in self.entries()]
         return "\n".join(lines) + "\n"
 
 
 def write_splits(folder: str | Path) -> list[Path]:
-    """Write every split file into `folder`, which is made if needed; returns their paths.
+    """Write all split files into `folder`, which is created if needed, and return their paths.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -108,9 +108,9 @@ def _chairs(part: str) -> list[SplitEntry]:
 
 
 PROXY = "proxy"
-"""The folder that the splits with proxy labels name."""
+"""The folder given by `labels=` in the splits with proxy labels."""
 
-# Frames of MPI-Sintel's training scenes.
+# Number of frames of MPI-Sintel's training scenes.
 SINTEL_FRAMES = {
     "alley_1": 50, "alley_2": 50, "ambush_2": 21, "ambush_4": 33, "ambush_5": 50, "ambush_6": 20, "ambush_7": 50,
     "bamboo_1": 50, "bamboo_2": 50, "bandage_1": 50, "bandage_2": 50, "cave_2": 50, "cave_4": 50, "market_2": 50,

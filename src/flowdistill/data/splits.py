@@ -1,11 +1,11 @@
-"""Split files: which samples a run uses, one a line.
+"""Split files: the samples of a run, one per line.
 
     # a comment
     000000_10
     000000_10 camera=right
     000000_09 labels=proxy
 
-The reader takes any id without white space; what an id means is the dataset's business, and so is where it looks for
+The reader accepts any id without white space; each dataset defines the meaning of its ids and the location of its
 proxy labels (`proxies.py`).
 """
 
@@ -24,10 +24,10 @@ CAMERAS: tuple[Camera, ...] = ("left", "right")
 
 @dataclass(frozen=True)
 class SplitEntry:
-    """One sample: its id in the dataset, the camera that saw it, and the folder of its proxy labels, if it has any.
+    """One sample: its id in the dataset, its camera, and the folder of its proxy labels, if it has any.
 
-    `frames` are the paths of its images where the id does not tell them (`folder.py`): they are found, not written into
-    split files, and two entries of one line are equal.
+    `frames` are the paths of its images if these do not follow from the id (`folder.py`). They are found by a scan, not
+    written into split files, and are ignored when entries are compared.
 
     Example:
         >>> from flowdistill.data import SplitEntry
@@ -43,7 +43,7 @@ class SplitEntry:
 
     @property
     def name(self) -> str:
-        """The sample's name in batches and output files: the id, `_right` appended for the right camera."""
+        """The sample's name in batches and output files: the id, with `_right` appended for the right camera."""
         return self.id if self.camera == "left" else f"{self.id}_right"
 
     @property
@@ -55,7 +55,7 @@ class SplitEntry:
 
 @dataclass(frozen=True)
 class BadLine:
-    """A wrong line of a split file, and the words for what is wrong; they name file and line."""
+    """An invalid line of a split file, and the error message, which includes file and line."""
 
     number: int
     text: str
@@ -63,15 +63,14 @@ class BadLine:
 
 
 def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = None) -> list[SplitEntry]:
-    """Read a split file, in its order.
+    """Read a split file, in order.
 
     Args:
         path: of the file.
-        check: raises UserError for an entry that the dataset cannot have; file and line are put before its words.
+        check: raises UserError for an entry that is invalid for the dataset; file and line are added to its message.
 
     Raises:
-        UserError: if the file is missing, holds no sample, or has a wrong or repeated line (file and line are
-            named).
+        UserError: if the file is missing, has no sample, or has an invalid or repeated line (with file and line).
 
     Example:
         >>> import tempfile
@@ -97,15 +96,15 @@ def examine_split(
     may_be_empty: bool = False,
     parse: Callable[[list[str]], SplitEntry] | None = None,
 ) -> tuple[list[SplitEntry], list[BadLine]]:
-    """Read a split file as `read_split` does, but go on after wrong lines, and return these, too.
+    """Read a split file as `read_split` does, but continue after invalid lines and return these, too.
 
     Args:
         path, check: as for `read_split`.
-        may_be_empty: whether a file without a sample is right.
-        parse: the words of a line -> its entry, by default `parse_line`; raises UserError as `check` does.
+        may_be_empty: whether a file without samples is allowed.
+        parse: words of a line -> entry, by default `parse_line`; raises UserError as `check` does.
 
     Raises:
-        UserError: if the file is missing, or holds no line and `may_be_empty` is not set.
+        UserError: if the file is missing, or has no sample and `may_be_empty` is not set.
     """
     path = Path(path)
     lines = _lines(path)
@@ -127,14 +126,14 @@ def examine_split(
             line_of[entry] = number
     if not line_of and not bad and not may_be_empty:
         raise UserError(
-            f"The split {path} is empty: it names no sample. Put one id a line in it (for KITTI: 000000_10), "
+            f"The split {path} is empty: it lists no sample. Write one id per line (for KITTI: 000000_10), "
             "or write the standard splits with `flowdistill data splits --output data_splits`."
         )
     return list(line_of), bad
 
 
 def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
-    """Entry -> its first line in a split file that can be read; wrong lines are passed over."""
+    """Return entry -> its first line in a readable split file; invalid lines are skipped."""
     numbers: dict[SplitEntry, int] = {}
     for number, line in enumerate(_lines(Path(path)), start=1):
         words = line.partition("#")[0].split()
@@ -143,7 +142,7 @@ def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
         try:
             numbers.setdefault(parse_line(words), number)
         except UserError:
-            continue  # `examine_split` has named it
+            continue  # reported by `examine_split`
     return numbers
 
 
@@ -158,7 +157,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def parse_line(words: list[str]) -> SplitEntry:
-    """The entry of a line's words: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words.
+    """Parse the words of a line: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words.
 
     Example:
         >>> from flowdistill.data.splits import parse_line
@@ -167,7 +166,7 @@ def parse_line(words: list[str]) -> SplitEntry:
     """
     id_, *options = words
     if "=" in id_:
-        raise UserError(f"a line starts with the sample's id, not with {id_!r}.")
+        raise UserError(f"a line must start with the sample's id, not with {id_!r}.")
     check_inside(id_)
     camera: Camera = "left"
     labels: str | None = None
@@ -179,25 +178,27 @@ def parse_line(words: list[str]) -> SplitEntry:
         seen.add(key)
         if key == "camera" and equals:
             if value not in CAMERAS:
-                raise UserError(f"the camera is left or right, not {value!r}.")
+                raise UserError(f"the camera must be left or right, not {value!r}.")
             camera = value
         elif key == "labels" and equals:
             if not value:
-                raise UserError("labels= names no folder. Write labels=FOLDER, or leave it out.")
+                raise UserError("labels= has no folder. Write labels=FOLDER, or leave it out.")
             check_inside(value)
             labels = value
         else:
             raise UserError(
-                f"{option!r} is not understood. A line is `<id> [camera=left|right] [labels=<folder>]`."
+                f"{option!r} is not a valid option. A line is `<id> [camera=left|right] [labels=<folder>]`."
             )
     return SplitEntry(id_, camera, labels)
 
 
 def check_inside(name: str) -> None:
-    """Raise UserError for a name that leads out of the data folder. A link within it may lead anywhere."""
+    """Raise UserError for a name that points outside the data folder. Links inside it may point anywhere."""
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
     if absolute or ".." in name.replace("\\", "/").split("/"):
-        raise UserError(f"{name!r} leads out of the data folder: names in a split are relative to its root.")
+        raise UserError(
+            f"{name!r} points outside the data folder: names in a split are relative to its root."
+        )
 
 
 def _missing(path: Path) -> str:
@@ -214,5 +215,5 @@ def _files_in(folder: Path) -> str:
         )
     names = sorted(file.name for file in folder.glob("*.txt"))
     if not names:
-        return f"{folder} holds no split files: `flowdistill data splits --output {folder}` writes them."
-    return f"{folder} holds: {', '.join(names)}."
+        return f"{folder} contains no split files: `flowdistill data splits --output {folder}` writes them."
+    return f"{folder} contains: {', '.join(names)}."

@@ -1,7 +1,7 @@
-"""Which files are of the left camera, and where the right camera's lie: `left: image_2, right: image_3`.
+"""Assigns files to the left and right camera by their paths: `left: image_2, right: image_3`.
 
-`left` and `right` are pieces of paths below the root. The right camera's file is that whose path has `right` in place
-of `left`, everywhere or at the last place: `left/0001.png` and `right/0001.png`, `cam0/left_0001.png` and
+`left` and `right` are parts of paths below the root. The right camera's file has the same path with `left` replaced by
+`right`, everywhere or at the last occurrence: `left/0001.png` and `right/0001.png`, `cam0/left_0001.png` and
 `cam0/right_0001.png`. Suffixes may differ. With `left` alone, only files with it in their path are frames.
 """
 
@@ -14,7 +14,7 @@ class StereoNames:
 
     Args:
         paths: of all images, or of all videos, below the root.
-        left, right: see above; "" where the option is not set.
+        left, right: see above; "" if the option is not set.
     """
 
     def __init__(self, paths: Iterable[str], left: str, right: str) -> None:
@@ -24,7 +24,7 @@ class StereoNames:
         self._of_right = {self.partner(path) for path in marked}
 
     def is_left(self, path: str) -> bool:
-        """Whether a file is a frame of its own: it has `left` in its path and is nobody's right frame."""
+        """Whether a file is a left frame: `left` is in its path and it is not the right frame of another file."""
         return self.left in _stem(path) and path not in self._of_right
 
     def is_right(self, path: str) -> bool:
@@ -32,7 +32,7 @@ class StereoNames:
         return path in self._of_right
 
     def partner(self, path: str) -> str:
-        """The right camera's file of a left one: the one that is there, else what it would be called."""
+        """Return the right camera's file for a left one: the existing file, else the expected path."""
         stem, suffix = os.path.splitext(path)
         head, _, tail = stem.rpartition(self.left)
         candidates = (stem.replace(self.left, self.right), f"{head}{self.right}{tail}")

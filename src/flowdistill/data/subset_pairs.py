@@ -1,10 +1,10 @@
-"""Which frames of FlyingThings3D's subset follow each other.
+"""Finds consecutive frames in FlyingThings3D's subset.
 
-The subset numbers the frames of all scenes in one count, so a number says nothing about its scene. Two frames are a
-pair where the first has flow into the future and, where that folder is there, the second has flow into the past: at
-some scenes' ends only one of the two lies there. Both pictures must be there, too.
+The subset numbers the frames of all scenes consecutively, so scene boundaries cannot be derived from the numbers. Two
+frames are a pair if the first has flow into the future and, if that folder exists, the second has flow into the past:
+at the end of some scenes only one of the two exists. Both images must exist, too.
 
-A few pairs that fall out are what scenes' ends are; many are a folder that was not unpacked as a whole.
+A few pairs without files are scene ends; many indicate an incompletely unpacked folder.
 """
 
 import os
@@ -17,29 +17,29 @@ from flowdistill.data.splits import CAMERAS, Camera
 from flowdistill.data.tree import Listings, few, listing
 from flowdistill.errors import UserError
 
-# Beyond these it cannot be scenes' ends. A scene has ten frames at most.
+# Above these limits, missing files cannot be scene ends. A scene has at most ten frames.
 _MOST_IN_A_ROW = 8
 _MOST_SHARE, _LEAST_COUNTED = 1 / 3, 3
 _ADVICE = "Unpack its archive again (`flowdistill data tree things_subset`)"
 
 
 def flow_folders(part: str, camera: Camera) -> tuple[str, str]:
-    """The folders, under the root, of flow into the future and into the past."""
+    """Return the folders, under the root, of flow into the future and into the past."""
     return f"{part}/flow/{camera}/into_future", f"{part}/flow/{camera}/into_past"
 
 
 def pairs_by_flow(part: str, scan: Scan) -> list[str]:
-    """The ids of a part's pairs, by the flow of the left camera; what falls out is a remark of the scan.
+    """Return the ids of a part's pairs, from the left camera's flow; omitted pairs are added to the scan's remarks.
 
     Raises:
-        UserError: one of the two folders is not there as a whole.
+        UserError: if one of the two folders is incomplete.
     """
     future, past = flow_folders(part, "left")
     first = _numbers(scan.listing(future), ".flo")
     second = {number - 1 for number in _numbers(scan.listing(past), ".flo")}
     if first and scan.is_there(past):
         everything = first | second
-        without = f"{_ADVICE}, or move it away to do without its labels"
+        without = f"{_ADVICE}, or move it away to train without its labels"
         scan.remarks += left_out(scan.root, past, first - second, everything, 1, ".flo", without)
         scan.remarks += left_out(scan.root, future, second - first, everything, 0, ".flo", _ADVICE)
         first &= second
@@ -47,16 +47,16 @@ def pairs_by_flow(part: str, scan: Scan) -> list[str]:
 
 
 def up_to_the_last_picture(root: str, part: str, pictures: Pictures, ids: Sequence[str]) -> list[str]:
-    """Those of a part's pairs whose second frame does not come after the last picture of all; says how many do.
+    """Return the pairs of a part whose second frame is not after the last image; prints how many are left out.
 
     Args:
         root: the data folder.
         part: train or val.
-        pictures: that are read.
+        pictures: the images that are read.
         ids: of the pairs.
 
     Raises:
-        UserError: the pictures are not there as a whole.
+        UserError: if the images are incomplete.
     """
     place = f"{part}/{pictures.folder}"
     names = (listing(f"{root}/{place}/{camera}") for camera in CAMERAS)
@@ -66,16 +66,16 @@ def up_to_the_last_picture(root: str, part: str, pictures: Pictures, ids: Sequen
 
 
 def with_pictures(root: str, pictures: Pictures, ids: Sequence[str], cameras: Sequence[Camera]) -> list[str]:
-    """Those of the pairs of all parts whose pictures are there; says how many have not all.
+    """Return the pairs of all parts whose images exist; prints how many are left out.
 
     Args:
         root: the data folder.
-        pictures: that are read.
+        pictures: the images that are read.
         ids: of the pairs.
-        cameras: whose pictures there must be.
+        cameras: the cameras whose images must exist.
 
     Raises:
-        UserError: the pictures are not there as a whole.
+        UserError: if the images are incomplete.
     """
     kept: list[str] = []
     for part in dict.fromkeys(_part(id_) for id_ in ids):
@@ -92,7 +92,7 @@ def with_pictures(root: str, pictures: Pictures, ids: Sequence[str], cameras: Se
 def _kept(
     root: str, place: str, pictures: Pictures, ids: Sequence[str], shift: int, is_there: Callable[[int], bool]
 ) -> list[str]:
-    """The pairs of which one frame's picture is there: the first frame's with shift 0, the second's with 1."""
+    """Return the pairs for which the image of one frame exists: the first frame with shift 0, the second with 1."""
     frames = {_frame(id_) for id_ in ids}
     absent = {frame for frame in frames if not is_there(frame + shift)}
     for remark in left_out(root, place, absent, frames, shift, pictures.suffix, _ADVICE):
@@ -111,10 +111,10 @@ def _frame(id_: str) -> int:
 def left_out(
     root: str, folder: str, absent: Set[int], frames: Set[int], shift: int, suffix: str, advice: str
 ) -> list[str]:
-    """The words for pairs that are left out because a file of theirs is not in a folder; none if there are none.
+    """Return the message about pairs left out because one of their files is missing; an empty list if there are none.
 
     Raises:
-        UserError: they are too many, or too many in a row, for the ends of scenes.
+        UserError: if there are too many, or too many in a row, to be scene ends.
     """
     if not absent:
         return []
@@ -124,21 +124,21 @@ def left_out(
     many = len(absent) >= _LEAST_COUNTED and len(absent) > _MOST_SHARE * len(frames)
     if many or row > _MOST_IN_A_ROW or len(absent) == len(frames):
         raise UserError(
-            f"{os.path.join(root, folder)} is not complete: {len(absent)} of {len(frames)} pairs have no file there, "
-            f"{row} of them in a row; the first would be {folder}/{numbers[0] + shift:07d}{suffix}. {advice}."
+            f"{os.path.join(root, folder)} is incomplete: {len(absent)} of {len(frames)} pairs have no file there, "
+            f"{row} of them in a row; the first missing one is {folder}/{numbers[0] + shift:07d}{suffix}. {advice}."
         )
-    reason = ", as where a scene ends" if suffix == ".flo" else ""
+    reason = ", as at the end of a scene" if suffix == ".flo" else ""
     ids = few([f"{_part(folder)}/{number:07d}" for number in numbers])
     return [
-        f"things_subset: {len(absent)} of {len(frames)} pairs left out ({ids}): {folder} holds no {names}{reason}"
+        f"things_subset: {len(absent)} of {len(frames)} pairs left out ({ids}): {folder} has no {names}{reason}"
     ]
 
 
 def no_pair(root: str, part: str, frame: int, camera: Camera, present: Listings) -> str | None:
-    """Why, by the flow that is there, a frame and the next one are not a pair; None if they are.
+    """Return the reason why, from the flow files present, a frame and the next are not a pair; None if they are.
 
-    The camera's own folders decide, or the left camera's where it has none. A flow that is missing in one
-    direction only is a lost label if it leads into the future, and a scene's end if it leads into the past.
+    The camera's own folders are used, or those of the left camera if it has none. A flow that is missing in one
+    direction only is a missing label if it is the flow into the future, and a scene end if it is that into the past.
     """
     if not present.has(f"{root}/{part}/flow/{camera}"):
         camera = "left"
@@ -152,13 +152,13 @@ def no_pair(root: str, part: str, frame: int, camera: Camera, present: Listings)
     else:
         return None
     return (
-        f"{lacking} holds no {name}, as where a scene ends. Remove the line, or complete that folder. `flowdistill "
+        f"{lacking} has no {name}, as at the end of a scene. Remove the line, or complete that folder. `flowdistill "
         "data check --exclude-to FILE` lists such lines for --data.init_args.exclude FILE."
     )
 
 
 def _holds(root: str, folder: str, name: str, present: Listings) -> bool | None:
-    """Whether a folder holds a file; None if there is no such folder."""
+    """Whether a folder contains a file; None if the folder does not exist."""
     return present.has(f"{root}/{folder}/{name}") if present.has(f"{root}/{folder}") else None
 
 
@@ -167,7 +167,7 @@ def _numbers(names: Collection[str], suffix: str) -> set[int]:
 
 
 def _longest_row(numbers: list[int]) -> int:
-    """How many of sorted numbers follow each other at most."""
+    """Return the length of the longest run of consecutive numbers; `numbers` is sorted."""
     longest = length = 0
     for position, number in enumerate(numbers):
         length = length + 1 if position and number == numbers[position - 1] + 1 else 1

@@ -1,17 +1,17 @@
 """FlyingThings3D, the original release.
 
     <root>/frames_cleanpass/TRAIN/A/0000/left/0006.png   TRAIN or TEST / A, B, C / sequence / left, right / frame
-    <root>/frames_finalpass/...                          the same pictures with motion blur and defocus
-    <root>/frames_cleanpass_webp/TRAIN/A/0000/left/0006.webp, frames_finalpass_webp/...  in place of the PNG files
+    <root>/frames_finalpass/...                          the same images with motion blur and defocus
+    <root>/frames_cleanpass_webp/TRAIN/A/0000/left/0006.webp, frames_finalpass_webp/...  instead of the PNG files
     <root>/optical_flow/TRAIN/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm   3 channels, the third unused
     <root>/optical_flow/TRAIN/A/0000/into_past/left/OpticalFlowIntoPast_0007_L.pfm       (optional)
     <root>/disparity/TRAIN/A/0000/left/0006.pfm                                          positive
     <root>/disparity_change/TRAIN/A/0000/into_future/left/0006.pfm                       added to the disparity
     <root>/all_unused_files.txt                          frames to leave out (optional), as TRAIN/A/0000/left/0006.png
 
-An id is `TRAIN/A/0000/0006`: t0 is frame 0006, t1 frame 0007. Where pictures are there as PNG and WebP, PNG is read.
-Flow has truth for both cameras, all else is used for the left one. A scan takes no pair that touches a frame of
-`all_unused_files.txt`, as if it were not there; in the subset (`things_subset.py`) such frames are indeed not there.
+An id is `TRAIN/A/0000/0006`: t0 is frame 0006, t1 frame 0007. If images exist as PNG and WebP, PNG is read.
+Flow has ground truth for both cameras, other labels are used for the left one only. A scan skips pairs that include a
+frame of `all_unused_files.txt`; the subset (`things_subset.py`) does not contain such frames.
 Source: Mayer et al., A Large Dataset to Train Convolutional Networks ..., CVPR 2016, and the data set's web page.
 """
 
@@ -81,7 +81,7 @@ class ThingsDataset(MotionDataset):
 
     @cached_property
     def _pictures(self) -> Pictures:
-        """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
+        """PNG or WebP, as for the first sample; samples without this format are then reported as missing."""
         entry = self.entries[0]
         sequence, _ = self._parts(entry)
         known = picture_kinds(self.options)
@@ -103,7 +103,7 @@ class ThingsDataset(MotionDataset):
                 SampleFile("flow", future, PFM_FLOW),
             ]
         files = [SampleFile("flow", future, PFM_FLOW)]
-        # All sequences or none: what the first one has decides, and the others are then missed by name.
+        # The first sequence decides for all; sequences without this folder are then reported as missing files.
         first, _ = self._parts(self.entries[0])
         if self.has_folder(f"optical_flow/{first}/into_past"):
             past = f"{flows}/into_past/{entry.camera}/OpticalFlowIntoPast_{frame + 1:04d}_{side}.pfm"
@@ -125,11 +125,13 @@ class ThingsDataset(MotionDataset):
             return super().find_root(root, options)
         except UserError as error:
             webp = f"{frames_folder(options)}_webp"
-            raise UserError(f"{error}\nIn place of PNG files it may hold the WebP files, {webp}.") from error
+            raise UserError(
+                f"{error}\nInstead of PNG files it may contain the WebP files, {webp}."
+            ) from error
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`scan:TRAIN`, `scan:TEST`, or both by `scan`: every frame with a successor, less the unused ones; cached."""
+        """`scan:TRAIN`, `scan:TEST`, or `scan` for both: frames with a successor, except the unused ones; cached."""
         part = word.partition(":")[2]
         kinds = picture_kinds(options)
         ids = cached_ids(root, f"things-{options['render_pass']}", partial(_find_pairs, kinds))
@@ -138,20 +140,20 @@ class ThingsDataset(MotionDataset):
             places = [f"{root}/{marker}" for marker in cls.markers(options) if marker.endswith(part)]
             place = next((place for place in places if os.path.isdir(place)), places[0])
             raise UserError(
-                f"{place} holds no pair of frames, but {contents(place)}. Frames lie in A/0000/left/0006.png (letter, "
-                f"sequence, camera, frame), or in {frames_folder(options)}_webp/{part or PARTS[0]} as WebP; a pair is "
-                "two that follow each other."
+                f"{place} contains no pair of frames, but {contents(place)}. Frames are expected as "
+                "A/0000/left/0006.png (letter, sequence, camera, frame), or in "
+                f"{frames_folder(options)}_webp/{part or PARTS[0]} as WebP; a pair is two consecutive frames."
             )
         return entries
 
 
 def frames_folder(options: Mapping[str, str]) -> str:
-    """The folder of the chosen pictures, as PNG."""
+    """Return the folder of the chosen images in PNG format."""
     return f"frames_{options['render_pass']}pass"
 
 
 def picture_kinds(options: Mapping[str, str]) -> list[Pictures]:
-    """The forms in which the chosen pictures may be there, the preferred one first."""
+    """Return the possible formats of the chosen images, the preferred one first."""
     folder = frames_folder(options)
     return [Pictures(folder, PNG), Pictures(f"{folder}_webp", WEBP), Pictures(folder, WEBP)]
 
@@ -170,7 +172,7 @@ def _find_pairs(kinds: list[Pictures], scan: Scan) -> list[str]:
         return []
     if others := [kind.folder for kind, found in frames.items() if found and kind != chosen]:
         scan.remarks.append(
-            f"{scan.root}: {chosen.folder} is read; {', '.join(others)} holds the same frames as {WEBP} files"
+            f"{scan.root}: {chosen.folder} is read; {', '.join(others)} contains the same frames as {WEBP} files"
         )
     sequences: dict[str, set[int]] = defaultdict(set)
     for frame in frames[chosen]:
@@ -184,7 +186,7 @@ def _find_pairs(kinds: list[Pictures], scan: Scan) -> list[str]:
 
 
 def _camera_folders(folder: str, scan: Scan) -> Iterator[str]:
-    """TRAIN/A/0000/left and all others below a folder of pictures."""
+    """Yield TRAIN/A/0000/left and all other camera folders below a folder of images."""
     for part in PARTS:
         for letter in scan.listing(f"{folder}/{part}"):
             for sequence in scan.listing(f"{folder}/{part}/{letter}"):
@@ -192,7 +194,7 @@ def _camera_folders(folder: str, scan: Scan) -> Iterator[str]:
 
 
 def _unused_frames(scan: Scan) -> dict[str, set[int]]:
-    """Sequence -> frames that `all_unused_files.txt` names, of either camera."""
+    """Return sequence -> frames listed in `all_unused_files.txt`, of either camera."""
     unused: dict[str, set[int]] = defaultdict(set)
     lines = [line.strip() for line in scan.lines(UNUSED) if line.strip()]
     for line in lines:
@@ -200,7 +202,7 @@ def _unused_frames(scan: Scan) -> dict[str, set[int]]:
             unused[match[1]].add(int(match[2]))
     if lines and not unused:
         raise UserError(
-            f"{scan.root}/{UNUSED}: no line names a frame as TRAIN/A/0000/left/0006.png; the first is {lines[0]!r}. "
-            "Take the file from the data set's page, or move it away to use every frame."
+            f"{scan.root}/{UNUSED}: no line has the form TRAIN/A/0000/left/0006.png; the first is {lines[0]!r}. "
+            "Download the file from the data set's page, or move it away to use every frame."
         )
     return unused

@@ -10,7 +10,7 @@
     <root>/train/disparity_occlusions/left/0000000.png            255 = not seen by the right camera  (optional)
 
 An id is `train/0000000`: t0 is that frame, t1 the next number (`subset_pairs.py`). Flow and its
-occlusion have truth for both cameras.
+occlusion have ground truth for both cameras.
 Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
 """
 
@@ -76,7 +76,7 @@ class ThingsSubsetDataset(MotionDataset):
 
     @cached_property
     def _pictures(self) -> Pictures:
-        """PNG or WebP, all samples or none: what the first one has decides, and the others are then missed by name."""
+        """PNG or WebP, as for the first sample; samples without this format are then reported as missing."""
         part, _ = self._parts(self.entries[0])
         return self.pictures_of(self.root, part, self.options, self.entries[0].camera)
 
@@ -111,7 +111,7 @@ class ThingsSubsetDataset(MotionDataset):
 
     @classmethod
     def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
-        """The pictures of a part that are read. Raises UserError where some are PNG and others WebP."""
+        """Return the images of a part that are read. Raises UserError if some are PNG and others WebP."""
         folder = f"image_{options['render_pass']}"
         place = f"{root}/{part}/{folder}/{camera}"
         return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
@@ -122,7 +122,7 @@ class ThingsSubsetDataset(MotionDataset):
 
     @classmethod
     def named_split(cls, word: str, root: str, options: Mapping[str, str]) -> list[SplitEntry]:
-        """`scan:train`, `scan:val`, or both by `scan`: every pair by its flow, with pictures or without; cached."""
+        """`scan:train`, `scan:val`, or `scan` for both: every pair with flow, with or without images; cached."""
         part = word.partition(":")[2]
         ids = []
         for name in [part] if part else PARTS:
@@ -131,8 +131,8 @@ class ThingsSubsetDataset(MotionDataset):
         if not ids:
             place = f"{root}/{part or PARTS[0]}/flow/left/into_future"
             raise UserError(
-                f"{place} holds no flow files (0000000.flo), but {contents(place)}. They tell which frames follow each "
-                "other, so they are needed even for training without labels."
+                f"{place} contains no flow files (0000000.flo), but {contents(place)}. They determine which frames are "
+                "consecutive, so they are needed even for training without labels."
             )
         return [SplitEntry(id_) for id_ in ids]
 
@@ -140,7 +140,7 @@ class ThingsSubsetDataset(MotionDataset):
     def with_images(
         cls, entries: list[SplitEntry], root: str, options: Mapping[str, str], view: ViewName
     ) -> list[SplitEntry]:
-        """The entries of a scan of which all pictures are there; says how many have none."""
+        """Return the entries of a scan whose images all exist; prints how many are left out."""
         ids = [entry.id for entry in entries]
         pictures = cls.pictures_of(root, ids[0].partition("/")[0], options, "left")
         ids = with_pictures(root, pictures, ids, CAMERAS if view == "scene_flow" else CAMERAS[:1])

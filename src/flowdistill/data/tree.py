@@ -1,4 +1,4 @@
-"""Folders of data: whether files are there (by one listing a folder), and the words for what is not."""
+"""Data folders: checks for missing files (one listing per folder), and messages about them."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ _SHOWN = 4
 
 
 def listing(folder: Place) -> set[str]:
-    """The names in a folder; none if there is no such folder. Raises UserError where it may not be listed."""
+    """Return the names in a folder; none if it does not exist. Raises UserError if it cannot be listed."""
     try:
         with os.scandir(folder) as items:
             return {item.name for item in items}
@@ -23,14 +23,14 @@ def listing(folder: Place) -> set[str]:
 
 
 def files_below(folder: Path, on_loop: Callable[[str], object]) -> Iterator[str]:
-    """The paths, with / and relative to a folder, of everything below it that is not a folder; links are followed.
+    """Yield the relative paths, with /, of everything below a folder that is not a folder; links are followed.
 
     Args:
-        folder: where to look.
-        on_loop: called with the path of a link that leads back to a folder that holds it; it is not followed.
+        folder: to search.
+        on_loop: called with the path of a link to one of its own parent folders, which is not followed.
 
     Raises:
-        UserError: a folder may not be listed.
+        UserError: if a folder cannot be listed.
     """
 
     def walk(inner: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
@@ -54,9 +54,9 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 class Listings:
-    """Answers whether files exist; each folder is listed once, however many of its files are asked for.
+    """Checks whether files exist, listing each folder only once.
 
-    Raises UserError for a folder that may not be listed.
+    Raises UserError for a folder that cannot be listed.
     """
 
     def __init__(self) -> None:
@@ -71,17 +71,17 @@ class Listings:
 
 
 def without_gaps(frames: Iterable[int]) -> set[int]:
-    """Every number from the first to the last frame of a video: a file that is gone from between is missed by name."""
+    """Return all numbers from the first to the last frame, so that a missing frame in between is reported by name."""
     frames = set(frames)
     return set(range(min(frames), max(frames) + 1)) if frames else frames
 
 
 def check_files(folder: Path, names: dict[str, Iterable[str]], what: str, advice: str) -> None:
-    """Whether every file is there.
+    """Check that all files exist.
 
     Args:
-        folder: that `names`' folders lie in.
-        names: folder -> the names that it must hold.
+        folder: parent of the folders in `names`.
+        names: folder -> the names that it must contain.
         what: what the files are, for the message ("images").
         advice: what the user can do, for the message.
 
@@ -96,16 +96,16 @@ def check_files(folder: Path, names: dict[str, Iterable[str]], what: str, advice
 
 
 def report_missing(missing: Sequence[str], total: int, what: str, advice: str) -> None:
-    """Raise the error for files that are not there, if there are any.
+    """Raise the error for missing files, if there are any.
 
     Args:
-        missing: their paths.
-        total: how many were looked for.
+        missing: paths of the missing files.
+        total: number of files that were checked.
         what: what the files are ("images").
         advice: what the user can do.
 
     Raises:
-        UserError: saying how many files are missing, which first, and which of their folders do not exist.
+        UserError: with the number of missing files, the first of them, and those of their folders that do not exist.
     """
     if not missing:
         return
@@ -117,27 +117,27 @@ def report_missing(missing: Sequence[str], total: int, what: str, advice: str) -
 
 
 def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence[str], hint: str = "") -> str:
-    """The data folder, after a look whether it holds what every view needs.
+    """Return the data folder after checking that it contains the folders every view needs.
 
     Args:
-        root: what the user gave.
+        root: the data folder given by the user.
         title: of the layout ("KITTI 2015").
-        markers: folders under the root of which one must be there.
-        hint: what else to say if none is there.
+        markers: folders under the root, at least one of which must exist.
+        hint: appended to the message if none exists.
 
     Raises:
-        UserError: if no root is given, or it is not a folder, or holds none of the markers.
+        UserError: if no root is given, it is not a folder, or it contains none of the markers.
     """
     if root is None or not str(root).strip():
         raise UserError(
             "No data folder is given. Set it with --data.init_args.root DIR or `export DATA_ROOT=DIR`, "
-            f"where DIR holds {markers[0]} ({title}'s layout)."
+            f"where DIR contains {markers[0]} ({title}'s layout)."
         )
     path = Path(root).expanduser()
     if any(is_folder(path / marker) for marker in markers):
         return str(path)
     if is_folder(path):
-        found = f"but {path} holds {contents(path)}{meant(path, markers)}{hint}"
+        found = f"but {path} contains {contents(path)}{meant(path, markers)}{hint}"
     elif path.exists():
         found = f"but {path} is not a folder"
     else:
@@ -149,7 +149,7 @@ def find_root(root: str | os.PathLike[str] | None, title: str, markers: Sequence
 
 
 def contents(folder: str | os.PathLike[str]) -> str:
-    """The first names in a folder, for a message."""
+    """Return the first names in a folder, for a message."""
     names = sorted(listing(folder))
     if not names:
         return "nothing" if is_folder(folder) else "nothing, there is no such folder"
@@ -157,10 +157,10 @@ def contents(folder: str | os.PathLike[str]) -> str:
 
 
 def many(number: int, thing: str, things: str | None = None) -> str:
-    """A number of things, for a message: "1 frame", "2 frames"; `things` where the plural takes more than an s."""
+    """Format a number of things for a message: "1 frame", "2 frames"; `things` is an irregular plural."""
     return f"{number} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def few(names: Sequence[str]) -> str:
-    """The first of some names and how many more there are, for a message."""
+    """Format the first names and the number of the others, for a message."""
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

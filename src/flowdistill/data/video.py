@@ -1,14 +1,14 @@
-"""Frames of videos, as PNG files that are made once.
+"""Video frames, decoded once and stored as PNG files.
 
-Training draws frames in random order, and a frame in the middle of a video takes decoding from the key frame before it:
-with 250 frames between key frames that costs many times the reading of a PNG (benchmarks/video.py). OpenCV's seeking
-is also inexact where frames do not follow each other at one rate. So a video is decoded once, from its start to its
-end, when a run first scans its folder; frame k is what decoding in order gives as the k-th, from 0.
+Training reads frames in random order, and a frame in the middle of a video has to be decoded from the preceding key
+frame: with 250 frames between key frames this costs many times the reading of a PNG (benchmarks/video.py). OpenCV's
+seeking is also inexact for variable frame rates. Therefore a video is decoded once, from start to end, when a run first
+scans its folder; frame k is the k-th decoded frame, counted from 0.
 
-The frames of DIR/a/clip.mp4 lie in DIR/.flowdistill/video/a/clip.mp4/000000.png (or below the user's cache, where DIR
-cannot be written); `frames.json` there, written last, holds the size and the time of change of the video. Every file is
-written atomically and a lock keeps a second process waiting, so that any number of runs and ranks may open the same
-folder, and an interrupted one leaves nothing that is taken for whole.
+The frames of DIR/a/clip.mp4 are stored in DIR/.flowdistill/video/a/clip.mp4/000000.png (or below the user's cache if
+DIR is not writable); `frames.json` there, written last, contains the size and modification time of the video. Files
+are written atomically and a lock makes other processes wait, so that any number of runs and ranks can open the same
+folder, and an interrupted run leaves nothing that could be taken for complete.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class VideoFrames:
 
     Attributes:
         folder: of the files.
-        count: of all frames of the video.
-        every: the step between the frames that are asked for, from frame 0 on.
-        remark: what is odd about the video, "" if nothing is.
+        count: number of all frames of the video.
+        every: step between the requested frames, starting at frame 0.
+        remark: anything unusual about the video, or "".
     """
 
     folder: str
@@ -54,24 +54,24 @@ class VideoFrames:
     remark: str
 
     def path(self, number: int) -> str:
-        """The file of a frame."""
+        """Return the file of a frame."""
         return f"{self.folder}/{_name(number)}"
 
     def numbers(self) -> range:
-        """The frames that are asked for."""
+        """Return the requested frames."""
         return range(0, self.count, self.every)
 
 
 def video_frames(root: str, video: str, every: int = 1) -> VideoFrames:
-    """The frames of a video, decoded now unless they are there; a note says which.
+    """Return the frames of a video, decoding it unless that was done before; prints a note in either case.
 
     Args:
         root: the data folder.
         video: path below it.
-        every: the step between the frames that are needed, from frame 0 on.
+        every: step between the requested frames, starting at frame 0.
 
     Raises:
-        UserError: the video cannot be decoded or ends early, or its frames cannot be kept (no space, no folder).
+        UserError: if the video cannot be decoded or ends early, or its frames cannot be stored (no space, no folder).
     """
     path = f"{root}/{video}"
     if not os.access(path, os.R_OK):
@@ -83,11 +83,11 @@ def video_frames(root: str, video: str, every: int = 1) -> VideoFrames:
     chosen = next((place for place in places if _can_write(place)), None)
     if chosen is None:
         raise UserError(
-            f"{path}: its frames are kept as PNG files, but neither {' nor '.join(places)} can be written. Make the "
-            "data folder writable, or name another place by `export XDG_CACHE_HOME=DIR`."
+            f"{path}: its frames are stored as PNG files, but neither {' nor '.join(places)} can be written. Make the "
+            "data folder writable, or set another place with `export XDG_CACHE_HOME=DIR`."
         )
     with _locked(chosen, path):
-        # Another process may have made them while this one waited.
+        # Another process may have decoded the video while this one waited.
         if (frames := _kept(chosen, path, every)) is not None:
             return _told(path, frames, "decoded by another process")
         frames = _decode_into(chosen, path, every)
@@ -99,7 +99,7 @@ def _decode_into(place: str, path: str, every: int) -> VideoFrames:
     status = os.stat(path)
     manifest = _manifest(place, path)
     if manifest is None:
-        # Of another state of the video, or of an interrupted run.
+        # Left by another version of the video or by an interrupted run.
         shutil.rmtree(place, ignore_errors=True)
     os.makedirs(place, exist_ok=True)
 
@@ -118,11 +118,11 @@ def _decode_into(place: str, path: str, every: int) -> VideoFrames:
         write_atomically(f"{place}/{_MANIFEST}", json.dumps(content).encode())
     except UserError as error:
         if manifest is None:
-            shutil.rmtree(place, ignore_errors=True)  # a full disk stays full with half a video on it
+            shutil.rmtree(place, ignore_errors=True)  # an incomplete video would keep a full disk full
         if isinstance(error, FormatError):
             raise UserError(
-                f"{path}: its frames cannot be kept as PNG files: {error}. Free some space, name another place by "
-                "`export XDG_CACHE_HOME=DIR` where the data folder cannot be written, or take fewer frames by "
+                f"{path}: its frames cannot be stored as PNG files: {error}. Free some space, set another place with "
+                "`export XDG_CACHE_HOME=DIR` if the data folder is not writable, or use fewer frames with "
                 "--data.init_args.options.every K."
             ) from error
         raise
@@ -130,7 +130,7 @@ def _decode_into(place: str, path: str, every: int) -> VideoFrames:
 
 
 def _kept(place: str, path: str, every: int) -> VideoFrames | None:
-    """The frames that are there, if they are all there and the video has not changed since."""
+    """Return the stored frames if they are complete and the video has not changed since."""
     manifest = _manifest(place, path)
     if manifest is None or not any(every % step == 0 for step in manifest["every"]):
         return None
@@ -140,7 +140,7 @@ def _kept(place: str, path: str, every: int) -> VideoFrames | None:
 
 
 def _manifest(place: str, path: str) -> dict[str, Any] | None:
-    """What is known of the frames in a folder; None if it is nothing, or of another state of the video."""
+    """Return the manifest of the frames in a folder; None if it is missing, invalid or out of date."""
     try:
         manifest = json.loads(Path(place, _MANIFEST).read_bytes())
         status = os.stat(path)
@@ -170,7 +170,7 @@ def _can_write(place: str) -> bool:
 
 @contextmanager
 def _locked(place: str, path: str) -> Iterator[None]:
-    """One process at a time fills a folder; on a disk without locks several may, each file still whole."""
+    """Let only one process at a time write to a folder; without file locks several may, but each file is complete."""
     with open(f"{place}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,7 +179,7 @@ def _locked(place: str, path: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
             pass
-        yield  # closing the file gives the lock back, and so does the end of the process
+        yield  # closing the file releases the lock, and so does the end of the process
 
 
 def _told(path: str, frames: VideoFrames, how: str) -> VideoFrames:

@@ -1,8 +1,8 @@
-"""Decoding a video from its start to its end, and what the decoder has to say about it.
+"""Decoding of a whole video, with detection of missing and damaged frames.
 
-OpenCV's reader does not tell the end of a video from a frame that it cannot decode, and repairs damaged frames without
-a word to its caller. Three things tell: the number of frames and the duration that the file announces, the time stamps
-of its frames, and the decoder's messages on stderr, which are caught here.
+OpenCV's reader does not distinguish the end of a video from a frame that it cannot decode, and conceals damaged frames
+without reporting it. Damage is detected from the number of frames and the duration given in the header, the time stamps
+of the frames, and the decoder's messages on stderr, which are captured here.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from flowdistill.errors import UserError
 Keep = Callable[[int, npt.NDArray[np.uint8], int], None]
 
 _ADVICE = (
-    "Copy the file again; or save what can be read (ffmpeg -i IN -c:v libx264 -crf 10 OUT.mp4), or move it out of the "
+    "Copy the file again, keep its readable part (ffmpeg -i IN -c:v libx264 -crf 10 OUT.mp4), or move it out of the "
     "data folder."
 )
-# A duration in the header is rarely exact: trimmed files announce what was cut off, too.
+# The duration in the header is rarely exact: for trimmed files it includes the removed part.
 _LEAST_SHARE = 0.9
-_MOST_FRAMES = 10**8  # a larger announced number is not believed
+_MOST_FRAMES = 10**8  # larger numbers in a header are ignored as implausible
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A video that was decoded to its end.
+    """Result of decoding a whole video.
 
     Attributes:
-        count: of its frames.
-        remark: what is odd about it, "" if nothing is.
+        count: number of frames.
+        remark: anything unusual about the video, or "".
     """
 
     count: int
@@ -46,19 +46,19 @@ class Decoded:
 
 
 def decode_video(path: str, every: int, keep: Keep) -> Decoded:
-    """Decode a video from its start to its end.
+    """Decode a video from start to end.
 
     Args:
         path: of the video.
-        every: the step between the frames that are kept, from frame 0 on.
-        keep: takes the number, the picture (H, W, 3) uint8 RGB, turned as the rotation flag says, and how many frames
-            the video says it has (an estimate for many kinds of file; 0: it says nothing).
+        every: step between the frames that are kept, starting at frame 0.
+        keep: called with the frame number, the image (H, W, 3) uint8 RGB, rotated according to the rotation flag, and
+            the number of frames in the header (an estimate for many formats; 0 if unknown).
 
     Raises:
-        UserError: it cannot be decoded, or frames are missing (their numbers are said); and what `keep` raises.
+        UserError: if the video cannot be decoded or frames are missing (with their numbers), or from `keep`.
     """
     with _caught_stderr() as caught:
-        # By name, or OpenCV tries its readers of numbered images, too.
+        # With an explicit backend; otherwise OpenCV also tries its reader of numbered images.
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
@@ -100,15 +100,15 @@ def _decode(path: str, capture: cv2.VideoCapture, every: int, keep: Keep, caught
 def _judge(
     path: str, count: int, announced: int, end: float, announced_end: float, complaint: tuple[int, str] | None
 ) -> str:
-    """What is odd about a video that gave `count` frames, the last of which ends at `end` ms; "" if nothing is.
+    """Return anything unusual about a video of `count` decoded frames, the last of which ends at `end` ms, or "".
 
     Raises:
-        UserError: frames are missing.
+        UserError: if frames are missing.
     """
     said = "" if complaint is None else _said(complaint[1])
     if count == 0:
-        raise UserError(f"{path}: not one frame of it can be decoded{said}. {_ADVICE}")
-    # Where frames do not come at one rate, the announced number is the duration times some rate: time decides.
+        raise UserError(f"{path}: none of its frames can be decoded{said}. {_ADVICE}")
+    # For variable frame rates the announced number is the duration times a nominal rate, so the time is compared.
     if count < announced and (complaint is not None or end < _LEAST_SHARE * announced_end):
         where = f" at frame {complaint[0]} or just after it" if complaint and complaint[0] < count else ""
         raise UserError(
@@ -117,17 +117,17 @@ def _judge(
         )
     if complaint is not None:
         return (
-            f"the decoder complains at frame {min(complaint[0], count - 1)}{said}; from about there to the next key "
-            "frame pictures may be damaged"
+            f"the decoder reports an error at frame {min(complaint[0], count - 1)}{said}; images from about there to "
+            "the next key frame may be damaged"
         )
-    # Two frames of time: durations are rounded.
+    # A tolerance of two frames, because durations are rounded.
     if count < announced and end < announced_end * (1 - 2 / announced):
         return f"the file announces {announced} frames"
     return ""
 
 
 class _Caught:
-    """What was written to stderr since it was caught, and the stream that it would have gone to."""
+    """The text captured from stderr, and the original stream."""
 
     def __init__(self, descriptor: int, stderr: TextIO) -> None:
         self._descriptor = descriptor
@@ -140,7 +140,7 @@ class _Caught:
 
 @contextmanager
 def _caught_stderr() -> Iterator[_Caught]:
-    """Catch what FFmpeg's threads write to stderr meanwhile: it reports damage in no other way."""
+    """Capture the output of FFmpeg's threads on stderr, the only place where damage is reported."""
     with os.fdopen(os.dup(2), "w") as stderr, tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
@@ -150,7 +150,7 @@ def _caught_stderr() -> Iterator[_Caught]:
 
 
 def _said(messages: str) -> str:
-    """The first line of what the decoder wrote, without addresses."""
+    """Return the first line of the decoder's messages, without addresses."""
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
     if not lines:
         return ""

@@ -1,4 +1,4 @@
-"""What one kind of model is trained and validated on, as a data config says it."""
+"""Data settings of one kind of model: splits, sources and augmentation."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from flowdistill.errors import UserError
 
 @dataclass
 class Source:
-    """One data set of a mixture to train on.
+    """One data set of a training mixture.
 
     Attributes:
         split: a split file, or a word such as `scan`, as for `train_split`.
-        weight: how many times each of its samples counts.
-        dataset: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder; by default the module's.
-        root: its data folder; by default that of the data module, if the dataset is the data module's, too.
-        options: of the dataset; by default those of the data module, if the dataset is the data module's, too.
-        exclude: a list of samples to leave out; by default that of the data module, on the same condition.
+        weight: number of times each of its samples occurs per epoch.
+        dataset: kitti2015, kitti2012, things, things_subset, chairs, sintel or folder; by default the data module's.
+        root: its data folder; by default that of the data module, if the dataset is also the data module's.
+        options: of the dataset; by default those of the data module, if the dataset is also the data module's.
+        exclude: a list of samples to exclude; by default that of the data module, on the same condition.
 
     Example:
         >>> from flowdistill.data import Source, View
@@ -35,13 +35,13 @@ class Source:
 
 @dataclass
 class View(Augmentation):
-    """What one kind of model is trained and validated on; the augmentation is of training.
+    """Splits of one kind of model, and the augmentation of its training samples.
 
     Attributes:
-        train_split: a file of `data_splits/`, or a word that the dataset knows, such as `scan`: every pair of frames.
-        val_split: the same, for validation and test; without one a training validates nothing.
+        train_split: a file of `data_splits/`, or a word defined by the dataset, such as `scan`: every pair of frames.
+        val_split: the same, for validation and test; if it is not set, training runs without validation.
         predict_split: the same, for prediction; by default the validation split.
-        train_sources: in place of train_split: several data sets to train on, each with its weight.
+        train_sources: instead of train_split: several data sets to train on, each with a weight.
 
     Example:
         >>> from flowdistill.data import View
@@ -58,28 +58,28 @@ class View(Augmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # jsonargparse makes this word of a `null` on the command line, for fields of a dataclass.
+        # jsonargparse turns `null` on the command line into this word for fields of a dataclass.
         for name in ("train_split", "val_split", "predict_split"):
             if getattr(self, name) == "None":
                 setattr(self, name, None)
 
 
 def check_view(place: str, view: View, stereo: bool) -> None:
-    """Refuse settings that cannot work together.
+    """Reject settings that are incompatible.
 
     Args:
-        place: of the view in the config, for the message: data.init_args.flow.
+        place: path of the view in the config, for the message: data.init_args.flow.
         view: to check.
         stereo: whether its samples are stereo pairs.
 
     Raises:
-        UserError: naming the key and what to write there.
+        UserError: with the key and its valid values.
     """
     check_augmentation(place, view, stereo)
     if view.train_sources is not None and not view.train_sources:
         raise UserError(f"{place}.train_sources is empty. Name at least one source, or set it to null.")
     if view.train_sources is not None and view.train_split is not None:
         raise UserError(
-            f"{place} has both train_split and train_sources. Set train_split to null, and name its split among the "
-            "sources if it is to be part of the mixture."
+            f"{place} has both train_split and train_sources. Set train_split to null, and add its split to the "
+            "sources if it should be part of the mixture."
         )

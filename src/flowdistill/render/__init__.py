@@ -1,4 +1,4 @@
-"""The renderer: stereo video of a synthetic 3D world with exact dense truth, deterministic from a seed."""
+"""Renderer of stereo video of a synthetic 3D world with exact dense ground truth, deterministic for a given seed."""
 
 from flowdistill.render.sequence import RenderedFrame, render_scene
 

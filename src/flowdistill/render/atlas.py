@@ -1,6 +1,6 @@
-"""All textures of a scene with all their mip levels in one picture, so that one look-up serves every surface.
+"""All textures of a scene with all their mip levels in one image, so that one look-up serves all surfaces.
 
-Legend: N samples; texture coordinates (s, t) count periods of the texture; a level's size is n / 2^level texels.
+Legend: N samples; texture coordinates (s, t) are in periods of the texture; a level's size is n / 2^level texels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Atlas:
         self.texels = np.array([texture.shape[0] for texture in textures], np.float32)
         tiles: list[tuple[int, NDArray[np.uint8]]] = []
         for index, texture in enumerate(textures):
-            # A fourth, idle channel: OpenCV looks up four channels more than twice as fast as three.
+            # With an unused fourth channel: OpenCV looks up four channels more than twice as fast as three.
             level_image = np.asarray(cv2.cvtColor(texture, cv2.COLOR_RGB2RGBA), np.uint8)
             for level in range(self.levels):
                 tiles.append((index * self.levels + level, level_image))
@@ -50,7 +50,7 @@ class Atlas:
                 x, y, shelf = 0, y + shelf, 0
             shelf = max(shelf, size)
             placed.append((x, y, image))
-            # Texel i of a level lies at left + i + 1; its centre has coordinate (i + 0.5) / size.
+            # Texel i of a level is at left + i + 1; its centre has coordinate (i + 0.5) / size.
             self._left[slot], self._top[slot], self._size[slot] = x + 0.5, y + 0.5, size - 2
             x += size
         self._picture = np.zeros((y + shelf, width, 4), np.uint8)
@@ -61,9 +61,9 @@ class Atlas:
     def sample(
         self, texture: Indices, taps: Sequence[tuple[Samples, Samples]], level: Samples, gain: Samples
     ) -> Samples:
-        """Tri-linear colours (N, 4): the mean over taps, each (s, t) with two arrays (N,), times gain (N,).
+        """Return trilinear colours (N, 4): the mean over taps, each (s, t) with two arrays (N,), times gain (N,).
 
-        Texture numbers and fractional levels (N,) hold for all taps. The fourth channel is idle; it is there for speed.
+        Texture numbers and fractional levels (N,) apply to all taps. The fourth channel is unused, only for speed.
         """
         count = level.shape[0]
         if count == 0:
@@ -81,11 +81,11 @@ class Atlas:
         return np.asarray(cv2.add(fine, coarse, dst=fine), np.float32)
 
     def _bilinear(self, slot: Indices, taps: Sequence[tuple[Samples, Samples]]) -> NDArray[Any]:
-        """The sum over taps of the colours (N, 4) of the levels in these slots."""
+        """Return the sum over taps of the colours (N, 4) of the levels in these slots."""
         count = slot.shape[0]
         rows = -(-count // _COLUMNS)
         left, top, size = self._left.take(slot), self._top.take(slot), self._size.take(slot)
-        # The look-up wants a picture-shaped map with sides below 2^15.
+        # cv2.remap requires an image-shaped map with sides below 2^15.
         x, y = np.zeros((2, rows, _COLUMNS), np.float32)
         flat_x, flat_y = x.reshape(-1)[:count], y.reshape(-1)[:count]
         total: Any = None
@@ -100,5 +100,5 @@ class Atlas:
 
 
 def _four_times(weights: Samples) -> Samples:
-    """Weights (N,) for each of four channels (N, 4)."""
+    """Repeat weights (N,) for each of four channels (N, 4)."""
     return np.asarray(cv2.merge([weights, weights, weights, weights]), np.float32).reshape(-1, 4)

@@ -1,7 +1,7 @@
-"""The shapes of a world: the room that encloses it, convex polytopes and ellipsoids, each with textured surfaces.
+"""Shapes of a world: the enclosing room, convex polytopes and ellipsoids, each with textured surfaces.
 
-A surface's texture coordinates are affine in the body's own coordinates, (s, t) = axes @ X + offset, in periods.
-They belong to the body, so that a surface point keeps its colour for ever and from every side.
+A surface's texture coordinates are affine in the body's coordinates, (s, t) = axes @ X + offset, in periods.
+They are attached to the body, so that a surface point has the same colour at all times and from all directions.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from flowdistill.render.camera import Array, Path
 
 @dataclass(frozen=True)
 class Skin:
-    """Which texture a surface wears, and how it lies on it."""
+    """The texture of a surface and its placement."""
 
     texture: int
-    axes: Array  # (2, 3) periods a metre
+    axes: Array  # (2, 3) periods per metre
     offset: Array  # (2,) periods
     gain: float  # constant brightness factor of the surface (its shading)
 
 
 @dataclass(frozen=True)
 class Polytope:
-    """The convex body normals @ X <= distances; face i is the part of plane i that bounds it."""
+    """The convex body normals @ X <= distances; face i is its part of plane i."""
 
     path: Path
     normals: Array  # (F, 3) unit, outward
@@ -54,7 +54,7 @@ class Ellipsoid:
 
     @property
     def vertices(self) -> Array:
-        """The corners (8, 3) of the enclosing box."""
+        """Corners (8, 3) of the enclosing box."""
         signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
         corners: Array = signs * self.radii
         return corners
@@ -64,7 +64,7 @@ class Ellipsoid:
 class Room:
     """The convex space normals @ X <= distances seen from inside: plane 0 is the ground, the last one the sky.
 
-    Every ray from inside hits it at a finite depth, which makes the truth dense.
+    Every ray from inside hits it at a finite depth, so the ground truth is dense.
     """
 
     normals: Array  # (F, 3) unit, outward, world axes
@@ -80,7 +80,7 @@ Body = Polytope | Ellipsoid
 
 
 def corners_of(normals: Array, distances: Array) -> Array:
-    """The vertices (V, 3) of the bounded polytope normals @ X <= distances."""
+    """Return the vertices (V, 3) of the bounded polytope normals @ X <= distances."""
     triples = np.array(list(combinations(range(len(normals)), 3)))
     proper = triples[np.abs(np.linalg.det(normals[triples])) > 1e-6]
     points = np.linalg.solve(normals[proper], distances[proper][..., None])[..., 0]
@@ -90,12 +90,12 @@ def corners_of(normals: Array, distances: Array) -> Array:
 
 
 def box_planes(half: Array) -> tuple[Array, Array]:
-    """Normals (6, 3) and distances (6,) of the box |X_i| <= half_i."""
+    """Return normals (6, 3) and distances (6,) of the box |X_i| <= half_i."""
     return np.concatenate([np.eye(3), -np.eye(3)]), np.concatenate([half, half])
 
 
 def prism_planes(sides: int, radius: float, half_height: float, taper: float) -> tuple[Array, Array]:
-    """A prism along y with a regular cross-section of inner radius `radius`; its sides lean inward by `taper`."""
+    """Return the planes of a prism along y, regular with inner radius `radius`; its sides lean inward by `taper`."""
     angles = np.arange(sides) * (2 * np.pi / sides)
     across = np.stack([np.cos(angles), np.full(sides, -taper), np.sin(angles)], axis=1)
     across /= np.linalg.norm(across, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The second rendering pass that FlyingThings3D and Sintel have: the same scene through a worse camera."""
+"""The final pass of FlyingThings3D and Sintel: the same scene with image degradations."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 
 from flowdistill.render.sequence import Picture
 
-# Small enough that the truth, which is the clean pass's, still tells where things are: a lens slightly out of focus,
-# and the noise of a sensor in fair light.
+# Small enough that the ground truth of the clean pass still applies: a slightly defocused lens, and sensor noise in
+# good light.
 BLUR = 0.7  # px, standard deviation
 NOISE = 2.0  # grey levels, standard deviation
 
 
 def final_pass(picture: Picture, key: tuple[int, ...]) -> Picture:
-    """The clean picture (H, W, 3), blurred and with Gaussian noise that is a pure function of `key`.
+    """Blur the clean image (H, W, 3) and add Gaussian noise that is a pure function of `key`.
 
-    Unlike the originals' final passes there is neither motion blur nor fog.
+    Unlike in the original data sets there is neither motion blur nor fog.
     """
     noise = np.random.default_rng(key).standard_normal(picture.shape, np.float32)
     blurred = cv2.GaussianBlur(picture, (0, 0), BLUR)

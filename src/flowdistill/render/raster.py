@@ -1,7 +1,7 @@
-"""Casting rays: which surface is seen, and at which inverse depth, on the grid or between its points.
+"""Ray casting: visible surface and inverse depth, at grid points or between them.
 
-Everything is analytic. Arrays keep the dtype of the coordinates that they were asked for: float32 for pictures and
-visibility, float64 for truth. Surfaces are numbered as in `View`.
+Everything is analytic. Arrays have the dtype of the given coordinates: float32 for images and visibility, float64 for
+ground truth. Surfaces are numbered as in `View`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Surfaces = NDArray[np.uint8]
 
 
 def _affine(c: list[float], x: Values, y: Values) -> Values:
-    # Grouped so that on a grid (x a row, y a column) only one operation is as large as the grid.
+    # Grouped so that on a grid (x a row, y a column) only one operation has the size of the grid.
     values: Values = c[0] * x + (c[1] * y + c[2])
     return values
 
 
 def _hit_planes(shape: PlanesInView, x: Values, y: Values) -> tuple[Values, Surfaces]:
-    """Inverse depth (0 where missed) and surface of a convex polytope."""
+    """Return inverse depth (0 if missed) and surface of a convex polytope."""
     q = _affine(shape.front[0], x, y)
     surface = np.full(q.shape, shape.front_surfaces[0], np.uint8)
     for coefficients, number in zip(shape.front[1:], shape.front_surfaces[1:], strict=True):
@@ -40,7 +40,7 @@ def _hit_planes(shape: PlanesInView, x: Values, y: Values) -> tuple[Values, Surf
 
 
 def quadric_depth(shape: QuadricInView, x: Values, y: Values) -> tuple[Values, Values]:
-    """Inverse depth and quarter discriminant of an ellipsoid; beyond its limb the discriminant is below zero."""
+    """Return inverse depth and quarter discriminant of an ellipsoid; the discriminant is negative beyond its limb."""
     a, b, c, d, e, f = shape.discriminant
     x0, y0 = x - shape.centre[0], y - shape.centre[1]
     discriminant = (a * x0 + b * y0 + d) * x0 + (c * y0 + e) * y0 + f
@@ -68,7 +68,7 @@ def _room(view: View, x: Values, y: Values) -> tuple[Values, Surfaces]:
 
 
 def cast_grid(view: View) -> tuple[Values, Surfaces]:
-    """Inverse depth float32 (H, W) and surface (H, W) at all pixel centres."""
+    """Return inverse depth float32 (H, W) and surface (H, W) at all pixel centres."""
     height, width = view.camera.height, view.camera.width
     x = np.arange(width, dtype=np.float32)[None, :]
     y = np.arange(height, dtype=np.float32)[:, None]
@@ -92,7 +92,7 @@ def _nearer(q: Values, surface: Surfaces, hit: Values, number: Surfaces | int) -
 
 
 def cast_points(view: View, x: Values, y: Values) -> tuple[Values, Surfaces]:
-    """Inverse depth and surface (N,) at any points (N,) of the frame, whose area ends half a pixel outside."""
+    """Return inverse depth and surface (N,) at points (N,) of the frame, which extends half a pixel beyond the grid."""
     q, surface = _room(view, x, y)
     for body in view.bodies:
         left, top, right, bottom = body.box

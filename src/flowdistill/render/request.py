@@ -1,4 +1,4 @@
-"""What is to be rendered into a data set, and which of its scenes are held out."""
+"""Specification of a data set to render, and of its held-out scenes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _HELD_OUT_SHARE = 8
 class Request:
     """`scenes` scenes with labels, then `test_scenes` without, each of `frames` frames of `size` (height, width).
 
-    The frames are every `stride`-th moment of a scene of `world` (a key of `render.world.WORLDS`).
+    The frames are every `stride`-th time step of a scene of `world` (a key of `render.world.WORLDS`).
 
-    Scenes are numbered from 0 on, the unlabelled ones last.
+    Scenes are numbered from 0, the unlabelled ones last.
 
     Raises:
-        UserError: from the constructor, for what cannot be rendered.
+        UserError: from the constructor, for a request that cannot be rendered.
     """
 
     seed: int
@@ -44,14 +44,14 @@ class Request:
 
     @property
     def pairs(self) -> int:
-        """Pairs of successive frames a scene."""
+        """Pairs of successive frames per scene."""
         return self.frames - 1
 
     @property
     def first_held_out(self) -> int:
-        """The labelled scenes from this one on are for validation, where a layout says so itself.
+        """First labelled scene for validation, in layouts that define a validation part.
 
-        They are the last eighth, rounded down but at least one; a single scene is for training.
+        The last eighth is held out, rounded down but at least one; a single scene is for training.
         """
         held_out = max(self.scenes // _HELD_OUT_SHARE, 1) if self.scenes > 1 else 0
         return self.scenes - held_out

@@ -1,4 +1,4 @@
-"""The textures of the world `rooms`: bright, of many colours, with contrast at every scale (legend: texture_parts)."""
+"""Textures of the world `rooms`: bright, multicoloured, with contrast at all scales (legend: texture_parts)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RoomKind = Literal["leaves", "marble", "tiles", "bands", "sky"]
 
 
 def _tiles(rng: np.random.Generator, n: int, palette: Plane) -> Texture:
-    """Bricks (n, n, 3): rows shifted by half a brick, each with its own colour, with dark or light joints."""
+    """Paint bricks (n, n, 3): rows shifted by half a brick, individual colours, dark or light joints."""
     rows = int(rng.choice([8, 16, 32]))
     columns = max(rows // int(rng.choice([1, 2, 4])), 2)
     height, width = n // rows, n // columns
@@ -37,7 +37,7 @@ def _tiles(rng: np.random.Generator, n: int, palette: Plane) -> Texture:
 
 
 def room_texture(rng: np.random.Generator, n: int, kind: RoomKind) -> Texture:
-    """A random texture (n, n, 3) of one kind; n a power of two, 64 or more."""
+    """Return a random texture (n, n, 3) of one kind; n is a power of two, 64 or more."""
     palette = sample_palette(rng, int(rng.integers(5, 9)))
     detail = fractal_noise(rng, n, rng.uniform(0.72, 0.9))
     colour: NDArray[Any]

@@ -1,4 +1,4 @@
-"""The world `rooms`: a tilted ground between far walls, and bodies that float and turn through it."""
+"""The world `rooms`: a tilted ground between far walls, and floating, rotating bodies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OBJECT_KINDS: tuple[Kind, ...] = ("leaves", "leaves", "tiles", "bands", "marble"
 
 
 class Rooms(Sampler):
-    """Cameras that drive, slide, turn and rise; bright painted surfaces; objects anywhere in space."""
+    """Cameras that drive, slide, turn and rise; bright surfaces; objects anywhere in space."""
 
     FOCAL = (0.75, 0.95)
     BASELINE = (0.48, 0.6)
@@ -29,7 +29,7 @@ class Rooms(Sampler):
     PACE = (0.012, 0.040)
 
     def camera_path(self) -> Path:
-        """A camera of some height and pitch that drives, slides, turns, or does a little of all."""
+        """Draw a camera with random height and pitch that drives, slides, turns, rises, or combines these motions."""
         rng = self.rng
         style = rng.choice(["forward", "sideways", "turning", "rising", "mixed"], p=[0.3, 0.2, 0.2, 0.1, 0.2])
         weights = {
@@ -40,7 +40,7 @@ class Rooms(Sampler):
             "mixed": ([0.5, 0.3, 0.6], 0.5),
         }
         share, turning = weights[str(style)]
-        # Metres a frame that move a point at depth 9 m by the pace; forward motion moves points less.
+        # Metres per frame that move a point at depth 9 m by the pace; forward motion moves points less.
         speed = self.pace / self.focal * 9.0
         sign = rng.choice([-1.0, 1.0], 3)
         drive = np.array(share) * sign * speed * rng.uniform(0.6, 1.2, 3) * [1.0, 0.7, 2.2]
@@ -55,7 +55,7 @@ class Rooms(Sampler):
         return Path(np.zeros(3), start, sample_sway(rng, drive, (12, 20)), sample_sway(rng, turn, (12, 20)))
 
     def room(self, camera_path: Path) -> Room:
-        """A tilted ground, five to seven far walls and a sky."""
+        """Draw a tilted ground, five to seven far walls and a sky."""
         rng = self.rng
         ground = np.array([rng.normal(0, 0.08), 1.0, rng.uniform(-0.10, 0.10)])
         ground /= np.linalg.norm(ground)
@@ -85,7 +85,7 @@ class Rooms(Sampler):
         return Room(normals, distances, tuple(skins))
 
     def bodies(self, camera_path: Path, room: Room) -> tuple[Body, ...]:
-        """Moving boxes, slabs, columns, ellipsoids and bars."""
+        """Draw moving boxes, slabs, columns, ellipsoids and bars."""
         rng = self.rng
         moving = int(rng.integers(6, 10))
         bars = int(rng.integers(2, 5))
@@ -101,7 +101,7 @@ class Rooms(Sampler):
         return tuple(made)
 
     def _place(self, shape: str, camera_path: Path, room: Room) -> tuple[Array, float, Path]:
-        """A size and a path that keeps the body beyond the nearest depth and above the ground for ever."""
+        """Draw a size, a depth and a path that always keeps the body beyond the nearest depth and above the ground."""
         rng = self.rng
         reach, wobble = camera_path.shift.reach(), camera_path.turn.reach()
         forward = camera_path.orientation[:, 2]
@@ -113,7 +113,7 @@ class Rooms(Sampler):
             column = rng.uniform(-0.58, 0.58) * depth / self.focal
             row = rng.uniform(-0.5, 0.5) * self.aspect * depth / self.focal
             centre = camera_path.orientation @ np.array([column, row, depth])
-            # Lift a body out of the ground: onto it, or a little above.
+            # Lift bodies out of the ground: onto it, or slightly above.
             above = room.distances[0] - room.normals[0] @ centre
             lowest = 0.8 * extent
             if above < lowest:
@@ -142,13 +142,13 @@ class Rooms(Sampler):
     def _body(self, shape: str, camera_path: Path, room: Room) -> Body:
         rng = self.rng
         extent, depth, path = self._place(shape, camera_path, room)
-        # One texel is about one pixel of a picture of 512 columns.
+        # One texel is about one pixel at an image width of 512.
         texel = depth / (self.focal * 512) * rng.uniform(0.7, 1.4)
         texture = self.texture(pick(rng, OBJECT_KINDS), 256)
         period = 256 * texel
         if shape == "ellipsoid":
             radii = extent * rng.uniform(0.6, 1.2, 3)
-            # The texture is thrust through the body along the line of sight, so that its limb is not streaked.
+            # The texture is projected through the body along the line of sight, which avoids streaks at its limb.
             view = path.orientation.T @ (path.start / np.linalg.norm(path.start))
             return Ellipsoid(path, radii, (self.skin(view, texture, period, rng.uniform(0.85, 1.05)),))
         if shape == "bar":
@@ -165,7 +165,7 @@ class Rooms(Sampler):
             )
         else:
             normals, distances = box_planes(extent * rng.uniform(0.5, 1.1, 3))
-        # Fixed shading: a face that looked up at time 0 is brighter.
+        # Fixed shading: faces that point up at time 0 are brighter.
         upward = -(normals @ path.orientation.T)[:, 1]
         skins = tuple(
             self.skin(normal, texture, period, float(0.92 + 0.14 * up + rng.uniform(-0.04, 0.04)))

@@ -1,4 +1,4 @@
-"""What the samplers of all worlds share: the order of draws, the camera's ranges, textures and their placement."""
+"""Base class of the samplers of all worlds: order of draws, camera ranges, textures and their placement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flowdistill.render.textures import Kind
 
 
 class Sampler(ABC):
-    """The draws of one scene, in a fixed order, a pure function of `key` and the aspect (height / width)."""
+    """Draws one scene in a fixed order, as a pure function of `key` and the aspect (height / width)."""
 
     FOCAL: ClassVar[tuple[float, float]]  # shares of the image width
     BASELINE: ClassVar[tuple[float, float]]  # metres
-    PACE: ClassVar[tuple[float, float]]  # the flow that the motions aim at, as a share of the width
+    PACE: ClassVar[tuple[float, float]]  # target flow of the motions, as a share of the width
 
     def __init__(self, key: tuple[int, ...], aspect: float) -> None:
         self.key, self.aspect = key, aspect
@@ -29,7 +29,7 @@ class Sampler(ABC):
         self.pace = rng.uniform(*self.PACE)
 
     def scene(self) -> Scene:
-        """Draw everything; to be called once."""
+        """Draw the scene; must be called only once."""
         camera_path = self.camera_path()
         room = self.room(camera_path)
         bodies = self.bodies(camera_path, room)
@@ -39,23 +39,23 @@ class Sampler(ABC):
 
     @abstractmethod
     def camera_path(self) -> Path:
-        """The left camera's path; it starts at the origin."""
+        """Draw the left camera's path; it starts at the origin."""
 
     @abstractmethod
     def room(self, camera_path: Path) -> Room:
-        """The space around the path; no ray from any of its cameras misses it, or meets it too near."""
+        """Draw the room around the path; every ray of its cameras hits it, and not too near."""
 
     @abstractmethod
     def bodies(self, camera_path: Path, room: Room) -> tuple[Body, ...]:
-        """The objects; none is ever nearer than `self.nearest` in the frame."""
+        """Draw the objects; none is ever nearer than `self.nearest` in the frame."""
 
     def texture(self, kind: Kind, texels: int) -> int:
-        """Add a texture of `texels` a side; returns its number."""
+        """Add a texture of `texels` per side and return its number."""
         self.textures.append((kind, texels))
         return len(self.textures) - 1
 
     def skin(self, normal: Array, texture: int, period: float, gain: float) -> Skin:
-        """A random placement on the plane with this normal."""
+        """Draw a random placement on the plane with this normal."""
         rng = self.rng
         helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
         first = np.cross(normal, helper)
@@ -68,9 +68,9 @@ class Sampler(ABC):
         return Skin(texture, axes / period, rng.uniform(0, 1, 2), gain)
 
     def steepest(self, camera_path: Path, normal: Array) -> float:
-        """The largest normal . ray of any pixel at any time, rays having unit z; a bound.
+        """Return an upper bound of normal . ray over all pixels and times, with rays of unit z.
 
-        A plane normal @ X = d is then seen no nearer than (d - reach of the camera along the normal) / steepest.
+        The depth of a plane normal @ X = d is then at least (d - reach of the camera along the normal) / steepest.
         """
         half = np.array(
             [[side * 0.53, end * 0.53 * self.aspect, self.focal] for side in (-1, 1) for end in (-1, 1)]
@@ -82,5 +82,5 @@ class Sampler(ABC):
 
 
 def pick(rng: np.random.Generator, kinds: tuple[Kind, ...]) -> Kind:
-    """One of them at random."""
+    """Draw one of the kinds."""
     return kinds[int(rng.integers(len(kinds)))]

@@ -1,8 +1,8 @@
-"""A sampled world, ready to be seen by a camera.
+"""A sampled world.
 
 World axes are those of the left camera at time 0 before its pitch, roll and yaw: x right, y down, z forward; metres,
-origin in that camera. Sizes and speeds are chosen in shares of the image width, so that the same scene at another
-resolution has the same picture and its flow and disparity scale with the width.
+origin in that camera. Sizes and speeds are defined as shares of the image width, so that the same scene at another
+resolution gives the same image, with flow and disparity scaled with the width.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from flowdistill.render.bodies import Body, Room
 from flowdistill.render.camera import Camera, Path
 from flowdistill.render.textures import Kind
 
-# Nothing may come so near that its disparity exceeds this share of the image width; the slack up to 0.2 covers
-# ground points that leave the frame towards the camera.
+# Upper limit of the disparity as a share of the image width; the slack up to 0.2 covers ground points that leave the
+# frame towards the camera.
 LARGEST_DISPARITY = 0.155
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A sampled world. Focal length and principal point are in shares of the image width and height."""
+    """A sampled world. Focal length and principal point are shares of the image width and height."""
 
     focal: float
     centre: tuple[float, float]
@@ -28,11 +28,11 @@ class Scene:
     camera_path: Path
     room: Room
     bodies: tuple[Body, ...]  # body i has object id i + 1
-    textures: tuple[tuple[Kind, int], ...]  # kind and texels a side of each texture
+    textures: tuple[tuple[Kind, int], ...]  # kind and texels per side of each texture
     texture_seed: tuple[int, ...]
 
     def camera(self, size: tuple[int, int]) -> Camera:
-        """The camera for pictures of `size` (height, width)."""
+        """Return the camera for images of `size` (height, width)."""
         height, width = size
         centre_x, centre_y = self.centre[0] * width - 0.5, self.centre[1] * height - 0.5
         return Camera(self.focal * width, centre_x, centre_y, self.baseline, height, width)

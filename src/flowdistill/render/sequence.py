@@ -1,4 +1,4 @@
-"""From a scene's number to its stereo pairs in time, with all truth: the renderer's front door."""
+"""Entry point of the renderer: stereo pairs over time with all ground truth, given the number of a scene."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """Two stereo pairs at frames t0 and t1 = t0 + 1 and the exact truth between them.
+    """Two stereo pairs at frames t0 and t1 = t0 + 1 and the exact ground truth between them.
 
-    Pictures are uint8 (H, W, 3) RGB. An integer coordinate is a pixel's centre; x right, y down. Truth is dense.
-    Visible means: within the other view's outermost pixel centres and not hidden there.
+    Images are uint8 (H, W, 3) RGB. An integer coordinate is a pixel's centre; x right, y down. Ground truth is dense.
+    Visible means within the other view's outermost pixel centres and not hidden there.
     """
 
     left_t0: Picture
@@ -41,21 +41,21 @@ class RenderedFrame:
     flow: Field  # (H, W, 2) px, from left_t0 to left_t1, on the grid of left_t0
     flow_backward: Field  # (H, W, 2) px, from left_t1 to left_t0, on the grid of left_t1
     disparity_t0: Field  # (H, W, 1) px, positive
-    disparity_t1: Field  # (H, W, 1) px, on the grid of left_t0: the disparity that its point has at t1
+    disparity_t1: Field  # (H, W, 1) px, on the grid of left_t0: the disparity of its point at t1
     occluded: Mask  # (H, W, 1) points of left_t0 not visible in left_t1
     occluded_backward: Mask  # (H, W, 1) points of left_t1 not visible in left_t0
     occluded_right_t0: Mask  # (H, W, 1) points of left_t0 not visible in right_t0
     occluded_right_t1: Mask  # (H, W, 1) points of left_t0 not visible in right_t1
     foreground: NDArray[np.uint8]  # (H, W, 1) object id, 0 for ground, walls and sky
     points_t0: Field  # (H, W, 3) metres, in the camera of left_t0
-    motion: Field  # (H, W, 3) metres: position at t1 in the camera of left_t1 less points_t0
+    motion: Field  # (H, W, 3) metres: position at t1 in the camera of left_t1 minus points_t0
     intrinsics: Field  # (3, 3) px, of both cameras
     baseline: float  # metres
 
 
 @dataclass(frozen=True)
 class _Moment:
-    """One time of a scene: both views and pictures, and the left view's points."""
+    """One time step of a scene: both views and images, and the left view's points."""
 
     left: View
     right: View
@@ -67,13 +67,13 @@ class _Moment:
 def render_scene(
     seed: int, scene: int, frames: int, size: tuple[int, int], stride: int = 1, world: str = "rooms"
 ) -> Iterator[RenderedFrame]:
-    """The frames - 1 successive pairs of a scene, a pure function of (world, seed, scene) and the size (height, width).
+    """Render the frames - 1 successive pairs of a scene, a pure function of (world, seed, scene) and (height, width).
 
-    Frame t does not depend on how many frames are asked for; each picture is rendered once. A `stride` of S takes every
-    S-th moment of the scene: faster motion, larger occlusions.
+    Frame t does not depend on the number of requested frames; each image is rendered once. A `stride` of S uses every
+    S-th time step of the scene: faster motion, larger occlusions.
 
     Raises:
-        UserError: fewer than two frames, a side below 32 pixels, a stride below 1, no such world, or a negative
+        UserError: for fewer than two frames, a side below 32 pixels, a stride below 1, an unknown world, or a negative
             seed or scene.
     """
     check_request(seed, frames, size, stride, world)
@@ -86,7 +86,7 @@ def render_scene(
 def check_request(
     seed: int, frames: int, size: tuple[int, int], stride: int = 1, world: str = "rooms"
 ) -> None:
-    """Raise a UserError for a sequence that cannot be rendered."""
+    """Raise UserError for a sequence that cannot be rendered."""
     if frames < 2:
         raise UserError(f"frames is {frames}; motion needs at least 2 frames")
     if min(size) < SMALLEST_SIDE:
@@ -94,7 +94,7 @@ def check_request(
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
     if stride < 1:
-        raise UserError(f"stride is {stride}; it must be 1 (every moment) or more")
+        raise UserError(f"stride is {stride}; it must be 1 (every time step) or more")
     check_world(world)
 
 
@@ -158,7 +158,7 @@ def _frame(t0: _Moment, t1: _Moment) -> RenderedFrame:
 
 
 def _flow(camera: Camera, target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Displacements (2, N) of the grid's pixels, row by row, to the projections of points (3, N)."""
+    """Return displacements (2, N) of the grid's pixels, row by row, to the projections of points (3, N)."""
     x, y = camera.project(target)
     grid = (camera.height, camera.width)
     x.reshape(grid)[...] -= np.arange(camera.width)

@@ -1,10 +1,10 @@
-"""Pictures: anti-aliased colours of what the rays hit.
+"""Shading: anti-aliased colours of the surfaces hit by the rays.
 
-Where a pixel sees one surface, its colour is the mip-mapped texture at its footprint, averaged over four taps along
-the footprint's longer side where the surface is seen at a slant. Where surfaces meet in a pixel's neighbourhood, and
-along the outlines of thin bodies, it is the mean of 4x4 rays with their own footprints.
+For a pixel with a single surface, the colour is the mip-mapped texture at its footprint, averaged over four taps along
+the footprint's longer side for slanted surfaces. Where surfaces meet in a pixel's neighbourhood, and along the outlines
+of thin bodies, it is the mean of 4x4 rays with individual footprints.
 
-Legend: N samples; a picture is uint8 (H, W, 3) RGB.
+Legend: N samples; an image is uint8 (H, W, 3) RGB.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from flowdistill.render.view import QuadricInView, View
 
 SIDE = 4  # rays along each side of an edge pixel
 TAPS = 4
-SLANTED = 1.5  # ratio of the footprint's sides from which taps are used
-CHUNK = 32768  # samples that fit the cache together
-# Pixels integrate over somewhat more than their own area, as a lens and a sensor do; a plain box would leave so much
-# aliasing that no interpolation between pixels could reproduce another view.
+SLANTED = 1.5  # ratio of the footprint's sides above which taps are used
+CHUNK = 32768  # samples that fit into the cache
+# Pixels integrate over slightly more than their own area, like a lens and sensor; with a plain box, aliasing would be
+# too strong to reproduce another view by interpolation between pixels.
 SPREAD = 1.5
 
 
 def render(view: View, atlas: Atlas, q: Values, surface: Surfaces) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) for the grid's inverse depths and surfaces, as `cast_grid` gives them."""
+    """Render the image (H, W, 3) from the grid's inverse depths and surfaces, as returned by `cast_grid`."""
     height, width = surface.shape
     edges = _edge_pixels(view, surface)
     tables = _Tables(view, atlas)
@@ -53,7 +53,7 @@ def render(view: View, atlas: Atlas, q: Values, surface: Surfaces) -> NDArray[np
         y = np.broadcast_to(row.astype(np.float32)[:, None, None] + steps[None, :, None], shape).ravel()
         depths, seen = cast_points(view, x, y)
         colours = tables.colours(seen, depths, x, y, footprint=1 / SIDE)
-        # The mean of each row of sixteen samples, by a routine several times faster than numpy's.
+        # The mean of each row of sixteen samples, several times faster than with numpy.
         rows = colours.reshape(-1, SIDE**2, 4)
         means = cv2.resize(rows, (1, pixels.size), interpolation=cv2.INTER_AREA)
         picture[pixels] = _to_bytes(np.asarray(means, np.float32).reshape(-1, 4))
@@ -61,12 +61,12 @@ def render(view: View, atlas: Atlas, q: Values, surface: Surfaces) -> NDArray[np
 
 
 def _to_bytes(colours: Samples) -> NDArray[np.uint8]:
-    """Grey levels (N, 4) rounded and clipped to RGB (N, 3)."""
+    """Round and clip grey levels (N, 4) to RGB (N, 3)."""
     return np.asarray(cv2.convertScaleAbs(colours)[:, :3], np.uint8)
 
 
 def _edge_pixels(view: View, surface: Surfaces) -> NDArray[np.bool_]:
-    """Pixels whose area may show more than one surface (H, W)."""
+    """Return a mask (H, W) of the pixels whose area may contain more than one surface."""
     kernel = np.ones((3, 3), np.uint8)
     marks = np.asarray(cv2.absdiff(cv2.dilate(surface, kernel), cv2.erode(surface, kernel)), np.uint8)
     for body in view.bodies:
@@ -77,7 +77,7 @@ def _edge_pixels(view: View, surface: Surfaces) -> NDArray[np.bool_]:
 
 
 class _Tables:
-    """The view's surfaces as float32 columns, to be looked up by surface number."""
+    """The view's surface parameters as float32 columns, indexed by surface number."""
 
     def __init__(self, view: View, atlas: Atlas) -> None:
         self.view, self.atlas = view, atlas
@@ -91,9 +91,9 @@ class _Tables:
     def colours(
         self, surface: Surfaces, q: Samples, x: Samples, y: Samples, footprint: float = 1.0
     ) -> Samples:
-        """Colours (N, 4) in grey levels of the samples; `footprint` is their spacing in pixels.
+        """Return the samples' colours (N, 4) in grey levels; `footprint` is the sample spacing in pixels.
 
-        Samples with a whole pixel's footprint are given taps; finer ones are averaged by the caller.
+        Samples with the footprint of a whole pixel use taps; finer ones are averaged by the caller.
         """
         q_x, q_y = _look_up(self.plane[0], surface), _look_up(self.plane[1], surface)
         for shape in self.quadrics:
@@ -111,7 +111,7 @@ class _Tables:
             along_y.append((b - s * q_y) * depth)
             coordinates.append(s + _look_up(self.offset[axis], surface))
         s, t = coordinates
-        # Periods a pixel along each side of the pixel. (numpy's hypot is twenty times slower.)
+        # Periods per pixel along each side of the pixel. (numpy's hypot is twenty times slower.)
         stretch_x = np.sqrt(along_x[0] * along_x[0] + along_x[1] * along_x[1])
         stretch_y = np.sqrt(along_y[0] * along_y[0] + along_y[1] * along_y[1])
         longer, shorter = np.maximum(stretch_x, stretch_y), np.minimum(stretch_x, stretch_y)
@@ -138,30 +138,30 @@ class _Tables:
 
 
 def _spread(count: int, extent: float) -> list[float]:
-    """Offsets of equally spaced samples of this extent in pixels, from a pixel's centre."""
+    """Return offsets from a pixel's centre of equally spaced samples of this extent in pixels."""
     return [((index + 0.5) / count - 0.5) * extent for index in range(count)]
 
 
 def _column(values: NDArray[Any]) -> Samples:
-    """One number for each surface, filled up to the 256 that a byte can name."""
+    """Pad one number per surface to the 256 values of a byte."""
     column = np.zeros(256, np.float32)
     column[: values.size] = values
     return column
 
 
 def _look_up(column: Samples, surface: Surfaces) -> Samples:
-    """The column's numbers (N,) for surface numbers (N,)."""
+    """Return the column's values (N,) for surface numbers (N,)."""
     return np.asarray(cv2.LUT(surface, column), np.float32).reshape(-1)
 
 
 def _level(texels: Samples) -> Samples:
-    """The mip level for a footprint of this many texels of the finest level."""
+    """Return the mip level for a footprint of this many texels of the finest level."""
     level: Samples = np.log2(np.maximum(texels, np.float32(1e-6))) + np.float32(np.log2(SPREAD))
     return level
 
 
 def _quadric_slopes(shape: QuadricInView, x: Samples, y: Samples) -> tuple[Samples, Samples]:
-    """Derivatives of an ellipsoid's inverse depth along x and y; kept finite at the limb."""
+    """Return derivatives of an ellipsoid's inverse depth along x and y; kept finite at the limb."""
     a, b, c, d, e, f = shape.discriminant
     x0, y0 = x - shape.centre[0], y - shape.centre[1]
     root = np.sqrt(np.maximum((a * x0 + b * y0 + d) * x0 + (c * y0 + e) * y0 + f, 1e-4 * f))

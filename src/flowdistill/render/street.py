@@ -1,4 +1,4 @@
-"""The world `street`: a road between house fronts, seen from a car, with traffic, people, trees and thin posts."""
+"""The world `street`: a road between house fronts, viewed from a car, with traffic, people, trees and thin posts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowdistill.render.sampler import Sampler, pick
 from flowdistill.render.street_bodies import StreetBodies
 from flowdistill.render.street_skins import FRONTS, exposure, upright
 
-_LENS_HEIGHT = 2.0  # units; what the metre of a street is drawn in, so that cars look as seen from a car
+_LENS_HEIGHT = 2.0  # camera height in the street's metres (units), so that cars appear as viewed from a car
 
 
 class Street(Sampler):
@@ -21,9 +21,9 @@ class Street(Sampler):
     PACE = (0.004, 0.034)
 
     def camera_path(self) -> Path:
-        """Forward for at least four frames, and back only then; nearly level, the nose a little down."""
+        """Draw a path, forward for at least four frames before it returns; nearly level, slightly nose-down."""
         rng = self.rng
-        # Metres a frame that move a point by the pace: 10 m ahead, and 0.3 of the width beside where the car is going.
+        # Metres per frame that move a point by the pace: 10 m ahead, and 0.3 of the width beside the heading.
         speed = self.pace * 10 / 0.3
         drift = sample_sway(rng, rng.normal(0, [0.02, 0.006, 0.0]), (12, 18))
         omega, phase = 2 * np.pi / rng.uniform(10, 13), rng.uniform(-1.1, -0.7)
@@ -40,9 +40,9 @@ class Street(Sampler):
         return Path(np.zeros(3), start @ rotation(np.array([0.0, 0.0, roll])), ahead, turn)
 
     def room(self, camera_path: Path) -> Room:
-        """A level road, a house front on either side, what closes the road, and low clouds."""
+        """Draw a level road, a house front on either side, an end of the road, and low clouds."""
         rng = self.rng
-        # A point seen at one time at this depth is beyond the nearest depth, or but a little before it, at all others.
+        # A point seen at this depth at one time is beyond the nearest depth, or only slightly nearer, at all others.
         travel = 2 * float(np.linalg.norm(camera_path.shift.amplitude))
         swing = 2 * float(np.linalg.norm(camera_path.turn.amplitude))
         sideways = 0.53 * np.hypot(1, self.aspect) / self.focal
@@ -84,11 +84,11 @@ class Street(Sampler):
         return Room(normals, np.array([height, *across, far, above]), skins)
 
     def bodies(self, camera_path: Path, room: Room) -> tuple[Body, ...]:
-        """Traffic, parked cars, people who cross, houses that stand forward, trees and posts."""
+        """Draw traffic, parked cars, crossing pedestrians, protruding houses, trees and posts."""
         unit = self._unit(float(room.distances[0]), room.distances[1:3].tolist())
         return StreetBodies(self, camera_path, room, unit).all()
 
     @staticmethod
     def _unit(height: float, across: list[float]) -> float:
-        """Metres in a metre of the street, from the camera's height and the distances of the fronts."""
+        """Return the street's metre in world metres, from the camera's height and the distances of the fronts."""
         return min(height / _LENS_HEIGHT, 0.19 * min(across))

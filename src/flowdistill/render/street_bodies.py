@@ -1,4 +1,4 @@
-"""What stands and moves in a street. Sizes are in the street's own metres (`unit` of the world's)."""
+"""Static and moving bodies of a street. Sizes are in the street's metres (`unit` world metres each)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STILL = Sway(np.zeros(3), np.zeros(3), np.zeros(3))
 
 
 class StreetBodies:
-    """The bodies of one scene. A surface number is a byte: the most bodies have 181 surfaces, and the room 5."""
+    """The bodies of one scene. Surface numbers are bytes: the bodies have at most 181 surfaces, the room 5."""
 
     def __init__(self, sampler: Sampler, camera_path: Path, room: Room, unit: float) -> None:
         self.sampler, self.rng, self.camera, self.room, self.unit = (
@@ -32,11 +32,11 @@ class StreetBodies:
             room,
             unit,
         )
-        self.light = room.skins[0].gain  # the road's, which has no shading of its own
+        self.light = room.skins[0].gain  # of the road, which has no shading
         self.left, self.right = (float(value) for value in room.distances[1:3])
 
     def all(self) -> tuple[Body, ...]:
-        """All bodies, in the order of their object ids."""
+        """Draw all bodies, in the order of their object ids."""
         rng = self.rng
         made: list[Body] = [self._house() for _ in range(int(rng.integers(0, 4)))]
         made += [self._car(moves=True) for _ in range(int(rng.integers(3, 6)))]
@@ -48,13 +48,13 @@ class StreetBodies:
         return tuple(made)
 
     def _place(self, half: Array, x: float, depth: float, shift: Sway, heading: float = 0.0) -> Path:
-        """A path on the ground, so far ahead that the body of half sizes (3,) is never too near."""
+        """Return a path on the ground, far enough ahead that the body of half sizes (3,) is never too near."""
         amplitude = [
             np.abs(sway.amplitude) * (1 + np.abs(np.sin(sway.phase))) for sway in (self.camera.shift, shift)
         ]
         start = rotation(np.array([0.0, heading, 0.0]))
         across, _, along = np.abs(start) @ half + amplitude[0] + amplitude[1]
-        # Turned by the camera's largest angle away from the road, what lies beside becomes nearer.
+        # At the camera's largest angle to the road, bodies beside the road are nearer.
         tilt = float(np.arccos(np.clip(self.camera.orientation[2, 2], -1, 1))) + self.camera.turn.reach()
         beside = (abs(x) + across) * np.sin(tilt) + self.room.distances[0] * np.sin(tilt)
         depth = max(depth, (1.02 * self.sampler.nearest + beside) / np.cos(tilt) + along)
@@ -64,19 +64,19 @@ class StreetBodies:
         return float(np.exp(self.rng.uniform(np.log(nearest), np.log(farthest))))
 
     def _beside(self, low: float, high: float) -> float:
-        """A place across the road, in shares of the way to the front on a random side."""
+        """Draw a lateral position on a random side of the road, in shares of the distance to the front."""
         share = self.rng.uniform(low, high)
         return float(-share * self.left if self.rng.random() < 0.5 else share * self.right)
 
     def _gain(self, normal: Array) -> float:
-        """The brightness of a face: lighter from above, and a little its own."""
+        """Draw the brightness of a face: brighter if it points up, with a small random variation."""
         return float(self.light * (0.92 - 0.14 * normal[1] + self.rng.uniform(-0.1, 0.1)))
 
     def _plain(
         self, path: Path, planes: tuple[Array, Array], kind: Kind, scale: float, thin: bool = False
     ) -> Polytope:
-        """A body whose texture goes on over its faces; `scale` is the size of the texture's details."""
-        # At 1, one texel is about one pixel of a picture of 512 columns.
+        """Make a body with the same texture on all faces; `scale` is the size of the texture's details."""
+        # At 1, one texel is about one pixel at an image width of 512.
         period = scale * 256 * float(path.start[2]) / (self.sampler.focal * 512) * np.ones(2)
         texture = self.sampler.texture(kind, 256)
         skins = tuple(upright(self.rng, normal, texture, period, self._gain(normal)) for normal in planes[0])
@@ -85,7 +85,7 @@ class StreetBodies:
     def _painted(
         self, path: Path, planes: tuple[Array, Array], kind: Kind, half: Array, sides: float
     ) -> Polytope:
-        """A body whose upright faces show the upper share `sides` of its texture, its level ones the rest."""
+        """Make a body whose vertical faces have the upper share `sides` of its texture, horizontal ones the rest."""
         texture = self.sampler.texture(kind, 256)
         skins = tuple(
             fitted(
@@ -100,7 +100,7 @@ class StreetBodies:
         return Polytope(path, *planes, skins, corners_of(*planes), False)
 
     def _car(self, moves: bool) -> Polytope:
-        """A car or a van: in a lane, towards or away, or parked before a front."""
+        """Draw a car or van: in a lane in either direction, or parked in front of a house."""
         rng = self.rng
         tall = rng.uniform(0.65, 0.85) if rng.random() < 0.7 else rng.uniform(1.0, 1.5)
         half = self.unit * np.array([rng.uniform(0.8, 0.95), tall, rng.uniform(1.7, 2.3)])
@@ -118,7 +118,7 @@ class StreetBodies:
         return self._painted(path, _car_planes(half, rng.uniform(0.45, 0.8)), "car", half, 0.5)
 
     def _walker(self) -> Polytope:
-        """A person, who crosses the road."""
+        """Draw a pedestrian who crosses the road."""
         rng = self.rng
         half = self.unit * np.array([0.3, rng.uniform(0.75, 0.95), 0.3])
         velocity = np.array([rng.choice([-1, 1]) * rng.uniform(0.08, 0.35), 0.0, rng.normal(0, 0.08)])
@@ -129,7 +129,7 @@ class StreetBodies:
         return self._painted(path, planes, "clothes", half, 0.9)
 
     def _house(self) -> Polytope:
-        """A house that stands before the line of the fronts, or a side street's corner."""
+        """Draw a house that protrudes from the line of fronts, or a street corner."""
         rng = self.rng
         half = self.unit * np.array([rng.uniform(1.0, 2.5), rng.uniform(2.0, 5.0), rng.uniform(2.0, 5.0)])
         side = self._beside(1.0, 1.0)
@@ -139,7 +139,7 @@ class StreetBodies:
         return self._plain(path, box_planes(half), pick(rng, FRONTS), 1.2)
 
     def _tree(self) -> list[Body]:
-        """A trunk and a crown."""
+        """Draw a tree: a trunk and a crown."""
         rng = self.rng
         trunk = self.unit * np.array([0.16, rng.uniform(0.9, 1.5), 0.16])
         crown = self.unit * rng.uniform(0.8, 1.7, 3)
@@ -150,7 +150,7 @@ class StreetBodies:
         foot[1], head[1] = ground - trunk[1], ground - 2 * trunk[1] - 0.7 * crown[1]
         stem = Path(foot, path.orientation, _STILL, _STILL)
         period = 256 * float(path.start[2]) / (self.sampler.focal * 512)
-        # The texture is thrust through the crown along the line of sight, so that its limb is not streaked.
+        # The texture is projected through the crown along the line of sight, which avoids streaks at its limb.
         view = head / np.linalg.norm(head)
         texture = self.sampler.texture("foliage", 256)
         skin = self.sampler.skin(view, texture, period, float(self.light * rng.uniform(0.8, 1.1)))
@@ -160,7 +160,7 @@ class StreetBodies:
         ]
 
     def _post(self) -> Polytope:
-        """A lamp post or a sign's, about one to four pixels thin in a picture of 128 columns."""
+        """Draw a lamp post or sign post, about one to four pixels wide at an image width of 128."""
         rng = self.rng
         depth = self._depth(7, 20)
         width = rng.uniform(0.004, 0.012) * depth / self.sampler.focal
@@ -170,7 +170,7 @@ class StreetBodies:
 
 
 def _car_planes(half: Array, roof: float) -> tuple[Array, Array]:
-    """A box |X| <= half whose upper front and back are cut off aslant, down to a roof of this share of its length."""
+    """Return the planes of a box |X| <= half with slanted upper front and back; `roof` is its share of the length."""
     normals, distances = box_planes(half)
     slanted = np.array([[0.0, -(1 - roof) * half[2], end * half[1]] for end in (-1.0, 1.0)])
     slanted /= np.linalg.norm(slanted, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""How the textures of the street lie on its surfaces: upright, and all in the light of the same hour."""
+"""Placement of the street's textures on its surfaces: upright, with one exposure per scene."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FRONTS: tuple[Kind, ...] = ("windows", "windows", "bricks", "concrete")
 
 
 def exposure(rng: np.random.Generator) -> float:
-    """The brightness of a scene: some are dusk. The same for both cameras and for ever."""
+    """Draw the brightness of a scene, down to dusk. It is the same for both cameras and all times."""
     return float(rng.uniform(0.65, 1.05))
 
 
 def upright(rng: np.random.Generator, normal: Array, texture: int, period: Array, gain: float) -> Skin:
-    """A texture whose columns run down a wall (y), or along a level surface (z), moved at random.
+    """Place a texture with its columns down a wall (y) or along a level surface (z), with a random offset.
 
     `period` (2,) is in metres, across and along the columns.
     """
@@ -26,7 +26,7 @@ def upright(rng: np.random.Generator, normal: Array, texture: int, period: Array
 
 
 def fitted(normal: Array, texture: int, half: Array, rows: tuple[float, float], gain: float) -> Skin:
-    """Rows of a texture (shares of its height), all columns, spread once over a face of a body of half sizes (3,)."""
+    """Fit rows of a texture (shares of its height) and all columns to a face of a body of half sizes (3,)."""
     across, along = _directions(normal)
     share = rows[1] - rows[0]
     axes = np.stack([across / (2 * np.abs(across) @ half), along * share / (2 * np.abs(along) @ half)])
@@ -34,7 +34,7 @@ def fitted(normal: Array, texture: int, half: Array, rows: tuple[float, float], 
 
 
 def _directions(normal: Array) -> tuple[Array, Array]:
-    """Unit vectors on the plane: across and along a texture's columns."""
+    """Return unit vectors on the plane: across and along a texture's columns."""
     along = np.array([0.0, 0.0, 1.0]) if abs(normal[1]) > 0.9 else np.array([0.0, 1.0, 0.0])
     along = along - normal * (normal @ along)
     along /= np.linalg.norm(along)

@@ -1,6 +1,6 @@
-"""The textures of the world `street`: dark, grey, ruled by lines and rectangles (legend: texture_parts).
+"""Textures of the world `street`: dark, grey, with many lines and rectangles (legend: texture_parts).
 
-The columns of a texture run down the wall, or along the road; none is turned on its surface.
+The columns of a texture run down the wall or along the road; textures are not rotated on their surface.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ StreetKind = Literal[
 
 
 def street_texture(rng: np.random.Generator, n: int, kind: StreetKind) -> Texture:
-    """A random texture (n, n, 3) of one kind; n a power of two, 64 or more."""
+    """Return a random texture (n, n, 3) of one kind; n is a power of two, 64 or more."""
     paint, grain = _KINDS[kind]
     colour = paint(rng, n).astype(np.float32)
-    # Grain of every scale, so that a plain wall, too, can be matched from near and from far.
+    # Grain at all scales, so that plain walls can be matched from near and far, too.
     gain = 1 + fractal_noise(rng, n, rng.uniform(0.85, 1.0), coarsest=8) * np.float32(rng.uniform(*grain))
     return np.asarray(np.clip(colour * gain[..., None], 4, 245), np.uint8)
 
 
 def _grey(rng: np.random.Generator, low: float, high: float, tint: float = 0.06) -> Plane:
-    """A colour (3,) of low saturation."""
-    # Warm or cold: browns and blues, as stone and paint have them, and little else.
+    """Draw a colour (3,) of low saturation."""
+    # Warm or cold: mostly browns and blues, as of stone and paint.
     hue = np.exp(rng.normal(0, tint) * np.array([1.0, 0.0, -1.0]) + rng.normal(0, 0.3 * tint, 3))
     hue /= hue @ np.array([0.299, 0.587, 0.114])
     return np.asarray(hue * rng.uniform(low, high), np.float32)
@@ -47,7 +47,7 @@ def _rectangle(canvas: Plane, top: int, left: int, height: int, width: int, colo
 
 
 def _asphalt(rng: np.random.Generator, n: int) -> Plane:
-    """Mended tarmac, with joints and cracks and one dashed white line along the road."""
+    """Paint repaired tarmac with joints, cracks and one dashed white line along the road."""
     base = rng.uniform(48, 82)
     canvas = _plain(n, _grey(rng, base, base, 0.02))
     for _ in range(int(rng.integers(14, 26))):
@@ -69,7 +69,7 @@ def _asphalt(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _windows(rng: np.random.Generator, n: int) -> Plane:
-    """A front of storeys with windows of uneven width and light; some are bricked up."""
+    """Paint a front with storeys of windows of varying width and brightness; some are bricked up."""
     wall = rng.uniform(55, 130)
     canvas = _plain(n, _grey(rng, wall, wall, 0.12))
     storeys, columns = int(rng.choice([2, 4])), int(rng.choice([3, 4, 5]))
@@ -86,7 +86,7 @@ def _windows(rng: np.random.Generator, n: int) -> Plane:
             pane = _grey(rng, 12, 50, 0.12) if rng.random() < 0.75 else _grey(rng, 90, 190, 0.15)
             _rectangle(canvas, top + frame, left + frame, tall - 2 * frame, wide - 2 * frame, pane)
             _rectangle(canvas, top, left + wide // 2, tall, frame, _grey(rng, wall, 1.5 * wall, 0.04))
-            if rng.random() < 0.5:  # a blind, drawn some way down
+            if rng.random() < 0.5:  # a partly lowered blind
                 blind = int(tall * rng.uniform(0.2, 0.7))
                 _rectangle(
                     canvas, top + frame, left + frame, blind, wide - 2 * frame, _grey(rng, 70, 170, 0.1)
@@ -95,7 +95,7 @@ def _windows(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _bricks(rng: np.random.Generator, n: int) -> Plane:
-    """Courses of stone in a bond, each stone of its own shade, with dark joints."""
+    """Paint bonded courses of stones with individual shades and dark joints."""
     rows = int(rng.choice([8, 16]))
     columns = rows // 2
     base, hue = rng.uniform(50, 105), _grey(rng, 1, 1, 0.16)
@@ -110,7 +110,7 @@ def _bricks(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _concrete(rng: np.random.Generator, n: int) -> Plane:
-    """Panels with stains that run down, posters, and dark doors."""
+    """Paint panels with vertical stains, posters and dark doors."""
     base = rng.uniform(60, 125)
     canvas = _plain(n, _grey(rng, base, base, 0.04))
     panels = int(rng.choice([2, 4]))
@@ -130,7 +130,7 @@ def _concrete(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _foliage(rng: np.random.Generator, n: int) -> Plane:
-    """Leaves of dark greens and browns."""
+    """Paint leaves of dark greens and browns."""
     brightness = np.linspace(14, 120, 6)[:, None]
     palette = (brightness * [0.85, 1.05, 0.6] * np.exp(rng.normal(0, 0.12, (6, 3)))).astype(np.float32)
     canvas = np.full((n, n, 3), palette[1], np.uint8)
@@ -139,7 +139,7 @@ def _foliage(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _car(rng: np.random.Generator, n: int) -> Plane:
-    """Upper half: a side with windows, wheels and lamps. Lower half: roof and bonnet. Fitted to the body's faces."""
+    """Paint a car: side with windows, wheels and lamps (upper half), roof and bonnet (lower half); for `fitted`."""
     shade = rng.uniform(30, 185)
     paint = _grey(rng, shade, shade, 0.05 if rng.random() < 0.65 else 0.22)
     canvas = _plain(n, paint)
@@ -165,7 +165,7 @@ def _car(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _clothes(rng: np.random.Generator, n: int) -> Plane:
-    """A head, a jacket, trousers, shoes, from top to bottom; fitted to the body."""
+    """Paint a head, jacket, trousers and shoes, from top to bottom; for `fitted`."""
     canvas = _plain(n, _grey(rng, 20, 170, 0.18))
     _rectangle(
         canvas, 0, 0, n // 7, n, np.array([1.25, 0.95, 0.75], np.float32) * np.float32(rng.uniform(60, 170))
@@ -179,7 +179,7 @@ def _clothes(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _metal(rng: np.random.Generator, n: int) -> Plane:
-    """A post with a few rings and notices."""
+    """Paint a post with a few rings and notices."""
     base = rng.uniform(25, 130)
     canvas = _plain(n, _grey(rng, base, base))
     for _ in range(int(rng.integers(4, 9))):
@@ -189,13 +189,13 @@ def _metal(rng: np.random.Generator, n: int) -> Plane:
 
 
 def _overcast(rng: np.random.Generator, n: int) -> Plane:
-    """Grey clouds with soft edges."""
+    """Paint grey clouds with soft edges."""
     clouds = np.clip(fractal_noise(rng, n, rng.uniform(0.62, 0.75)), -2, 2)
     level = np.float32(rng.uniform(120, 165)) + clouds * np.float32(rng.uniform(16, 26))
     return np.asarray(level[..., None] * _grey(rng, 1, 1, 0.03), np.float32)
 
 
-# The painter, and the range of the grain's deviation as a share of the brightness.
+# The painting function, and the range of the grain's standard deviation as a share of the brightness.
 _KINDS: dict[StreetKind, tuple[Callable[[np.random.Generator, int], Plane], tuple[float, float]]] = {
     "asphalt": (_asphalt, (0.20, 0.30)),
     "windows": (_windows, (0.14, 0.24)),

@@ -1,4 +1,4 @@
-"""What a rendered data set contains, as counts that can be added up in any order, and as text."""
+"""Statistics of a rendered data set, as counts that can be summed in any order, and as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowdistill.render.sequence import RenderedFrame
 
-# Values are counted in bins of 1/4 px; the last bin takes everything from 1024 px on.
+# Values are counted in bins of 1/4 px; the last bin is for values of 1024 px or more.
 _BINS_PER_PIXEL = 4
 _BINS = 1024 * _BINS_PER_PIXEL + 1
 _BAR = 40
@@ -17,7 +17,7 @@ _BAR = 40
 
 @dataclass
 class Summary:
-    """Histograms of flow magnitude and disparity at t0, and occlusion counts, over pixels with truth."""
+    """Histograms of flow magnitude and disparity at t0, and occlusion counts, over pixels with ground truth."""
 
     samples: int
     flow: NDArray[np.int64]  # (bins,)
@@ -27,7 +27,7 @@ class Summary:
 
     @classmethod
     def empty(cls) -> Summary:
-        """The summary of no samples."""
+        """Return the summary of zero samples."""
         return cls(0, np.zeros(_BINS, np.int64), np.zeros(_BINS, np.int64), 0, 0)
 
     def count(self, frame: RenderedFrame) -> None:
@@ -52,7 +52,7 @@ class Summary:
         return self.occluded / max(int(self.flow.sum()), 1)
 
     def text(self, seconds: float) -> str:
-        """Both histograms, the occluded shares and the speed, for the terminal."""
+        """Return both histograms, the occluded shares and the speed, for the terminal."""
         pixels = max(int(self.flow.sum()), 1)
         return "\n".join(
             [
@@ -73,7 +73,7 @@ def _histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _bars(name: str, counts: NDArray[np.int64]) -> list[str]:
-    """One line an octave of pixels, and the percentiles."""
+    """Return one line per octave of pixels, and the percentiles."""
     total = max(int(counts.sum()), 1)
     below = np.cumsum(counts) / total
     marks = ", ".join(

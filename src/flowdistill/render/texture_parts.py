@@ -1,8 +1,8 @@
-"""What textures are made of: periodic noise, palettes, painted patches.
+"""Building blocks of textures: periodic noise, palettes, painted patches.
 
-Legend: n texels a side; a texture is uint8 (n, n, 3) RGB. The mixture of painted patches of all sizes ("dead
-leaves", the model that shares its statistics with natural images: Lee, Mumford and Huang, IJCV 2001) and of fractal
-noise leaves no surface without gradients, at fine and at coarse scale, as photometric learning needs.
+Legend: n texels per side; a texture is uint8 (n, n, 3) RGB. The mixture of painted patches of all sizes ("dead
+leaves", a model with the statistics of natural images: Lee, Mumford and Huang, IJCV 2001) and fractal noise gives all
+surfaces gradients at fine and coarse scales, as photometric learning needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Plane = NDArray[np.float32]
 
 
 def fractal_noise(rng: np.random.Generator, n: int, persistence: float, coarsest: int = 4) -> Plane:
-    """Periodic noise (n, n), zero mean and unit deviation; `persistence` is the amplitude ratio between octaves."""
+    """Return periodic noise (n, n) of zero mean and unit deviation; `persistence`: amplitude ratio between octaves."""
     noise = rng.random((coarsest, coarsest), dtype=np.float32) - np.float32(0.5)
     amplitude = 1.0
     while noise.shape[0] < n:
@@ -34,12 +34,12 @@ def fractal_noise(rng: np.random.Generator, n: int, persistence: float, coarsest
 
 
 def sample_palette(rng: np.random.Generator, colours: int) -> Plane:
-    """RGB colours (colours, 3) of related hues and of spread brightness, in grey levels 30..225."""
+    """Draw RGB colours (colours, 3) of related hues and evenly spread brightness, in grey levels 30..225."""
     tints = np.exp(rng.normal(0, 0.32, (2, 3)))
     brightness = rng.permutation(np.linspace(45, 225, colours)) + rng.uniform(-12, 12, colours)
     mix = rng.uniform(0, 1, (colours, 1)) ** 2
     hue = tints[0] * (1 - mix) + tints[1] * mix + rng.normal(0, 0.06, (colours, 3))
-    # Brightness as the eye weighs it; without the weights, red and blue patches turn gaudy.
+    # Perceptual luma weights; without them, red and blue patches become too saturated.
     hue /= hue @ np.array([[0.299], [0.587], [0.114]])
     return np.clip(hue * brightness[:, None], 25, 230).astype(np.float32)
 
@@ -57,7 +57,7 @@ def paint_leaves(
     angles = rng.uniform(0, 360, count)
     ratios = rng.uniform(0.3, 1.0, count)
     corners = rng.integers(3, 6, count)
-    # Polygons of five corners, some of which coincide.
+    # All polygons have five corners, some of which coincide.
     around = np.deg2rad(angles)[:, None] + np.minimum(np.arange(5), corners[:, None] - 1) * (
         2 * np.pi / corners[:, None]
     )
@@ -83,7 +83,7 @@ def paint_leaves(
 
 
 def _shifts(centre: float, radius: float, n: int) -> list[int]:
-    """The shifts on one axis of a periodic canvas with which a shape must be drawn."""
+    """Return the shifts along one axis with which a shape must be drawn on a periodic canvas."""
     shifts = [0]
     if centre < radius:
         shifts.append(n)
@@ -93,7 +93,7 @@ def _shifts(centre: float, radius: float, n: int) -> list[int]:
 
 
 def look_up(palette: Plane, value: Plane, smooth: bool) -> Plane:
-    """Colours (n, n, 3) of the palette run through twice by value (n, n); smooth or in hard steps."""
+    """Map values (n, n) to colours (n, n, 3) of the palette, repeated twice; smooth or in hard steps."""
     steps = 256
     position = np.arange(steps) / steps * (2 * len(palette))
     low = position.astype(int)

@@ -15,7 +15,7 @@ _STREET: tuple[StreetKind, ...] = get_args(StreetKind)
 
 
 def sample_texture(rng: np.random.Generator, n: int, kind: Kind) -> Texture:
-    """A random texture (n, n, 3) of one kind; n a power of two, 64 or more."""
+    """Return a random texture (n, n, 3) of one kind; n is a power of two, 64 or more."""
     if kind in _STREET:
         return street_texture(rng, n, kind)
     return room_texture(rng, n, cast(RoomKind, kind))

@@ -1,9 +1,9 @@
-"""Exact truth of a pair of times: where the points seen at t0 are at t1, and whether they are seen there.
+"""Exact ground truth of a pair of times: position at t1 of the points seen at t0, and their visibility.
 
-Computed in float64 from the surfaces that the rays hit, never from pictures. A point is visible in another view if
+Computed in float64 from the surfaces hit by the rays, not from images. A point is visible in another view if
 it projects within the outermost pixel centres, [0, W-1] x [0, H-1] (where bilinear sampling is defined), and if the
-ray cast through its exact sub-pixel position meets nothing nearer by more than `TOLERANCE` of its inverse depth
-(a tenth of a millimetre a metre, far below the thickness of any body, far above float32 rounding).
+ray through its exact sub-pixel position hits nothing nearer by more than `TOLERANCE` of its inverse depth
+(0.1 millimetre per metre, far below the thickness of any body, far above float32 rounding).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Points:
-    """What a left view sees at its pixel centres, row by row: N = H * W."""
+    """Points seen at a left view's pixel centres, row by row: N = H * W."""
 
     position: Array  # (3, N) camera coordinates in metres
     body: NDArray[np.uint8]  # (N,) object id, 0 for the room
 
 
 def seen_points(view: View, surface: Surfaces) -> Points:
-    """The points behind the pixel centres of a view, given the surfaces (H, W) that they show."""
+    """Return the points seen at the pixel centres of a view, given the surfaces (H, W) there."""
     height, width = surface.shape
     numbers = surface.reshape(-1)
     x = np.tile(np.arange(width, dtype=np.float64), height)
@@ -49,7 +49,7 @@ def seen_points(view: View, surface: Surfaces) -> Points:
 
 
 def moved(points: Points, before: View, after: View) -> Array:
-    """The positions (3, N) of the same surface points in the camera of another view, maybe at another time."""
+    """Return the positions (3, N) of the same surface points in the camera of another view or time."""
     turns = after.orientations @ np.transpose(before.orientations, (0, 2, 1))
     shifts = after.positions - (turns @ before.positions[:, :, None])[:, :, 0]
     target = turns[0] @ points.position + shifts[0][:, None]
@@ -61,7 +61,7 @@ def moved(points: Points, before: View, after: View) -> Array:
 
 
 def visible(view: View, position: Array) -> NDArray[np.bool_]:
-    """Whether points (3, N) in the camera of this view are in its frame and not hidden (N,)."""
+    """Return (N,): whether points (3, N) in the camera of this view are in its frame and not hidden."""
     camera = view.camera
     x, y = camera.project(position)
     seen = (x >= 0) & (x <= camera.width - 1) & (y >= 0) & (y <= camera.height - 1) & (position[2] > 0)

@@ -1,8 +1,8 @@
-"""A scene as one camera sees it at one time: every surface as polynomials of the pixel coordinates.
+"""A scene viewed by one camera at one time: every surface as polynomials of the pixel coordinates.
 
-With rays of unit z, a point seen at (x, y) is P = ray(x, y) / q with q the inverse depth. A plane n . P = d then has
-q = n . ray / d, affine in (x, y); a quadric has q as the root of a quadratic; texture coordinates are
-(axes . ray) / q + offset. Nearer means a larger q.
+With rays of unit z, a point seen at (x, y) is P = ray(x, y) / q with inverse depth q. For a plane n . P = d,
+q = n . ray / d is affine in (x, y); for a quadric, q is the root of a quadratic; texture coordinates are
+(axes . ray) / q + offset. A larger q is nearer.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class QuadricInView:
 @dataclass(frozen=True)
 class BodyInView:
     shape: PlanesInView | QuadricInView
-    outline: Array | None  # (V, 2) projected vertices; None where one of them is not in front of the camera
-    box: tuple[float, float, float, float]  # left, top, right, bottom, in pixels, a hull of the picture
+    outline: Array | None  # (V, 2) projected vertices; None if one of them is not in front of the camera
+    box: tuple[float, float, float, float]  # left, top, right, bottom of a bounding box in the image, px
     thin: bool
 
 
@@ -62,13 +62,13 @@ class View:
     offsets: Array  # (S, 2)
     texture: NDArray[np.int32]  # (S,)
     gain: Array  # (S,)
-    # Camera coordinates of body i: orientations[i] @ X + positions[i]; entry 0 is the room's (the world).
+    # Camera coordinates of body i: orientations[i] @ X + positions[i]; entry 0 is the room (the world).
     orientations: Array  # (1 + bodies, 3, 3)
     positions: Array  # (1 + bodies, 3)
 
 
 def view_of(scene: Scene, camera: Camera, time: int, right: bool) -> View:
-    """The scene at a frame number, in the left or the right camera."""
+    """Return the view of the scene at a frame number from the left or right camera."""
     camera_turn, camera_position = scene.camera_path.at(time)
     shift = np.array([camera.baseline if right else 0.0, 0.0, 0.0])
     poses = [(np.eye(3), np.zeros(3)), *(body.path.at(time) for body in scene.bodies)]
@@ -114,9 +114,9 @@ def view_of(scene: Scene, camera: Camera, time: int, right: bool) -> View:
 
 
 def _reaching_frame(planes: Array, camera: Camera) -> list[tuple[int, list[float]]]:
-    """The planes of a room that are not behind one and the same other plane all over the frame and a pixel around.
+    """Return the planes of a room that are not entirely behind another plane within the frame and one pixel around it.
 
-    Inverse depths are affine, so that comparing them at the frame's corners settles it for the whole frame.
+    Inverse depths are affine, so it is sufficient to compare them at the frame's corners.
     """
     corners = np.array([[x, y, 1.0] for x in (-1, camera.width) for y in (-1, camera.height)])
     at_corners = planes @ corners.T  # (F, 4)

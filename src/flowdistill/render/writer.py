@@ -1,4 +1,4 @@
-"""Rendered scenes on disk, in the layout of one of the benchmarks, by several processes at once."""
+"""Writes rendered scenes in the layout of a benchmark, with several processes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def write_dataset(
         output: a new or empty folder.
         layout: a key of `LAYOUTS`.
 
-    Returns the summary, scenes without labels included, and the seconds that it took.
+    Returns the summary, including scenes without labels, and the elapsed seconds.
 
     Raises:
-        UserError: no such layout, it cannot hold the request, the folder is not empty or cannot be made, or fewer
-            than one worker.
+        UserError: if the layout is unknown or does not support the request, the folder is not empty or cannot be
+            created, or there is fewer than one worker.
     """
     if layout not in LAYOUTS:
         raise UserError(f"layout is {layout!r}; it must be one of {', '.join(LAYOUTS)}")
@@ -54,10 +54,12 @@ def write_dataset(
 
 
 def prepare_folder(output: Path) -> Path:
-    """Make a new folder, or take an empty one; returns it."""
+    """Create the output folder, or check that it is empty, and return it."""
     try:
         if output.is_dir() and any(output.iterdir()):
-            raise UserError(f"{output}: the folder is not empty; name a new one, nothing is ever overwritten")
+            raise UserError(
+                f"{output}: the folder is not empty; choose a new one, nothing is ever overwritten"
+            )
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{output}: cannot make the folder ({error.strerror or error})") from error
@@ -69,7 +71,7 @@ def _summaries(root: Path, layout: str, request: Request, workers: int) -> Itera
     if workers == 1:
         yield from map(write, range(request.all_scenes))
         return
-    # Fresh processes: a fork would copy the threads' state of OpenCV and of whatever else the caller runs.
+    # "spawn", since a fork would copy the state of OpenCV's and the caller's threads.
     with multiprocessing.get_context("spawn").Pool(workers, start_worker, (os.getpid(),)) as pool:
         yield from pool.imap_unordered(write, range(request.all_scenes))
 

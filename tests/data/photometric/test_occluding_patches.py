@@ -1,4 +1,4 @@
-"""Patches cover what they say, and the masks know what is under them."""
+"""Patches cover the stated areas, and the masks are updated accordingly."""
 
 from functools import cache
 from typing import Any, cast
@@ -48,7 +48,7 @@ def test_masks_follow_the_patches(seed: int, stereo: bool) -> None:
     assert torch.equal(after["occluded"][0], before["occluded"][0] | under)
     assert torch.equal(after["valid_flow_noc"][0], before["valid_flow_noc"][0] & ~under)
     assert (after["occluded"] & ~before["occluded"]).any()
-    # A few pixels under a patch may have its very colour.
+    # A few pixels under a patch may have exactly its colour.
     back = before["occluded_backward"][0] | patch
     assert (after["occluded_backward"][0] != back).float().mean() < 1e-3
     if stereo:

@@ -1,4 +1,4 @@
-"""Colour, blur and noise on the workers: the stated formula in float64, the ranges, and what is drawn when."""
+"""Colour, blur and noise on the workers: the documented formula in float64, the ranges, and the draws."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def sample(size: tuple[int, int] = (24, 30)) -> Sample:
 
 
 def stated(image: Tensor, draw: Draw) -> np.ndarray:
-    """`Draw`'s formula in float64, without the noise and the clip after it."""
+    """`Draw`'s formula in float64, without noise and final clipping."""
     values = image.double().numpy()
     values = np.clip(values**draw.gamma * np.array(draw.gain)[:, None, None], 0, 1)
     if draw.blur > 0:

@@ -1,4 +1,4 @@
-"""Photometric changes of whole batches by kornia: those that the workers would have made, from the same draws."""
+"""Photometric changes of whole batches by kornia: equal to those of the workers, for the same draws."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ def samples(keys: tuple[str, ...] = IMAGES) -> list[Sample]:
 
 
 def both_ways(strength: Strength, keys: tuple[str, ...] = IMAGES) -> tuple[Batch, Batch]:
-    """The batch that the workers make, and the one that the device makes."""
+    """The batch from the workers, and the batch from the device."""
     on_workers, on_device = Photometric(strength), Photometric(strength, on="device")
     worker = [on_workers(s, np.random.default_rng(i)) for i, s in enumerate(samples(keys))]
     drawn = [on_device(s, np.random.default_rng(i)) for i, s in enumerate(samples(keys))]
@@ -61,7 +61,7 @@ def test_labels_are_not_touched_and_nothing_is_left_behind() -> None:
     after = apply_on_device(batch)
     assert after["flow"] is batch["flow"]
     assert set(after) == set(samples()[0])
-    assert draws <= set(batch)  # the caller's batch stays
+    assert draws <= set(batch)  # the caller's batch is unchanged
 
 
 def test_noise_on_the_device() -> None:
@@ -92,7 +92,7 @@ def test_a_batch_without_draws_is_as_it_was() -> None:
 
 
 class Recorder(pl.LightningModule):
-    """Learns nothing, keeps the pictures that it is given."""
+    """Learns nothing, stores its input images."""
 
     view = "flow"
     needs_labels = False
@@ -139,7 +139,7 @@ def test_under_the_trainer_both_places_give_the_same_batches(rendered: Path, tmp
 
 
 def test_the_noise_of_a_picture_is_its_seed_s() -> None:
-    """From the generator of the device, as it always was: a run that is repeated sees the same pictures."""
+    """From the device's generator, as before: a repeated run gets the same images."""
     strength = Strength(noise=0.1, shared=False)
     _, found = both_ways(strength)
     clean = collate(samples())

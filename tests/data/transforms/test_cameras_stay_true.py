@@ -1,4 +1,4 @@
-"""The intrinsics of a transformed sample project what its pixels see onto these pixels, at its disparity's depth."""
+"""The intrinsics of a transformed sample project its pixels' points onto these pixels, at the disparity's depth."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -33,9 +33,9 @@ SCENES = [(7, 2), (0, 0), (11, 1)]
 
 
 def with_rays(scene: tuple[int, int]) -> Sample:
-    """A sample whose picture is x / z, y / z and 1 / z of the point that each pixel sees.
+    """A sample whose image is x / z, y / z and 1 / z of the point at each pixel.
 
-    These are what a pixel's position is linear in, so that they may be interpolated within a surface.
+    These are linear in the pixel position, so that they can be interpolated within a surface.
     """
     sample, seen = cast(dict[str, Any], stereo_sample(*scene)), points(*scene)
     kept = {key: sample[key] for key in ("name", "size", "intrinsics", "baseline", "disparity_t0")}
@@ -44,7 +44,7 @@ def with_rays(scene: tuple[int, int]) -> Sample:
 
 
 def projection_error(sample: Sample, mirror: tuple[int, int] = (1, 1)) -> tuple[float, float]:
-    """Largest and mean distance, px, from pixels to the projections of what they see, two pixels inside of the truth.
+    """Largest and mean distance, px, from pixels to the projections of their points, two pixels inside valid areas.
 
     The mean is that of the signed differences in x and y: a filter's ripples cancel, a wrong camera does not.
     """
@@ -60,7 +60,7 @@ def projection_error(sample: Sample, mirror: tuple[int, int] = (1, 1)) -> tuple[
 
 
 def depth_error(sample: Sample) -> float:
-    """Median relative difference of the depth that disparity gives and the one that the pixel sees."""
+    """Median relative difference between the depth from the disparity and that of the pixel's point."""
     depth = sample["intrinsics"][0, 0] * sample["baseline"] / sample["disparity_t0"][0]
     ratio = (depth * sample["left_t0"][2])[sample["valid_disparity_t0"][0]]
     return float((ratio - 1).abs().median())
@@ -76,7 +76,7 @@ def depth_error(sample: Sample) -> float:
 def test_points_still_project_to_their_pixels(
     scene: tuple[int, int], seed: int, stretch: float, crop: tuple[int, int]
 ) -> None:
-    # The filter that shrinks pictures does not keep every ramp to the last digit.
+    # The downscaling filter does not reproduce ramps exactly.
     chains: list[tuple[list[Any], float]] = [
         ([RandomScale((0.7, 1.8), stretch)], 0.2),
         ([RandomScale((1.3, 1.8), min(stretch, 1.3))], 2e-3),
@@ -97,7 +97,7 @@ def test_points_still_project_to_their_pixels(
 @pytest.mark.parametrize(("flip", "mirror"), [(flip_left_right, (-1, 1)), (flip_top_bottom, (1, -1))])
 def test_a_mirrored_camera_sees_the_mirrored_world(flip: Any, mirror: tuple[int, int]) -> None:
     sample = with_rays(SCENES[0])
-    sample["intrinsics"][0, 1] = 20.0  # skewed pixels, so that the skew's sign is seen, too
+    sample["intrinsics"][0, 1] = 20.0  # skewed pixels, so that the sign of the skew is tested, too
     sample["left_t0"][0] -= 20 / sample["intrinsics"][0, 0] * sample["left_t0"][1]
     assert projection_error(sample)[0] < 1e-3
     flipped = flip(sample)

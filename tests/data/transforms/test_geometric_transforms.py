@@ -1,7 +1,7 @@
-"""Geometric transforms on an analytic scene, whose truth is exact everywhere.
+"""Geometric transforms of an analytic scene with exact ground truth everywhere.
 
 The t1 image is a smooth function of the pixel, t0 is that function at the pixel moved by an affine flow.
-After any transform, looking up t1 at the moved pixels must give t0 again.
+After any transform, sampling t1 at the moved pixels must give t0 again.
 """
 
 from typing import Any, cast
@@ -32,7 +32,7 @@ FOCAL = 50.0
 
 
 def texture(x: Tensor, y: Tensor) -> Tensor:
-    """(3, H, W): smooth, so that bilinear look-up is nearly exact, and without symmetry."""
+    """(3, H, W): smooth, so that bilinear sampling is nearly exact, and without symmetry."""
     waves = [
         torch.sin(0.11 * x + 0.23 * y),
         torch.cos(0.19 * x - 0.13 * y),
@@ -74,7 +74,7 @@ def _left_of_right(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def look_up(image: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-    """Bilinear `image` at pixel + `motion` (2, H, W), and which of these positions (H, W) lie inside."""
+    """`image` sampled bilinearly at pixel + `motion` (2, H, W), and which of these positions (H, W) are inside."""
     height, width = image.shape[-2:]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     x, y = x + motion[0], y + motion[1]
@@ -84,7 +84,7 @@ def look_up(image: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flow_error(sample: Sample, shift: float = 0.0) -> float:
-    """Largest difference of t0 and t1 looked up by the flow, over valid pixels that stay in the image."""
+    """Largest difference between t0 and t1 warped by the flow, over valid pixels that stay in the image."""
     warped, inside = look_up(sample["left_t1"], sample["flow"] + shift)
     used = inside & sample["valid_flow_noc"][0]
     assert used.float().mean() > 0.1
@@ -230,7 +230,7 @@ def test_pad_reflects_images_and_invalidates_labels() -> None:
         assert torch.equal(padded[inner], before[key])
         padded[inner] = outside
         assert (padded == outside).all()
-    # A motion that came without a mask is trusted inside only.
+    # A motion without a mask becomes valid inside only.
     for key in ("occluded_backward", "teacher_occluded"):
         assert after[key].sum() == 45 * 64 - HEIGHT * WIDTH
     assert after["size"].tolist() == [HEIGHT, WIDTH]
@@ -244,7 +244,7 @@ def test_pad_adds_valid_masks_to_dense_truth() -> None:
 
 
 def test_pad_of_a_large_sample_adds_masks_alone() -> None:
-    """Whatever its size, a sample gets the same keys, so that one batch can hold it and a padded one."""
+    """A sample of any size gets the same keys, so that it can be in a batch with padded ones."""
     before = scene(stereo=True)
     del before["valid_disparity_t0"]
     large, padded = (ReflectPad(size)(before, rng()) for size in ((HEIGHT, 8), (HEIGHT + 2, 8)))
@@ -279,7 +279,7 @@ def test_disparity_still_warps_after_scale_and_zoom(seed: int, stretch: float) -
         motion = torch.cat([-after["disparity_t0"], torch.zeros_like(after["disparity_t0"])])
         warped, inside = look_up(after["right_t0"], motion)
         used = inside & after["valid_disparity_t0"][0]
-        # Not at the border, which resizing repeats.
+        # Not at the border, which is replicated by resizing.
         used[:2], used[-2:], used[:, :2], used[:, -2:] = False, False, False, False
         assert used.float().mean() > 0.5
         assert float((warped - after["left_t0"]).abs()[:, used].max()) < 0.02

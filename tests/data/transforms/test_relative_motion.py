@@ -1,4 +1,4 @@
-"""The second frame moved against the first: flows compose exactly, both ways, and what leaves is occluded."""
+"""Relative motion of the second frame: flows compose exactly in both directions, and pixels that leave are occluded."""
 
 import math
 from typing import Any, cast
@@ -21,7 +21,7 @@ angles, shifts = st.floats(-0.3, 0.3), st.tuples(st.floats(-15, 15), st.floats(-
 
 
 def moved_point(x: Tensor, y: Tensor, angle: float, shift: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """A position turned about the picture's centre and shifted, by sines and cosines in float64."""
+    """A position rotated about the image centre and shifted, with sines and cosines in float64."""
     dx, dy = x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2
     return (
         (WIDTH - 1) / 2 + dx * math.cos(angle) - dy * math.sin(angle) + shift[0],
@@ -42,7 +42,7 @@ def test_flow_is_composed_exactly(angle: float, shift: tuple[float, float]) -> N
         assert new.dtype == torch.float32
     to_x, to_y = x + after["flow"][0].double(), y + after["flow"][1].double()
     beyond = (to_x < 0) | (to_x > WIDTH - 1) | (to_y < 0) | (to_y > HEIGHT - 1)
-    # Not where float32 and float64 may differ about the very edge.
+    # Not at the edge, where float32 and float64 may differ.
     near = sum(
         (v - edge).abs() < 1e-3 for v, edge in ((to_x, 0), (to_x, WIDTH - 1), (to_y, 0), (to_y, HEIGHT - 1))
     )
@@ -57,7 +57,7 @@ def test_flow_is_composed_exactly(angle: float, shift: tuple[float, float]) -> N
 @settings(deadline=None, max_examples=15)
 @given(angle=angles, shift=shifts, scene=st.sampled_from([(7, 2), (0, 0)]))
 def test_there_and_back(angle: float, shift: tuple[float, float], scene: tuple[int, int]) -> None:
-    """Where both frames see a point, the backward flow leads from its end back to where it came from."""
+    """Where a point is visible in both frames, the backward flow leads from its end back to its start."""
     after = move_t1(flow_sample(*scene), turn(SIZE, angle, np.array(shift)))
     x, y = pixel_grid(after["left_t0"])
     start = torch.stack([x, y])
@@ -66,7 +66,7 @@ def test_there_and_back(angle: float, shift: tuple[float, float], scene: tuple[i
     inside = ((pixel >= 0) & (pixel < torch.tensor([WIDTH, HEIGHT]).view(2, 1, 1))).all(dim=0)
     index = (pixel[1].clamp(0, HEIGHT - 1) * WIDTH + pixel[0].clamp(0, WIDTH - 1)).long()
     home = pixel + after["flow_backward"].double().flatten(1)[:, index]
-    # The pixel lies up to half a pixel off the end, so its home lies as far off, turned back by the angle.
+    # The pixel is up to half a pixel off the end, so its start is equally far off, rotated back by the angle.
     off = pixel - end
     cosine, sine = math.cos(angle), math.sin(angle)
     turned = torch.stack([cosine * off[0] + sine * off[1], cosine * off[1] - sine * off[0]])
@@ -101,7 +101,7 @@ def test_whole_shifts_of_stereo_are_exact(shift: tuple[int, int]) -> None:
     assert not (after["occluded_backward"].numpy() < hidden).any()
     for key in ("right_t0", "disparity_t0", "disparity_t1", "valid_disparity_t0_noc", "valid_disparity_t1"):
         assert torch.equal(cast(Any, after)[key], cast(Any, before)[key])
-    # What is seen at t1 in both moved pictures.
+    # The part of t1 that is visible in both moved images.
     x, y = pixel_grid(before["left_t0"])
     to_x, to_y = x + after["flow"][0], y + after["flow"][1]
     seen = (to_x >= 0) & (to_x <= WIDTH - 1) & (to_y >= 0) & (to_y <= HEIGHT - 1)

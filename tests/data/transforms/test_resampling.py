@@ -1,4 +1,4 @@
-"""Resizing against a float64 statement: pictures linear, labels the nearest pixel's own, motions scaled."""
+"""Resizing compared with a float64 reference: images linear, labels of the nearest pixel, motions scaled."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ sizes = st.tuples(st.integers(5, 60), st.integers(5, 70))
 
 
 def sparse(seed: int, density: float = 0.2) -> Sample:
-    """Labels like KITTI's: every value its own, and poison where a mask says that there is none."""
+    """Labels like KITTI's: all values are different, with poison values at invalid pixels."""
     rng = np.random.default_rng(seed)
     sample: dict[str, Any] = {"name": "sparse", "size": torch.tensor([HEIGHT, WIDTH])}
     sample["left_t0"] = sample["left_t1"] = torch.rand(3, HEIGHT, WIDTH)
@@ -33,7 +33,7 @@ def sparse(seed: int, density: float = 0.2) -> Sample:
 
 
 def nearest(new: int, old: int) -> np.ndarray:
-    """Old index of the pixel whose area holds each new pixel's centre, in float64."""
+    """Old index of the pixel whose area contains each new pixel's centre, in float64."""
     return np.floor((np.arange(new) + 0.5) * old / new + 1e-12).astype(int)
 
 
@@ -77,7 +77,7 @@ def test_zoom_is_the_centre_of_a_resized_sample(seed: int) -> None:
 
 
 def linear(values: np.ndarray, new: int, axis: int) -> np.ndarray:
-    """Linear interpolation with pixels as areas, in float64; the border is repeated."""
+    """Linear interpolation with pixels as areas, in float64; the border is replicated."""
     old = values.shape[axis]
     position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.minimum(np.floor(position).astype(int), max(old - 2, 0))
@@ -88,7 +88,7 @@ def linear(values: np.ndarray, new: int, axis: int) -> np.ndarray:
 
 
 def triangle(values: np.ndarray, new: int, axis: int) -> np.ndarray:
-    """Shrinking by a triangle filter of the new pixel's width on each side, in float64."""
+    """Downscaling with a triangle filter of the new pixel's width on each side, in float64."""
     old = values.shape[axis]
     ratio = old / new
     centres = (np.arange(new) + 0.5) * ratio

@@ -1,4 +1,4 @@
-"""What all geometric transforms have in common: inputs stay, the generator decides, nothing is forgotten."""
+"""Common properties of all geometric transforms: inputs unchanged, deterministic given the generator, complete."""
 
 from typing import Any, cast
 
@@ -64,7 +64,7 @@ def test_input_stays_and_only_the_generator_decides(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_map_is_forgotten(name: str) -> None:
-    """Every label that can be moved is: none keeps its old bits while its picture moves."""
+    """All labels move with their image: none keeps its old values."""
     transform, stereo = ALL[name]
     before = stereo_sample() if stereo else flow_sample()
     after = transform(before, rng(2))

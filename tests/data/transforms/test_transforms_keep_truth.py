@@ -1,4 +1,4 @@
-"""After any geometric transform the truth still warps the other pictures onto the reference; planted faults do not."""
+"""After any geometric transform the ground truth warps the other images onto the reference; injected faults do not."""
 
 import math
 from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_all_of_them_after_each_other(scene: tuple[int, int], seed: int) -> None
         judge(before, sample, exact=False)
 
 
-# Faults that have been made before, each on top of a right transform.
+# Mistakes made in the past, each added to a correct transform.
 
 
 def _change(sample: Sample, **changes: Callable[[Tensor], Tensor]) -> Sample:

@@ -1,4 +1,4 @@
-"""After a crop the masks say what is seen in the crop."""
+"""After a crop the masks describe the visibility within the crop."""
 
 from typing import Any, cast
 

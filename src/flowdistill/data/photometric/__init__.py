@@ -1,4 +1,4 @@
-"""What changes pictures' values: colour, blur and noise, on the workers or on the device, channel order, patches."""
+"""Photometric augmentation: colour, blur and noise on the workers or on the device, channel order, patches."""
 
 from flowdistill.data.photometric.channel_swap import ChannelSwap
 from flowdistill.data.photometric.device import apply_on_device

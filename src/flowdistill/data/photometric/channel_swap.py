@@ -1,4 +1,4 @@
-"""Another order of the colour channels."""
+"""Random permutation of the colour channels."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""Photometric changes of whole batches on the device, by kornia, as `Photometric` drew them on the workers."""
+"""Photometric augmentation of whole batches on the device with kornia, from parameters that `Photometric` drew."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,20 +10,20 @@ from torch import Tensor
 from flowdistill.data.photometric.strength import BLUR_RADIUS
 from flowdistill.data.sample import IMAGES, Batch
 
-# Draws on their way through the loader, for the K pictures of a sample, in the order of IMAGES.
+# Keys of the drawn parameters in a batch, for the K images of a sample, in the order of IMAGES.
 COLOUR = "draws_colour"  # (B, K, 4) gamma, gain of red, green and blue
 BLUR = "draws_blur"  # (B, K) px
 NOISE = "draws_noise"  # (B, K) standard deviation
-# The noise's seeds are Python numbers, B lists of K: a tensor of them would go to the device and be fetched back.
+# The noise seeds are Python integers, B lists of K: a tensor would be copied to the device and back.
 SEEDS = "draws_seeds"
 
 
 def apply_on_device(batch: Batch) -> Batch:
-    """Apply the draws that a batch carries to its pictures, where these are, and drop them.
+    """Apply the drawn parameters in a batch to its images on their device, and remove them from the batch.
 
-    A batch without draws is returned as it is. Labels are not touched. Colour and blur are what the workers would have
-    made of the same draws; noise comes from the device's own generator, from the drawn seed. Nothing waits for the
-    device.
+    A batch without drawn parameters is returned unchanged. Labels are not changed. Colour and blur give the same result
+    as on the workers; noise comes from the device's generator, seeded with the drawn seed. There is no host-device
+    synchronisation.
     """
     out = cast(dict[str, Any], dict(batch))
     colour, blur, noise, seeds = (out.pop(key, None) for key in (COLOUR, BLUR, NOISE, SEEDS))
@@ -39,14 +39,14 @@ def apply_on_device(batch: Batch) -> Batch:
 
 def _colour(images: Tensor, draws: Tensor) -> Tensor:
     """(B, 3, H, W) and (B, 4)."""
-    # Not kornia's adjust_gamma: some versions read the draws on the host, to check them.
+    # Not kornia's adjust_gamma: some versions check the parameters on the host, which synchronises.
     gamma, gain = draws[:, :1, None, None], draws[:, 1:, None, None]
     return (images**gamma * gain).clamp(0, 1)
 
 
 def _blur(images: Tensor, deviations: Tensor) -> Tensor:
     """(B, 3, H, W) and (B,) px."""
-    # Not its gaussian_blur2d either, for the same reason. A Gaussian of a thousandth of a pixel is no blur.
+    # Not kornia's gaussian_blur2d, for the same reason. A standard deviation of 0.001 px leaves the image unchanged.
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=images.device)
     taps = torch.exp(-0.5 * (offsets / deviations.clamp_min(1e-3)[:, None]).square())
     taps = taps / taps.sum(dim=1, keepdim=True)
@@ -64,7 +64,7 @@ def _noise(images: Tensor, deviations: Tensor, seeds: Sequence[int]) -> Tensor:
 
 @cache
 def _filter() -> Any:
-    """kornia's separable filter; imported late, since that takes seconds."""
+    """Return kornia's separable filter; imported lazily, because the import takes seconds."""
     from kornia.filters import filter2d_separable
 
     return filter2d_separable

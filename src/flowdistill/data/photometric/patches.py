@@ -1,4 +1,4 @@
-"""Patches that hide a part of the second pictures."""
+"""Patches that occlude parts of the t1 images."""
 
 from functools import partial
 from typing import Any, cast
@@ -14,17 +14,17 @@ SIDE = (50, 100)
 MOST = 2
 
 Rectangles = list[tuple[int, int, int, int]]
-"""Left, top, right, bottom of each; right and bottom are the first pixels outside."""
+"""Left, top, right, bottom of each; right and bottom are exclusive."""
 
 
 class OccludingPatches:
-    """With a probability, cover one or two rectangles of each t1 picture with its mean colour.
+    """With a given probability, fill one or two rectangles of each t1 image with its mean colour.
 
-    Sides are 50-100 px (half of the picture at most), the places any. As the eraser of RAFT's training (Teed and Deng,
-    ECCV 2020), but masks follow: what moves under a patch is occluded, so `occluded` becomes true, `valid_flow_noc`
-    and `valid_disparity_t1_noc` false; pixels of a patch are `occluded_backward` (added if a sample has
-    `flow_backward` without it). Motions and `valid_*` stay: the truth goes on under a patch. Labels of a teacher, who
-    saw what is hidden, stay.
+    Sides are 50-100 px (at most half of the image), positions are uniform. Like the eraser in RAFT's training (Teed and
+    Deng, ECCV 2020), but masks are updated: pixels that move under a patch are occluded, so `occluded` becomes true,
+    `valid_flow_noc` and `valid_disparity_t1_noc` false; pixels of a patch are `occluded_backward` (added if a sample
+    has `flow_backward` without it). Motions and `valid_*` are kept: the ground truth still holds under a patch. Teacher
+    labels are kept, because the teacher used the images without patches.
     """
 
     def __init__(self, probability: float) -> None:
@@ -66,7 +66,7 @@ def _cover(image: Tensor, rectangles: Rectangles) -> Tensor:
 
 
 def _under(rectangles: Rectangles, x: Tensor, y: Tensor, size: tuple[int, int]) -> Tensor:
-    """Whether any of the four pixels around each position is covered."""
+    """Return whether any of the four pixels around each position is covered."""
     found = torch.zeros(torch.broadcast_shapes(x.shape, y.shape), dtype=torch.bool)
     for left, top, right, bottom in rectangles:
         found |= (x > left - 1) & (x < right) & (y > top - 1) & (y < bottom)

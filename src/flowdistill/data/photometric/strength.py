@@ -1,4 +1,4 @@
-"""How strongly a picture is changed: what is drawn at random, apart from what applies it."""
+"""Random parameters of the photometric augmentation, independent of the code that applies them."""
 
 from dataclasses import dataclass
 
@@ -8,39 +8,39 @@ GAMMA = (0.8, 1.2)
 BRIGHTNESS = (0.5, 2.0)
 CHANNEL = (0.8, 1.2)
 BLUR_RADIUS = 6
-"""Taps of the blur on each side of a pixel."""
+"""Filter taps on each side of a pixel."""
 LARGEST_BLUR = BLUR_RADIUS / 3
-"""px; of a wider Gaussian the taps would miss more than 0.3 %."""
-_SEEDS = 2**24  # of the noise; another number would draw other strengths from the same seed of a run
+"""px; the taps would truncate more than 0.3 % of a wider Gaussian."""
+_SEEDS = 2**24  # number of noise seeds; changing it would change all later draws of a run with the same seed
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The strengths for one picture, whose values become
+    """The parameters for one image, which becomes
 
     ``clip(blur(clip(image ** gamma * gain, 0, 1)) + noise, 0, 1)``.
     """
 
     gamma: float
     gain: tuple[float, float, float]  # of red, green and blue: brightness times channel
-    blur: float  # standard deviation of the Gaussian, px; 0 leaves the picture sharp
+    blur: float  # standard deviation of the Gaussian, px; 0 means no blur
     noise: float  # standard deviation of the Gaussian
     seed: int  # of the noise
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Ranges of the strengths.
+    """Ranges of the parameters.
 
-    Colours are those of monodepth (Godard et al., CVPR 2017), which DWARF's code uses: gamma 0.8-1.2, brightness
+    Colour changes are those of monodepth (Godard et al., CVPR 2017), as used in DWARF's code: gamma 0.8-1.2, brightness
     0.5-2 and a factor of 0.8-1.2 for each channel, all uniform.
 
     Attributes:
-        colour: probability, for a sample, of changing gamma, brightness and channels.
+        colour: probability per sample of changing gamma, brightness and channels.
         blur: largest standard deviation, px, at most 2; uniform from 0.
         noise: largest standard deviation, of values in [0, 1]; uniform from 0.
-        shared: one draw for all pictures of a sample; else each has its own (as DWARF's released code does). The noise
-            itself, as in a camera, is never shared.
+        shared: use one draw for all images of a sample; else one per image (as DWARF's released code does). The noise
+            itself is never shared, as in a real camera.
     """
 
     colour: float = 0.0
@@ -49,7 +49,7 @@ class Strength:
     shared: bool = True
 
     def draw(self, pictures: int, rng: np.random.Generator) -> list[Draw]:
-        """One draw for each picture of a sample."""
+        """Return one draw per image of a sample."""
         coloured = rng.random() < self.colour
         strengths = [self._strengths(coloured, rng) for _ in range(1 if self.shared else pictures)]
         if self.shared:

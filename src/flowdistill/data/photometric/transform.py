@@ -1,4 +1,4 @@
-"""Colour, blur and noise as a transform: applied at once, or drawn here for the device to apply."""
+"""Colour, blur and noise as a transform: applied immediately, or only drawn and later applied on the device."""
 
 from typing import Any, Literal, cast
 
@@ -15,16 +15,16 @@ class Photometric:
     """Change colours, blur and add noise.
 
     Args:
-        strength: what is drawn, from the sample's own generator, so that it depends on (seed, step, rank) alone.
-        on: "workers" changes the pictures here, with albumentations. "device" leaves the draws in the sample, and
-            `apply_on_device` changes whole batches, with kornia: the same draws, the same formulas.
+        strength: ranges to draw from, with the sample's own generator, so that draws depend on (seed, step, rank) only.
+        on: "workers" changes the images here, with albumentations. "device" stores the draws in the sample, and
+            `apply_on_device` changes whole batches with kornia: same draws, same formulas.
     """
 
     def __init__(self, strength: Strength, on: Literal["workers", "device"] = "workers") -> None:
         self.strength = strength
         self.on = on
         if on == "workers":
-            albumentations()  # imported here once, so that forked workers need not each do it
+            albumentations()  # import before forking, so that each worker does not have to
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         out: dict[str, Any] = dict(sample)

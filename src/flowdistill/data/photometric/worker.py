@@ -1,4 +1,4 @@
-"""Photometric changes of one picture by albumentations, as a pure function of what was drawn."""
+"""Photometric augmentation of one image with albumentations, as a pure function of the drawn parameters."""
 
 import os
 from functools import cache
@@ -13,11 +13,11 @@ from flowdistill.data.photometric.strength import BLUR_RADIUS, Draw
 
 
 def change(image: Tensor, draw: Draw) -> Tensor:
-    """(3, H, W) float32 RGB in [0, 1] to the same; see `Draw` for the formula."""
+    """Apply a draw to a (3, H, W) float32 RGB image in [0, 1]; see `Draw` for the formula."""
     library = albumentations()
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     if draw.gamma != 1 or draw.gain != (1, 1, 1):
-        # One product, since albumentations clips after each: brightness 2 then channel 0.8 must not clip in between.
+        # One product, because albumentations clips after each: brightness 2, channel 0.8 must not be clipped between.
         gain = np.array(draw.gain, np.float32)
         pixels = library.pixel.multiply(library.pixel.gamma_transform(pixels, draw.gamma), gain)
     if draw.blur > 0:
@@ -31,8 +31,8 @@ def change(image: Tensor, draw: Draw) -> Tensor:
 
 @cache
 def albumentations() -> Any:
-    """albumentations' functions on pixels and blur; imported late, since that takes seconds."""
-    # Otherwise it asks the network for its newest version.
+    """Return albumentations' pixel and blur functions; imported lazily, because the import takes seconds."""
+    # Otherwise albumentations checks for a newer version over the network.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     from albumentations.augmentations.blur import functional as blur
     from albumentations.augmentations.pixel import functional as pixel

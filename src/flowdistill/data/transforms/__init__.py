@@ -1,8 +1,8 @@
-"""Geometric transforms: what moves pixels also moves labels, changes vector values and keeps the intrinsics true.
+"""Geometric transforms of images together with their labels and intrinsics.
 
-Each is a callable ``(sample, rng) -> sample`` that leaves its input alone. Maps are ``(C, H, W)``; an integer
-coordinate is the centre of a pixel. Labels are never interpolated: a label of the result is one label of the input,
-its values rescaled, so that valid and invalid, or two motions at an outline, do not mix.
+Each is a callable ``(sample, rng) -> sample`` that does not modify its input. Maps are ``(C, H, W)``; an integer
+coordinate is the centre of a pixel. Labels are never interpolated: each output label is one input label with rescaled
+values, so that valid and invalid labels, or two motions at an object boundary, are not mixed.
 """
 
 from flowdistill.data.transforms.crop import RandomCrop

@@ -12,10 +12,10 @@ from flowdistill.errors import UserError
 
 
 class RandomCrop:
-    """Cut a window of `size` (height, width) at a random place; the same for everything in the sample.
+    """Crop all maps of a sample to the same random window of `size` (height, width).
 
-    The sample's `size` becomes the window's: nothing is left to undo. What leaves the window is occluded. Raises
-    UserError for smaller images.
+    The sample's `size` becomes that of the window, so there is no padding to undo. Pixels whose match leaves the window
+    are occluded. Raises UserError for smaller images.
 
     Example:
         >>> import numpy as np
@@ -44,7 +44,7 @@ class RandomCrop:
 
 
 def cut(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
-    """The window of `size` whose first pixel is (row `top`, column `left`).
+    """Return the window of `size` whose first pixel is (row `top`, column `left`).
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Mirror images."""
+"""Left-right and top-bottom flips."""
 
 from typing import cast
 
@@ -13,9 +13,9 @@ class RandomFlips:
     """Flip left-right and top-bottom, each with probability 1/2.
 
     Args:
-        left_right: whether to flip left-right at all. It must be false for stereo: in a mirrored pair the right camera
-            is the left one, so that the labels would have to be those of the right picture, which the batch contract
-            does not have. Raises UserError for such a sample.
+        left_right: whether to flip left-right. It must be false for stereo: mirroring a pair swaps its cameras, which
+            would require the labels of the right image, and the batch contract does not have these. Raises UserError
+            for such a sample.
 
     Example:
         >>> import numpy as np
@@ -35,7 +35,7 @@ class RandomFlips:
         if self.left_right and is_stereo(sample):
             raise UserError(
                 f"Sample {sample['name']} is a stereo pair: a left-right flip would swap its cameras, and labels of "
-                "the right picture do not exist. Set flips: vertical for the scene_flow view."
+                "the right image do not exist. Set flips: vertical for the scene_flow view."
             )
         if self.left_right and horizontal:
             sample = flip_left_right(sample)
@@ -45,7 +45,7 @@ class RandomFlips:
 
 
 def flip_left_right(sample: Sample) -> Sample:
-    """Mirror a flow sample: x of every flow changes its sign, cx becomes W - 1 - cx.
+    """Flip a flow sample left-right: x of every flow changes its sign, cx becomes W - 1 - cx.
 
     Example:
         >>> import torch
@@ -59,7 +59,7 @@ def flip_left_right(sample: Sample) -> Sample:
 
 
 def flip_top_bottom(sample: Sample) -> Sample:
-    """Turn a sample upside down: y of every flow changes its sign, cy becomes H - 1 - cy; disparities stay.
+    """Flip a sample top-bottom: y of every flow changes its sign, cy becomes H - 1 - cy; disparities are unchanged.
 
     Example:
         >>> import torch
@@ -76,7 +76,7 @@ def _flip(sample: Sample, component: int) -> Sample:
     out = on_maps(sample, lambda m: m.flip(-1 - component))
     for key in FLOWS:
         if key in out:
-            # `flip` made a copy, so this does not reach the caller's tensor.
+            # `flip` returns a copy, so the caller's tensor is not modified.
             out[key][component].neg_()
     if component == 0:
         move_camera(out, scale=(-1, 1), offset=(width - 1, 0))

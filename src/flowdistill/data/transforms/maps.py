@@ -1,4 +1,4 @@
-"""What the geometric transforms share: every map of a sample at once, its camera, and the masks that it lacks."""
+"""Helpers of the geometric transforms: apply a function to all maps, update the camera, add missing masks."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowdistill.data.sample import DISPARITIES, PIXEL_MAPS, Sample
 
-# The mask that says where a motion is to be trusted, so that a transform can say "not here".
+# The mask of each motion in which a transform marks pixels as unusable.
 _VALID_OF = {key: f"valid_{key}" for key in ("flow", *DISPARITIES)}
 _OCCLUDED_OF = {
     "flow_backward": "occluded_backward",
@@ -17,16 +17,16 @@ _OCCLUDED_OF = {
     "teacher_flow_backward": "teacher_occluded_backward",
 }
 ON_T1 = ("flow_backward", "occluded_backward", "teacher_flow_backward", "teacher_occluded_backward")
-"""The labels on the grid of `left_t1`; all others live on that of `left_t0`."""
+"""The labels on the grid of `left_t1`; all others are on that of `left_t0`."""
 
 
 def is_stereo(sample: Sample) -> bool:
-    """Whether a sample speaks of two cameras."""
+    """Whether a sample has data of two cameras."""
     return any(key in sample for key in ("right_t0", "right_t1", *DISPARITIES))
 
 
 def on_maps(sample: Sample, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    """A copy of a sample with `function` applied to each map."""
+    """Return a copy of a sample with `function` applied to each map."""
     return {
         key: function(value) if key in PIXEL_MAPS else value
         for key, value in cast(dict[str, Any], sample).items()
@@ -34,9 +34,9 @@ def on_maps(sample: Sample, function: Callable[[Tensor], Tensor]) -> dict[str, A
 
 
 def move_camera(out: dict[str, Any], scale: tuple[float, float], offset: tuple[float, float]) -> None:
-    """Make the intrinsics true for pixels that moved to ``x' = scale * x + offset`` (x, then y).
+    """Update the intrinsics for pixels that moved to ``x' = scale * x + offset`` (x, then y).
 
-    A negative scale mirrors an axis of the picture and of the world with it: focal lengths stay positive.
+    A negative scale mirrors an axis of the image and of the world: focal lengths stay positive.
     """
     if "intrinsics" not in out:
         return
@@ -49,7 +49,7 @@ def move_camera(out: dict[str, Any], scale: tuple[float, float], offset: tuple[f
 
 
 def with_masks(sample: Sample) -> dict[str, Any]:
-    """A copy in which every motion has the mask that tells where it is to be used: everywhere, if it had none."""
+    """Return a copy in which every motion has a mask; new masks mark all pixels as usable."""
     out: dict[str, Any] = dict(sample)
     for masks, everywhere in ((_VALID_OF, True), (_OCCLUDED_OF, False)):
         for key, mask in masks.items():

@@ -1,4 +1,4 @@
-"""Reflect padding and what undoes it."""
+"""Reflect padding and its inverse."""
 
 from typing import cast
 
@@ -11,12 +11,11 @@ from flowdistill.ops.padding import centred_padding, crop_to, reflect_pad
 
 
 class ReflectPad:
-    """Pad, centred, to at least `size` (height, width).
+    """Pad symmetrically to at least `size` (height, width).
 
-    Images are reflected. Labels are not: a reflected motion would point the wrong way. Padded pixels of
-    labels are 0, not valid and occluded (no other image shows them); masks that say so are added if the
-    sample has none, padded or not, so that samples of different sizes make one batch. `size` keeps the original
-    height and width.
+    Images are reflected. Labels are not: a reflected motion would point in the wrong direction. Padded pixels of
+    labels are 0, not valid and occluded (no other image shows them); missing masks are added, even if nothing
+    is padded, so that samples of different sizes can form a batch. `size` keeps the original height and width.
 
     Example:
         >>> import numpy as np
@@ -44,10 +43,10 @@ class ReflectPad:
 
 
 def undo_padding(sample: Sample) -> Sample:
-    """The inverse of `ReflectPad`: everything back to the sample's `size`, the camera too. Masks stay.
+    """Invert `ReflectPad`: crop all maps to the sample's `size` and update the camera. Added masks are kept.
 
     Raises:
-        ValueError: if `size` is larger than the images, which are then no padded ones.
+        ValueError: if `size` is larger than the images, which were then not padded.
 
     Example:
         >>> import numpy as np

@@ -1,7 +1,7 @@
-"""A motion of the second time against the first: more flow than the camera saw.
+"""Random motion of the t1 images relative to t0, which enlarges the flow.
 
-Points y of `left_t1` go to A(y) = L y + t, so that the flow becomes ``A(x + flow) - x``. The picture of t0, its
-labels and the disparities stay.
+Points y of `left_t1` move to A(y) = L y + t, so that the flow becomes ``A(x + flow) - x``. The image at t0, its
+labels and the disparities are unchanged.
 """
 
 import math
@@ -23,12 +23,12 @@ Matrix = NDArray[np.float64]
 
 
 class RelativeMotion:
-    """Rotate and shift `left_t1` at random; of stereo samples, shift both pictures of t1 by the same whole pixels.
+    """Rotate and shift `left_t1` randomly; for stereo samples, shift both t1 images by the same whole pixels.
 
     Args:
-        rotation: largest angle, degrees, about the picture's centre, either way. It must be 0 for stereo: turned
-            pictures are no rectified pair. Raises UserError for such a sample.
-        shift: largest shift along x and along y, px, either way.
+        rotation: largest angle about the image centre in either direction, degrees. It must be 0 for stereo: rotated
+            images are not a rectified pair. Raises UserError for such a sample.
+        shift: largest shift along x and along y in either direction, px.
 
     Example:
         >>> import numpy as np
@@ -51,7 +51,7 @@ class RelativeMotion:
             return move_t1(sample, turn(image_size(sample), angle, rng.uniform(-self.shift, self.shift, 2)))
         if self.rotation > 0:
             raise UserError(
-                f"Sample {sample['name']} is a stereo pair: turned against each other its pictures would no longer be "
+                f"Sample {sample['name']} is a stereo pair: after a relative rotation its images would no longer be "
                 "rectified. Set relative_rotation: 0 for the scene_flow view."
             )
         whole = int(self.shift)
@@ -59,7 +59,7 @@ class RelativeMotion:
 
 
 def turn(size: tuple[int, int], angle: float, shift: NDArray[Any]) -> Matrix:
-    """(2, 3) matrix [L | t]: turn by `angle` (radians, from x towards y) about the picture's centre, then shift."""
+    """Return the (2, 3) matrix [L | t]: rotate by `angle` (radians, from x to y) about the image centre, then shift."""
     centre = np.array([size[1] - 1, size[0] - 1]) / 2
     linear = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return np.column_stack([linear, centre - linear @ centre + shift])
@@ -68,14 +68,14 @@ def turn(size: tuple[int, int], angle: float, shift: NDArray[Any]) -> Matrix:
 def move_t1(sample: Sample, matrix: Matrix) -> Sample:
     """Move everything at t1 by an affine map A of pixel positions.
 
-    Pictures are interpolated by cubics, so that t1 stays nearly as sharp as t0 (shifts by whole pixels are exact), and
-    continued by reflection. What now lies outside is occluded; what was outside stays so. Flows that start at t1 are
-    taken from the nearest old pixel, and where there is none they are 0 and occluded (a mask that says so is added if
-    the sample has none). A camera that moved against itself has no single matrix of intrinsics: `intrinsics` and
-    `baseline` leave the sample.
+    Images are interpolated bicubically, so that t1 stays nearly as sharp as t0 (shifts by whole pixels are exact), and
+    extended by reflection. Pixels whose match is now outside are occluded; those whose match was outside stay occluded.
+    Flows that start at t1 are taken from the nearest old pixel; where there is none they are 0 and occluded (a missing
+    mask is added). No single intrinsic matrix describes both times any more, so `intrinsics` and `baseline` are
+    removed.
 
     Args:
-        matrix: (2, 3), [L | t], x before y; L must have an inverse.
+        matrix: (2, 3), [L | t], x before y; L must be invertible.
 
     Example:
         >>> import numpy as np
@@ -92,14 +92,14 @@ def move_t1(sample: Sample, matrix: Matrix) -> Sample:
     linear, offset = matrix[:, :2], matrix[:, 2]
     inverse = np.linalg.inv(linear)
     back = np.column_stack([inverse, -inverse @ offset])
-    origin = _positions(image_size(sample), back)  # (2, H, W) where each new pixel of t1 was
+    origin = _positions(image_size(sample), back)  # (2, H, W) old position of each new pixel of t1
 
     for key in ("left_t1", "right_t1"):
         if key in out:
             out[key] = _move_picture(out[key], matrix, origin)
     for flow, valid in (("flow", "valid_flow"), ("teacher_flow", None)):
         if flow in out:
-            # A(x + flow) - x, without the difference of two large numbers.
+            # A(x + flow) - x, without subtracting two large numbers.
             moved = _positions(image_size(sample), matrix, less_pixel=True) + _turned(linear, out[flow])
             out[flow] = moved if valid is None else torch.where(out[valid], moved, out[flow])
     nearest, known = _nearest(origin)
@@ -118,7 +118,7 @@ def move_t1(sample: Sample, matrix: Matrix) -> Sample:
 
 
 def _positions(size: tuple[int, int], matrix: Matrix, less_pixel: bool = False) -> Tensor:
-    """(2, H, W): the map of each pixel position, or its difference to the position."""
+    """Return the mapped pixel positions (2, H, W), or their difference to the pixel positions."""
     y = torch.arange(size[0], dtype=torch.float32)[:, None]
     x = torch.arange(size[1], dtype=torch.float32)
     factors = matrix - np.eye(2, 3) if less_pixel else matrix
@@ -143,7 +143,7 @@ def _move_picture(image: Tensor, matrix: Matrix, origin: Tensor) -> Tensor:
 
 
 def _nearest(origin: Tensor) -> tuple[Tensor, Tensor]:
-    """Flat index (H*W,) of the old pixel nearest to each position (2, H, W), and bool (1, H, W): there is one."""
+    """Return the flat index (H*W,) of the old pixel nearest to each position (2, H, W), and bool (1, H, W): inside."""
     height, width = origin.shape[-2:]
     x, y = origin.round()
     known = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

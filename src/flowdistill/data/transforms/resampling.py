@@ -1,8 +1,8 @@
-"""Another size for a whole sample.
+"""Resizing of a whole sample.
 
-Convention: pixels are areas, so that position x of the old grid lies at ``(x + 1/2) * factor - 1/2`` of the new one
+Convention: pixels are areas, so that position x of the old grid is ``(x + 1/2) * factor - 1/2`` on the new one
 (integer = centre of a pixel), with factor = new length / old length, exactly. Displacements are multiplied by the
-factor, whatever the convention; the principal point moves as any other position.
+factor, independent of the convention; the principal point moves like any other position.
 """
 
 from typing import Any, cast
@@ -22,16 +22,16 @@ Size = tuple[int, int]  # rows, columns
 
 
 def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | None = None) -> Sample:
-    """Resize a sample to `size` (height, width) and cut a window out of the result.
+    """Resize a sample to `size` (height, width) and crop a window from the result.
 
-    Images are interpolated linearly, with a filter as wide as a new pixel where they shrink. Labels and masks take
-    the nearest pixel: no value is a mean of two labels, and none comes from an invalid pixel. x of flows and
+    Images are interpolated linearly, with an antialiasing filter as wide as a new pixel when downscaling. Labels and
+    masks use the nearest pixel: no value is a mean of two labels, and none comes from an invalid pixel. x of flows and
     disparities are multiplied by new width / old width, y of flows by new height / old height. The sample's `size`
-    becomes the window's; what leaves it is occluded.
+    becomes that of the window; pixels whose match leaves it are occluded.
 
     Args:
         corner: row and column, in the resized sample, of the window's first pixel.
-        window: its height and width; by default everything.
+        window: height and width of the window; by default the whole resized sample.
 
     Example:
         >>> import torch
@@ -68,21 +68,21 @@ def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | N
 
 
 def resize_image(image: Tensor, size: Size, corner: Size = (0, 0), window: Size | None = None) -> Tensor:
-    """(C, H, W) float32 to a window of (C, *size) in the module's convention; arguments as in `resample`."""
+    """Resize (C, H, W) float32 to a window of (C, *size) in the module's convention; arguments as in `resample`."""
     height, width = image.shape[-2:]
     window = size if window is None else window
     rows, columns = (slice(first, first + count) for first, count in zip(corner, window, strict=True))
     if size[0] < height or size[1] < width:
-        # A triangle filter as wide as two new pixels, along the axes that shrink.
+        # A triangle filter two new pixels wide, along the downscaled axes.
         resized = F.interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
         return resized[:, rows, columns]
-    # Linear too, but several times as fast.
+    # Also linear, but several times as fast.
     planes = [cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in image.numpy()]
     return torch.from_numpy(np.stack([plane[rows, columns] for plane in planes]))
 
 
 def _nearest(first: int, count: int, old: int, new: int) -> NDArray[np.int64]:
-    """Old index that holds the centre of each new pixel first, ..., first + count - 1; in whole numbers, so exact."""
+    """Old index that contains the centre of each new pixel first, ..., first + count - 1; exact, in integers."""
     centres = 2 * np.arange(first, first + count, dtype=np.int64) + 1  # in halves of a new pixel
     return centres * old // (2 * new)
 

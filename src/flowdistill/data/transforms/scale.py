@@ -1,4 +1,4 @@
-"""Random sizes."""
+"""Random scaling."""
 
 import math
 
@@ -9,13 +9,13 @@ from flowdistill.data.transforms.resampling import resample
 
 
 class RandomScale:
-    """Resize by a random factor; the whole field of view stays.
+    """Resize by a random factor, keeping the whole field of view.
 
     Args:
-        factors: smallest and largest factor, drawn uniformly in the logarithm: halving is as likely as doubling.
-        stretch: largest ratio of the factors of x and y, either way, drawn alike; 1 keeps shapes. Disparities go with
-            x, and the intrinsics have both.
-        least: (height, width) below which images are not shrunk: that of the crop that follows.
+        factors: smallest and largest factor, drawn log-uniformly: halving is as likely as doubling.
+        stretch: largest ratio of the factors of x and y in either direction, also log-uniform; 1 keeps the aspect
+            ratio. Disparities use the factor of x, the intrinsics both.
+        least: (height, width) below which images are not scaled down: the size of the crop that follows.
 
     Example:
         >>> import numpy as np
@@ -46,5 +46,5 @@ class RandomScale:
 
 
 def _at_least(least: int, length: int, factor: float) -> int:
-    """The new length; images that are too small from the start are left to the crop's error."""
+    """Return the new length; images that are too small to begin with are reported by the crop."""
     return max(round(length * factor), min(least, length))

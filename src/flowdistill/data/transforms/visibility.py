@@ -1,4 +1,4 @@
-"""What a transform moves out of the picture is occluded from then on."""
+"""Occlusion masks for pixels whose match a transform moves out of the image."""
 
 from typing import Any, cast
 
@@ -9,12 +9,12 @@ from flowdistill.data.sample import Sample, image_size
 
 
 def hide_what_leaves(sample: Sample) -> Sample:
-    """Mark pixels whose match lies beyond the outermost pixel centres of the other picture.
+    """Mark pixels whose match lies beyond the outermost pixel centres of the other image.
 
-    `occluded` and `occluded_backward` become true there, `valid_*_noc` false, where the sample has them and its
-    motion is valid. No mask is made up: "inside" does not mean "seen". `valid_*` stay, the truth is still the truth,
-    and so do teacher_*: they say where a teacher that saw the whole pictures is to be trusted (the distillation of
-    DDFlow, AAAI 2019, learns exactly there).
+    `occluded` and `occluded_backward` become true there and `valid_*_noc` false, where the sample has them and the
+    motion is valid. No mask is added: a match inside the image is not necessarily visible. `valid_*` are unchanged
+    because the ground truth still holds, and so are teacher_*: they mark where the teacher, which used the full images,
+    is reliable (the distillation of DDFlow, AAAI 2019, learns exactly there).
 
     Example:
         >>> import torch
@@ -28,11 +28,11 @@ def hide_what_leaves(sample: Sample) -> Sample:
 
 
 def hide(sample: Sample, hidden_in: dict[str, Any]) -> Sample:
-    """Mark pixels whose match is hidden in another picture.
+    """Mark pixels whose match is hidden in another image.
 
     Args:
         hidden_in: image key -> function of positions x, y (1, H, W) in that image and its size (height, width) that
-            gives bool (1, H, W): hidden there. NaN positions must give False. Keys that are missing hide nothing.
+            returns bool (1, H, W): hidden there. NaN positions must return False. Missing keys hide nothing.
     """
     out = cast(dict[str, Any], dict(sample))
     size = image_size(sample)
@@ -40,7 +40,7 @@ def hide(sample: Sample, hidden_in: dict[str, Any]) -> Sample:
     y, x = rows[None, :, None], columns[None, None, :]
 
     def hidden(image: str, to: tuple[Tensor, Tensor], *motions: str) -> Tensor:
-        """Hidden at `to` in an image, as far as the motions that lead there are valid."""
+        """Whether `to` is hidden in an image and the motions that lead there are valid."""
         judge = hidden_in.get(image)
         found: Tensor = (
             torch.zeros((1, *size), dtype=torch.bool) if judge is None else judge(to[0], to[1], size)
@@ -72,5 +72,5 @@ def hide(sample: Sample, hidden_in: dict[str, Any]) -> Sample:
 
 def _beyond(x: Tensor, y: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
-    # Said this way round NaN, an unknown motion, is not beyond.
+    # These comparisons are False for NaN, i.e. for an unknown motion.
     return (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)

@@ -1,4 +1,4 @@
-"""DWARF's zoom: look closer at the centre."""
+"""DWARF's zoom augmentation."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ LARGEST = 1.8
 
 
 class Zoom:
-    """With a probability, enlarge by 1-1.8 (uniform, both axes alike) and cut the centre back to the old size.
+    """With a given probability, enlarge by 1-1.8 (uniform, same for both axes) and crop the centre to the old size.
 
-    The enlarged size is rounded down; motions are multiplied by the factor that this leaves. As DWARF's released code
-    (AAAI 2020, filters/zoom.py), but for its area filter, which also averages labels with the zeros beside them.
+    The enlarged size is rounded down; motions are multiplied by the resulting factor. As in DWARF's released code
+    (AAAI 2020, filters/zoom.py), except for its area filter, which also averages labels with adjacent zeros.
 
     Example:
         >>> import numpy as np

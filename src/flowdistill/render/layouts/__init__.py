@@ -1,4 +1,4 @@
-"""The folder layouts of the benchmarks: one renderer, one small writer for each."""
+"""Folder layouts of the benchmarks, with one writer each."""
 
 from flowdistill.render.layouts.chairs import Chairs
 from flowdistill.render.layouts.kitti2012 import Kitti2012

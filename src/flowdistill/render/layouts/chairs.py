@@ -1,7 +1,7 @@
 """FlyingChairs: single pairs with flow.
 
 Source: Dosovitskiy et al., FlowNet: Learning Optical Flow with Convolutional Networks, ICCV 2015, and the data set's
-page, where the list of training and validation pairs lies beside the data.
+page, which provides the list of training and validation pairs beside the data.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ TRAIN, VALIDATION = 1, 2
 
 
 class Chairs(Layout):
-    """Pairs of the left camera, numbered through all scenes from 00001; the split file has one number a pair.
+    """Pairs of the left camera, numbered across all scenes from 00001; the split file has one number per pair.
 
-    Pairs of held-out scenes are for validation, so that no scene is in both. Frames between two pairs are written
-    twice, as every pair stands for itself.
+    Pairs of held-out scenes are for validation, so that no scene is in both. Frames shared by two pairs are written
+    twice, since every pair has its own files.
     """
 
     name = "chairs"

@@ -1,7 +1,7 @@
-"""What the layouts of KITTI 2012 and 2015 share.
+"""Common part of the layouts of KITTI 2012 and 2015.
 
-As in KITTI, `occ` labels hold all pixels, also those that leave the frame; `noc` those that are seen in the other
-picture as well. Unlike KITTI, whose labels belong to frame 10 alone, every frame that has a successor is labelled.
+As in KITTI, `occ` labels contain all pixels, including those that leave the frame; `noc` those that are also visible in
+the other image. Unlike in KITTI, where only frame 10 is labelled, every frame with a successor is labelled.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ class KittiLayout(Layout):
     """`training/` with and `testing/` without labels, files named SSSSSS_FF.png; both number scenes from 0."""
 
     has_test_scenes = True
-    #: The folders of pictures, left and right, that hold colour and grey.
+    #: The image folders, left and right, of colour and grey images.
     colour: tuple[str, str]
     grey: tuple[str, str] | None = None
     calibration: str
 
     @abstractmethod
     def calibration_text(self, frame: RenderedFrame) -> str:
-        """The scene's calibration file."""
+        """Return the text of the scene's calibration file."""
 
     @abstractmethod
     def write_labels(self, training: Path, name: str, frame: RenderedFrame) -> None:
-        """All label files of a pair, each called `name` in its folder."""
+        """Write all label files of a pair, each named `name` in its folder."""
 
     def limits(self, request: Request) -> Iterator[Limit]:
         yield Limit("frames", request.frames, "KITTI's file names hold at most", 100)
         yield Limit(
             "scenes", max(request.scenes, request.test_scenes), "KITTI's file names hold at most", 10**6
         )
-        # The largest disparity is a fifth of the width, and the 16-bit files end at 256 px.
+        # The largest disparity is a fifth of the width, and the 16-bit format is limited to 256 px.
         yield Limit("width", request.size[1], "KITTI's 16-bit disparities allow at most", 1280)
 
     def write_pair(self, root: Path, request: Request, scene: int, number: int, frame: RenderedFrame) -> None:
@@ -64,16 +64,16 @@ class KittiLayout(Layout):
 
 
 def to_grey(picture: Picture) -> Picture:
-    """Luma (H, W) of an RGB picture, as a grey camera beside the colour one would see it (ITU-R BT.601)."""
+    """Return the luma (H, W) of an RGB image, as from a grey camera beside the colour camera (ITU-R BT.601)."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def projection(frame: RenderedFrame, offset: float) -> list[float]:
-    """The 3x4 projection matrix, row by row, of a camera whose x coordinates are smaller by `offset` metres."""
+    """Return the 3x4 projection matrix, row by row, of a camera that adds `offset` metres to x coordinates."""
     k = frame.intrinsics.astype(float)
     return [*k[0], k[0, 0] * offset, *k[1], 0.0, *k[2], 0.0]
 
 
 def numbers(values: Iterable[float]) -> str:
-    """Numbers as KITTI's calibration files print them."""
+    """Format numbers as in KITTI's calibration files."""
     return " ".join(f"{value:.6e}" for value in values)

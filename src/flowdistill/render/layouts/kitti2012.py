@@ -14,7 +14,7 @@ from flowdistill.render.sequence import RenderedFrame
 
 
 class Kitti2012(KittiLayout):
-    """Grey and colour pictures; flow and the disparity at t0, positive. No object map, no disparity at t1."""
+    """Grey and colour images; flow and the disparity at t0, positive. No object map, no disparity at t1."""
 
     name = "kitti2012"
     colour = ("colored_0", "colored_1")
@@ -29,7 +29,7 @@ class Kitti2012(KittiLayout):
         write_kitti_flow(place(training / "flow_noc" / name), frame.flow, seen_t1)
 
     def calibration_text(self, frame: RenderedFrame) -> str:
-        """P0 and P1 are the grey cameras, left and right, P2 and P3 the colour ones at the same places."""
+        """P0 and P1 are the grey cameras, left and right, P2 and P3 the colour cameras at the same positions."""
         offsets = (0.0, -frame.baseline, 0.0, -frame.baseline)
         lines = [f"P{camera}: {numbers(projection(frame, offset))}" for camera, offset in enumerate(offsets)]
         return "\n".join(lines) + "\n"

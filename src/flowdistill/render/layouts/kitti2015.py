@@ -14,7 +14,7 @@ from flowdistill.render.sequence import RenderedFrame
 
 
 class Kitti2015(KittiLayout):
-    """Both disparities are absolute, positive, on the grid of t0; t1's `noc` is seen in left_t1 and right_t1."""
+    """Both disparities are absolute, positive, on the grid of t0; `noc` of t1 is visible in left_t1 and right_t1."""
 
     name = "kitti2015"
     colour = ("image_2", "image_3")

@@ -1,4 +1,4 @@
-"""What every layout has in common: its name, its limits and how it writes one pair of frames."""
+"""Base class of all layouts: name, limits, and writing of one pair of frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowdistill.render.sequence import Picture, RenderedFrame
 
 
 class Limit(NamedTuple):
-    """`what` is `value`, and because of `reason`, whose last words are 'at most', it may be `most`."""
+    """The quantity `what` is `value` and can be at most `most`, for `reason` (which ends with 'at most')."""
 
     what: str
     value: int
@@ -22,9 +22,9 @@ class Limit(NamedTuple):
 
 
 class Layout(ABC):
-    """Where a data set keeps pictures and truth, in which format, unit and sign.
+    """The location, format, unit and sign of a data set's images and ground truth.
 
-    One instance serves all scenes; scenes are written by several processes at once, each pair exactly once.
+    One instance is used for all scenes; several processes write scenes concurrently, each pair exactly once.
     """
 
     name: ClassVar[str]
@@ -33,21 +33,21 @@ class Layout(ABC):
 
     @abstractmethod
     def limits(self, request: Request) -> Iterable[Limit]:
-        """What the layout's file names and formats can hold."""
+        """Return the limits of the layout's file names and formats."""
 
     @abstractmethod
     def write_pair(self, root: Path, request: Request, scene: int, number: int, frame: RenderedFrame) -> None:
         """Write pair `number` (frames number and number + 1) of a scene below `root`.
 
-        A picture or label that two pairs share is written with the first of them.
+        An image or label shared by two pairs is written with the first of them.
         """
 
     def files_of_the_whole(self, request: Request) -> dict[str, str]:
-        """Names below the root and texts of files that belong to no single scene."""
+        """Return name below the root -> text of files that do not belong to a single scene."""
         return {}
 
     def check(self, request: Request) -> None:
-        """Raise a UserError for a request that the layout cannot hold."""
+        """Raise UserError for a request that the layout does not support."""
         if request.test_scenes and not self.has_test_scenes:
             raise UserError(
                 f"test scenes is {request.test_scenes}; the layout {self.name} has no part without labels"
@@ -58,10 +58,10 @@ class Layout(ABC):
 
 
 def place(path: Path) -> Path:
-    """The same path, after its folder was made.
+    """Create the folder of a path and return the path.
 
     Raises:
-        UserError: if that cannot be done.
+        UserError: if the folder cannot be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def place(path: Path) -> Path:
 
 
 def new_pictures(number: int, frame: RenderedFrame) -> Iterator[tuple[int, Picture, Picture]]:
-    """(frame number, left, right) of the pictures that pair `number` brings: t0 only with a scene's first pair."""
+    """Yield (frame number, left, right) of the new images of pair `number`: t0 only for a scene's first pair."""
     if number == 0:
         yield 0, frame.left_t0, frame.right_t0
     yield number + 1, frame.left_t1, frame.right_t1

@@ -19,9 +19,9 @@ from flowdistill.render.sequence import RenderedFrame
 
 
 class Sintel(Layout):
-    """`training` with labels, `test` without; scenes are called scene_0000 and so on through both, frames from 0001.
+    """`training` with labels, `test` without; scenes are named scene_0000, ... across both, frames from 0001.
 
-    Only the left camera. `occlusions` is 255 where occluded; `invalid` is 0 everywhere, as all truth is valid.
+    Left camera only. `occlusions` is 255 where occluded; `invalid` is 0 everywhere, since all ground truth is valid.
     """
 
     name = "sintel"

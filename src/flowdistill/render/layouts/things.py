@@ -22,10 +22,10 @@ LETTERS = "ABC"
 
 
 class Things(Layout):
-    """TRAIN and, for held-out scenes, TEST; scenes go to A, B and C in turn; frames are numbered from 0006.
+    """TRAIN and, for held-out scenes, TEST; scenes are assigned to A, B and C in turn; frames are numbered from 0006.
 
-    Disparities are positive; the change is that of the point seen at this frame: disparity at t1 less that at t0.
-    The originals also label the right camera, change into the past, and a scene's last frame: not rendered.
+    Disparities are positive; the change is that of the point seen in this frame: disparity at t1 minus that at t0.
+    The original also has labels of the right camera, change into the past and a scene's last frame: not rendered.
     """
 
     name = "things"
@@ -55,7 +55,7 @@ class Things(Layout):
 
 
 def scene_folder(request: Request, scene: int) -> Path:
-    """TRAIN/A/0000 for scene 0, TRAIN/B/0000 for scene 1 and so on; both parts number theirs from 0."""
+    """Return TRAIN/A/0000 for scene 0, TRAIN/B/0000 for scene 1 and so on; both parts are numbered from 0."""
     part, index = "TRAIN", scene
     if scene >= request.first_held_out:
         part, index = "TEST", scene - request.first_held_out
@@ -63,5 +63,5 @@ def scene_folder(request: Request, scene: int) -> Path:
 
 
 def with_zeros(flow: Field) -> Field:
-    """Flow (H, W, 2) as the three channels (H, W, 3) that a colour PFM has; the third is unused."""
+    """Convert flow (H, W, 2) to the three channels (H, W, 3) of a colour PFM; the third is unused."""
     return np.concatenate([flow, np.zeros_like(flow[..., :1])], axis=2)

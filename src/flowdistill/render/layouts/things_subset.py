@@ -1,4 +1,4 @@
-"""The subset of FlyingThings3D that trained DispNet and FlowNet 2.0, which keeps its labels otherwise.
+"""The subset of FlyingThings3D used to train DispNet and FlowNet 2.0, which has a different layout.
 
 Source: the data set's page, "DispNet/FlowNet2.0 dataset subsets".
 """
@@ -16,11 +16,11 @@ from flowdistill.render.sequence import RenderedFrame
 
 
 class ThingsSubset(Layout):
-    """`train` and, for held-out scenes, `val`; each numbers its frames through all scenes from 0000000.
+    """`train` and, for held-out scenes, `val`; in each, frames are numbered across all scenes from 0000000.
 
-    Disparities of the left camera are negative, and so their change is that of negative numbers. Occlusion masks are
-    255 where occluded. Two frames are a pair where the first has flow into the future: a scene's last one has not.
-    The originals also label the right camera and change into the past: not rendered.
+    Disparities of the left camera are negative, so the change is between negative numbers. Occlusion masks are
+    255 where occluded. Two frames are a pair if the first has flow into the future: a scene's last frame has none.
+    The original also has labels of the right camera and change into the past: not rendered.
     """
 
     name = "things_subset"
