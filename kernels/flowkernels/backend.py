@@ -36,7 +36,7 @@ if not hasattr(torch.library, "register_autocast"):
 class BackendError(RuntimeError):
     """Triton was requested but cannot run, or the backend is unknown.
 
-    Example:
+    Examples:
         >>> import flowkernels
         >>> try:
         ...     flowkernels.set_backend("cuda")
@@ -49,7 +49,7 @@ class BackendError(RuntimeError):
 class Backend(NamedTuple):
     """The backend of a device, and the reason for the choice.
 
-    Example:
+    Examples:
         >>> import flowkernels
         >>> flowkernels.set_backend("torch")
         >>> print(flowkernels.backend("cpu"))
@@ -84,7 +84,7 @@ def set_backend(choice: Choice) -> None:
     Raises:
         BackendError: an unknown choice.
 
-    Example:
+    Examples:
         >>> import flowkernels
         >>> flowkernels.set_backend("torch")
         >>> flowkernels.backend("cpu").name
@@ -101,7 +101,7 @@ def backend(device: torch.device | str | None = None, dtype: torch.dtype = torch
     Raises:
         BackendError: Triton was requested but cannot run there; the message gives the reason.
 
-    Example:
+    Examples:
         >>> import flowkernels
         >>> flowkernels.backend("cpu").name
         'torch'

@@ -31,7 +31,7 @@ def census_distance(grey1: Tensor, grey2: Tensor) -> Tensor:
 
     Source: DDFlow (AAAI 2019), census loss with a 7x7 window; after UnFlow (AAAI 2018).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowkernels import census_distance
         >>> grey = 255 * torch.rand(1, 1, 8, 8)

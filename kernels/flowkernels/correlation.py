@@ -50,7 +50,7 @@ def correlation_1d(
 
     Source: DWARF (Aleotti et al., AAAI 2020), section "Scene flow estimation".
 
-    Example:
+    Examples:
         >>> import torch
         >>> left = torch.tensor([[[[0.0, 0.0, 1.0, 0.0]]]])
         >>> right = torch.tensor([[[[0.0, 1.0, 0.0, 0.0]]]])  # the same point, one pixel to the left
@@ -85,7 +85,7 @@ def correlation_2d(
 
     Source: PWC-Net's cost volume, as used by DWARF (AAAI 2020) and DDFlow (AAAI 2019).
 
-    Example:
+    Examples:
         >>> import torch
         >>> features = torch.rand(1, 32, 24, 40)
         >>> correlation_2d(features, features, radius=4, negative_slope=0.1).shape
@@ -120,7 +120,7 @@ def correlation_3d(
 
     Source: DWARF (AAAI 2020), 3-D correlation layer; the published network has depth_radius 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> volume = torch.rand(1, 9, 12, 20)
         >>> correlation_3d(volume, volume, depth_radius=1).shape

@@ -26,7 +26,7 @@ def l2_normalise(features: Tensor) -> Tensor:
 
     Source: the features of DDFlow's cost volume (AAAI 2019).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowkernels import l2_normalise
         >>> l2_normalise(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)).flatten()

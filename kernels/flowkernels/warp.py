@@ -37,7 +37,7 @@ def warp_replicate(image: Tensor, flow: Tensor) -> Tensor:
 
     Source: the flow warp of DWARF (AAAI 2020): neighbours clipped, weights from the unclipped fraction.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowkernels import warp_replicate
         >>> row = torch.tensor([[[[0.0, 10.0, 20.0]]]])
@@ -65,7 +65,7 @@ def warp_disparity(image: Tensor, disparity: Tensor) -> Tensor:
     Source: the 1-D warp of DWARF (AAAI 2020): weights are taken from the clipped neighbours, so they cancel
     outside; the same happens in the last row.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowkernels import warp_disparity
         >>> right = torch.tensor([[[[0.0, 10.0, 20.0], [0.0, 0.0, 0.0]]]])
@@ -95,7 +95,7 @@ def warp_zero(image: Tensor, flow: Tensor) -> Tensor:
     Source: the warp of DDFlow (AAAI 2019), which truncates towards zero and takes weights from the clipped
     neighbours. Where they cancel, the result is exactly zero (the original leaves rounding noise there).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowkernels import warp_zero
         >>> image = torch.tensor([[[[0.0, 10.0, 20.0], [0.0, 10.0, 20.0]]]])

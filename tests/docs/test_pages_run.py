@@ -1,11 +1,12 @@
-"""The pages of docs/extend/ work as they stand: their files are written, and their commands run, in an empty folder."""
+"""Pages of the documentation can be followed: their files are written, and their commands run, in an empty folder."""
 
 import importlib
 import re
 import runpy
 import shlex
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ _COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MODULES = {"lightning": "flowdistill.cli.lightning", "flowdistill": "flowdistill.cli.flowdistill"}
 
 
-def follow(page: str, folder: Path) -> None:
-    """Do in `folder`, which must be the working directory, what a page tells its reader to do."""
+def follow(page: str, folder: Path, fit: Sequence[str] = ()) -> None:
+    """Do in `folder`, the working directory, what a page tells its reader; `fit` is appended to `lightning fit`."""
     for name, text in _FILE.findall(page):
         (folder / name).write_text(text)
     for block in _COMMANDS.findall(page):
@@ -27,6 +28,7 @@ def follow(page: str, folder: Path) -> None:
             if name == "python":
                 runpy.run_path(words[0], run_name="__main__")
             else:
+                words += fit if words[0] == "fit" else ()
                 assert importlib.import_module(_MODULES[name]).main(words) in (0, None), line
 
 
@@ -76,6 +78,27 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 def test_a_page_can_be_followed(page: Path, empty: Path) -> None:
     follow(page.read_text(), empty)
     CHECKS[page.stem](empty)
+
+
+def test_own_footage_can_be_followed(rendered: Path, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the frames of one camera, with two steps instead of 500."""
+    (empty / "frames").mkdir()
+    frames = sorted((rendered / "training" / "image_2").glob("*.png"))
+    for frame in frames:
+        shutil.copy(frame, empty / "frames")
+    follow((ROOT / "docs" / "own_footage.md").read_text(), empty, ["--trainer.max_steps", "2"])
+    pairs = len(frames) - len({frame.name[:6] for frame in frames})
+    assert len(list((empty / "first_flow" / "flow_colour").glob("*.png"))) == pairs
+    assert "first_look" in capsys.readouterr().out
+
+
+def test_the_python_of_the_home_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert blocks
+    exec("\n".join(blocks), {})
+    assert "torch.Size([1, 2, 128, 192])" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

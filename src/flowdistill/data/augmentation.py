@@ -49,7 +49,8 @@ class Augmentation:
         flips: left-right and top-bottom flips, each with probability 1/2; `vertical` for top-bottom only, the only one
             that the scene_flow view allows.
         zoom_probability: probability of enlarging by 1-1.8 and cropping the centre to the crop's size.
-        erase_probability: probability of covering one or two rectangles of the t1 images; pixels that move there are occluded.
+        erase_probability: probability of covering one or two rectangles of the t1 images; pixels that move there are
+            occluded.
         channel_swap: random order of the colour channels in training.
         colour_probability: probability of changing gamma, brightness and colour in training.
         max_blur_sigma: largest standard deviation of a Gaussian blur, px, at most 2.

@@ -26,7 +26,7 @@ RELEASE = "FlyingChairs_release"
 class ChairsDataset(MotionDataset):
     """FlyingChairs (`dataset: chairs`).
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

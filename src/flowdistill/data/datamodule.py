@@ -48,7 +48,7 @@ class MotionDataModule(pl.LightningDataModule):
         predict_labels: whether prediction does (for error maps).
         exclude: a list of samples to exclude from every split, as written by `flowdistill data check --exclude-to`.
 
-    Example:
+    Examples:
         >>> from flowdistill.data import MotionDataModule, View
         >>> view = View(train_split="data_splits/kitti_160.txt", preset="ddflow", crop=(320, 896))
         >>> data = MotionDataModule("kitti2015", root="/data/kitti2015", flow=view, batch_size=4)

@@ -52,7 +52,7 @@ class MotionDataset(ABC):
             from indexing if the files of one sample differ in size or a sign is wrong.
         FormatError: from indexing, for a damaged file.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.data import MotionDataset, open_dataset

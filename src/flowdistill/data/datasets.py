@@ -35,12 +35,12 @@ _WORD = re.compile(r"(scan|official)(:.*)?")
 
 
 def dataset_class(name: str) -> type[MotionDataset]:
-    """Return the class for a config's `dataset:`, a key of `DATASETS` or the import path of a class (`package.module.Class`).
+    """Return the class for a config's `dataset:`: a key of `DATASETS`, or an import path (`package.module.Class`).
 
     Raises:
         UserError: an unknown name, or a path that does not lead to a subclass of `MotionDataset`.
 
-    Example:
+    Examples:
         >>> from flowdistill.data.datasets import dataset_class
         >>> dataset_class("kitti2015").title
         'KITTI 2015'
@@ -92,7 +92,7 @@ def open_dataset(
     Raises:
         UserError: for an unknown name, option or word, a wrong root, a wrong or empty split, or as `MotionDataset`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.data import open_dataset

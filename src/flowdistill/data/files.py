@@ -86,7 +86,7 @@ class SampleFile:
         group: why it is read: `image`, `label` (ground truth), `proxy` (`labels=` in the split), or `optional`: only
             because its folder exists.
 
-    Example:
+    Examples:
         >>> from flowdistill.data import SampleFile
         >>> from flowdistill.data.files import KITTI_FLOW
         >>> file = SampleFile("flow", "training/flow_occ/000000_10.png", KITTI_FLOW)

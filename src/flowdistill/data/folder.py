@@ -43,7 +43,7 @@ _ALL = "all"
 class FolderDataset(MotionDataset):
     """A folder of images or videos (`dataset: folder`); options: see above.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.data import open_dataset

@@ -33,7 +33,7 @@ from flowdistill.errors import UserError
 class KittiDataset(MotionDataset):
     """KITTI 2015 (`dataset: kitti2015`); options: `part: training|testing`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

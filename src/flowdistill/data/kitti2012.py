@@ -21,7 +21,7 @@ class Kitti2012Dataset(KittiDataset):
 
     `images: image` reads the grey cameras, as RGB. The scene-flow view has no `disparity_t1`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

@@ -37,7 +37,7 @@ class Mixture:
         UserError: for a weight below 1, or if parts differ in the essential keys (images, flow, disparities and their
             masks, teachers).
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.data import Mixture, open_dataset

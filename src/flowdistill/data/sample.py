@@ -64,7 +64,7 @@ class _Tensors(TypedDict, total=False):
 class Sample(_Tensors, total=False):
     """One sample: the tensors of the contract without the batch axis.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data import Sample
         >>> sample: Sample = {
@@ -85,7 +85,7 @@ class Sample(_Tensors, total=False):
 class Batch(_Tensors, total=False):
     """A batch: tensors as in the module docstring, and one name per sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data import Batch
         >>> batch: Batch = {
@@ -104,7 +104,7 @@ class Batch(_Tensors, total=False):
 def image_size(sample: Sample) -> tuple[int, int]:
     """Return the current (height, width) of the images, px.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.sample import image_size
         >>> image_size({"left_t0": torch.rand(3, 375, 1242)})
@@ -120,7 +120,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     Raises:
         UserError: if the samples differ in image size or keys.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data import collate
         >>> samples = [{"name": f"00000{k}_10", "left_t0": torch.rand(3, 64, 96)} for k in range(2)]

@@ -72,7 +72,7 @@ class InfiniteBatches(IterableDataset[Batch]):
     Raises:
         ValueError: for an empty dataset.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data import InfiniteBatches
         >>> samples = [{"name": str(k), "left_t0": torch.rand(3, 8, 8)} for k in range(4)]

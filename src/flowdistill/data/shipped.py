@@ -37,7 +37,7 @@ def find(path: str | Path) -> Path:
     Returns:
         The path as given if it exists or if nothing is found: opening it then raises the error.
 
-    Example:
+    Examples:
         >>> find("data_splits/kitti_40.txt").name
         'kitti_40.txt'
     """

@@ -28,7 +28,7 @@ class SintelDataset(MotionDataset):
 
     `render_pass` removes the other pass from every split.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

@@ -31,7 +31,7 @@ def write_splits(folder: str | Path) -> list[Path]:
     Raises:
         UserError: if the folder cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from flowdistill.data import read_split, write_splits
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ class SplitEntry:
     `frames` are the paths of its images if these do not follow from the id (`folder.py`). They are found by a scan, not
     written into split files, and are ignored when entries are compared.
 
-    Example:
+    Examples:
         >>> from flowdistill.data import SplitEntry
         >>> entry = SplitEntry("000000_10", camera="right", labels="proxy")
         >>> entry.name, entry.line
@@ -72,7 +72,7 @@ def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = 
     Raises:
         UserError: if the file is missing, has no sample, or has an invalid or repeated line (with file and line).
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from flowdistill.data import read_split
@@ -159,7 +159,7 @@ def _lines(path: Path) -> list[str]:
 def parse_line(words: list[str]) -> SplitEntry:
     """Parse the words of a line: `<id> [camera=left|right] [labels=<folder>]`. Raises UserError for other words.
 
-    Example:
+    Examples:
         >>> from flowdistill.data.splits import parse_line
         >>> parse_line("000000_10 camera=right".split()).name
         '000000_10_right'

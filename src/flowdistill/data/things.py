@@ -39,7 +39,7 @@ _UNUSED_FRAME = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(?:left/|right/)?(\d{4
 class ThingsDataset(MotionDataset):
     """FlyingThings3D (`dataset: things`); options: `render_pass: clean|final`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

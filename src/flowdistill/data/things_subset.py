@@ -34,7 +34,7 @@ PARTS = ("train", "val")
 class ThingsSubsetDataset(MotionDataset):
     """FlyingThings3D's subset (`dataset: things_subset`); options: `render_pass: clean|final`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

@@ -18,7 +18,7 @@ class Source:
         options: of the dataset; by default those of the data module, if the dataset is also the data module's.
         exclude: a list of samples to exclude; by default that of the data module, on the same condition.
 
-    Example:
+    Examples:
         >>> from flowdistill.data import Source, View
         >>> view = View(train_sources=[Source("scan", weight=100, dataset="sintel"), Source("scan", dataset="things")])
         >>> [source.weight for source in view.train_sources]
@@ -43,7 +43,7 @@ class View(Augmentation):
         predict_split: the same, for prediction; by default the validation split.
         train_sources: instead of train_split: several data sets to train on, each with a weight.
 
-    Example:
+    Examples:
         >>> from flowdistill.data import View
         >>> view = View(train_split="data_splits/kitti_160.txt", preset="dwarf_kitti", zoom_probability=0.0)
         >>> full = view.with_preset()

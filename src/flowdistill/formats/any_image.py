@@ -48,7 +48,7 @@ def read_any_image(path: _Path) -> npt.NDArray[np.uint8]:
     Raises FormatError for a missing, truncated or damaged file, a pixel that is not opaque, several pages or frames,
     CMYK, floating point or another format.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_any_image, write_kitti_disparity
@@ -84,7 +84,7 @@ def inspect_any_image(path: _Path) -> tuple[int, int]:
 
     Raises FormatError for other files and for truncated ones.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_any_image, write_image
@@ -99,7 +99,7 @@ def inspect_any_image(path: _Path) -> tuple[int, int]:
 def is_sixteen_bit_image(path: _Path) -> bool:
     """Return whether samples have more than 8 bits and `read_any_image` scales them, by the header. Raises FormatError.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import is_sixteen_bit_image, write_image, write_kitti_disparity
@@ -117,7 +117,7 @@ def is_turned_image(path: _Path) -> bool:
 
     Raises FormatError if the file cannot be opened; other formats have no such tag.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import is_turned_image, write_image

@@ -30,7 +30,7 @@ def write_atomically(path: str | os.PathLike[str], parts: Buffer | Iterable[Buff
 
     Raises FormatError with the reason if the folder is missing or the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from flowdistill.formats import write_atomically

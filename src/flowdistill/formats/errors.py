@@ -12,7 +12,7 @@ MAX_SIDE = 1 << 16
 class FormatError(UserError):
     """Raised for a file that cannot be read or written as its format, with what was expected and what was found.
 
-    Example:
+    Examples:
         >>> from flowdistill.formats import FormatError, read_flo
         >>> try:
         ...     read_flo("no_such_file.flo")

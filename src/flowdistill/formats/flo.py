@@ -22,7 +22,7 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or absurd dimensions.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_flo, write_flo
@@ -41,7 +41,7 @@ def read_flo(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 def inspect_flo(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width from the header and the length of the file. Raises FormatError as `read_flo`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_flo, write_flo
@@ -71,7 +71,7 @@ def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
 
     Raises ValueError for another shape or an empty array, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import os
         >>> import tempfile
         >>> import numpy as np

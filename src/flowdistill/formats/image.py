@@ -42,7 +42,7 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     The format is determined by the content, not the name. Pixels are returned as stored, ignoring orientation tags.
     Raises FormatError for a missing, truncated or damaged file, 16 bit, transparency, CMYK or another format.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_image, write_image
@@ -70,7 +70,7 @@ def inspect_image(path: str | os.PathLike[str]) -> tuple[int, int]:
 
     Raises FormatError for other files, and for truncated ones.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_image, write_image
@@ -98,7 +98,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
 
     Raises ValueError for another shape, type or suffix, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_image, write_image

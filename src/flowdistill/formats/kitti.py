@@ -29,7 +29,7 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
 
     Raises FormatError unless the file is an undamaged 16-bit RGB PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_kitti_flow, write_kitti_flow
@@ -45,7 +45,7 @@ def read_kitti_flow(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float3
 def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
     """Reads the codes (H, W, 3) uint16 of a flow file: x, y, valid. Raises as `read_kitti_flow`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from flowdistill.formats import read_kitti_flow_codes, write_kitti_flow
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def read_kitti_flow_codes(path: str | os.PathLike[str]) -> Codes:
 def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
     """Decode the codes (H, W, 3) to flow and validity, as returned by `read_kitti_flow`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.formats import decode_kitti_flow
         >>> flow, valid = decode_kitti_flow(np.array([[[32864, 32752, 1], [0, 0, 0]]], np.uint16))
@@ -80,7 +80,7 @@ def decode_kitti_flow(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
 def inspect_kitti_flow(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width from the header alone. Raises FormatError unless it is that of a 16-bit RGB PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_kitti_flow, write_kitti_flow
@@ -101,7 +101,7 @@ def write_kitti_flow(
     is not finite or lies outside [-512, 512), which the format cannot store.
     Raises ValueError for a wrong shape, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_kitti_flow, write_kitti_flow
@@ -130,7 +130,7 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
 
     Raises FormatError unless the file is an undamaged 16-bit grey PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_kitti_disparity, write_kitti_disparity
@@ -146,7 +146,7 @@ def read_kitti_disparity(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.f
 def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
     """Reads the codes (H, W) uint16 of a disparity file. Raises as `read_kitti_disparity`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from flowdistill.formats import read_kitti_disparity_codes, write_kitti_disparity
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +160,7 @@ def read_kitti_disparity_codes(path: str | os.PathLike[str]) -> Codes:
 def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]:
     """Decode the codes (H, W) to disparity and validity, as returned by `read_kitti_disparity`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.formats import decode_kitti_disparity
         >>> disparity, valid = decode_kitti_disparity(np.array([[9600, 0]], np.uint16))
@@ -175,7 +175,7 @@ def decode_kitti_disparity(codes: Codes) -> tuple[npt.NDArray[np.float32], Mask]
 def inspect_kitti_disparity(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width from the header alone. Raises FormatError unless it is that of a 16-bit grey PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_kitti_disparity, write_kitti_disparity
@@ -197,7 +197,7 @@ def write_kitti_disparity(
     the development kit.
     Raises ValueError for a wrong shape, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_kitti_disparity, write_kitti_disparity

@@ -27,7 +27,7 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
     all of them True marks the pixels that are occluded or invalid.
     Raises FormatError unless the file is an undamaged grey PNG of 8 or 1 bit that contains only black and white.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_mask, write_image
@@ -54,7 +54,7 @@ def read_mask(path: str | os.PathLike[str]) -> Mask:
 def inspect_mask(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width of a mask from the header alone. Raises FormatError for other files.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_mask, write_mask
@@ -79,7 +79,7 @@ def write_mask(path: str | os.PathLike[str], mask: npt.ArrayLike) -> None:
 
     Raises ValueError for another shape or type, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_image, write_mask
@@ -102,7 +102,7 @@ def read_object_map(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Raises FormatError unless the file is an undamaged 8-bit grey PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_object_map, write_image
@@ -117,7 +117,7 @@ def read_object_map(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 def inspect_object_map(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width from the header alone. Raises FormatError unless it is that of an 8-bit grey PNG.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_object_map, write_image

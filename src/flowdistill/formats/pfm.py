@@ -28,7 +28,7 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     unknown disparity) are kept.
     Raises FormatError for a missing, truncated or overlong file, a wrong magic number or an invalid header.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import read_pfm, write_pfm
@@ -49,7 +49,7 @@ def read_pfm(path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
 def inspect_pfm(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     """Return height, width and channels from the header and the length of the file. Raises FormatError as `read_pfm`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> from flowdistill.formats import inspect_pfm, write_pfm
@@ -91,7 +91,7 @@ def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
     The top row is the first in memory and the last in the file.
     Raises ValueError for another shape or an empty array, FormatError if the file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

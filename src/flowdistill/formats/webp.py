@@ -81,7 +81,7 @@ def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 
     Raises FormatError for a missing, truncated or damaged file, one with an alpha channel and any other format.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import cv2
         >>> import numpy as np
@@ -101,7 +101,7 @@ def read_webp_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 def inspect_webp_image(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Return height and width from the chunk headers; no pixels are decoded. Raises FormatError as `read_webp_image`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import cv2
         >>> import numpy as np

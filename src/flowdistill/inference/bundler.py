@@ -15,7 +15,7 @@ from flowdistill.errors import UserError
 def bundle_path(folder: Path) -> Path:
     """Return the output file for a folder: beside it, so that the folder contains only flow.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from flowdistill.inference.bundler import bundle_path
         >>> bundle_path(Path("results/mine")).as_posix()
@@ -27,7 +27,7 @@ def bundle_path(folder: Path) -> Path:
 def bundle_command(bundler: str, folder: Path) -> list[str]:
     """Return the command for a folder with clean and final. (Folders end with a slash, as in the README.)
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from flowdistill.inference.bundler import bundle_command
         >>> bundle_command("./bundler", Path("results"))

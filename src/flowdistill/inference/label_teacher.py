@@ -51,7 +51,7 @@ class NetworkTeacher:
     is a stereo pair again; its disparity belongs to the right image. With `flips` each prediction is the mean of two,
     the second from upside-down images, and `spread` is half their distance.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.inference.label_teacher import NetworkTeacher
         >>> from flowdistill.training import DDFlowModule

@@ -30,7 +30,7 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     Raises:
         UserError: it is not a flowdistill checkpoint, or the device is missing.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -68,7 +68,7 @@ def choose_device(device: str) -> torch.device:
     Raises:
         UserError: cuda is requested and there is no GPU.
 
-    Example:
+    Examples:
         >>> from flowdistill.inference.load import choose_device
         >>> choose_device("cpu")
         device(type='cpu')

@@ -135,7 +135,7 @@ def largest(fits: Callable[[int], bool]) -> int | None:
 def parts_of(network: nn.Module) -> dict[str, nn.Module]:
     """Return the network's parts by name: its children, with the levels of a ModuleDict as separate parts.
 
-    Example:
+    Examples:
         >>> from flowdistill.inference.measure_step import parts_of
         >>> from flowdistill.networks import DDFlowNet
         >>> list(parts_of(DDFlowNet(width=0.125)))[:3]

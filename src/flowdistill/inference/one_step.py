@@ -22,7 +22,7 @@ def at_step(
         seed: data seed, for the student's crop.
         accelerator: of the trainer, one device.
 
-    Example:
+    Examples:
         >>> from flowdistill.inference.one_step import at_step
         >>> from flowdistill.training import DDFlowModule
         >>> model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=0.125)

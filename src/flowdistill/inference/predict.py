@@ -23,7 +23,7 @@ def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray
     Returns:
         key of the batch contract -> (H, W, C) of the images' size: motions float32 px, masks bool.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.inference.predict import predict_sample
         >>> from flowdistill.training import DDFlowModule
@@ -46,7 +46,7 @@ def predict_sample(model: MotionModule, sample: Sample) -> dict[str, npt.NDArray
 def to_array(value: Tensor) -> npt.NDArray[Any]:
     """Convert (C, H, W) to (H, W, C) on the CPU; any floating-point type becomes float32.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.inference.predict import to_array
         >>> to_array(torch.zeros(2, 64, 96, dtype=torch.bfloat16)).shape

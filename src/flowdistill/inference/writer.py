@@ -51,7 +51,7 @@ class PredictionWriter(BasePredictionWriter):
         layout: "kitti" writes KITTI's formats and pictures; "sintel" only flow, as .flo; "labels" writes flow and
             occlusion of both directions, without pictures, for an offline teacher.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -117,7 +117,7 @@ def write_prediction(
         batch: the model's input; its labels, if present, are used for the error maps.
         row: index of the sample in the batch.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -169,7 +169,7 @@ def write_labels(output: Path, name: str, prediction: Mapping[str, Tensor], row:
     Raises:
         UserError: the model does not predict all of these.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch

@@ -30,7 +30,7 @@ def tensorflow_variables(network: nn.Module) -> dict[str, Tensor]:
     Raises:
         TypeError: the network is neither a `Dwarf` nor a `DDFlowNet`.
 
-    Example:
+    Examples:
         >>> from flowdistill.interop import tensorflow_variables
         >>> from flowdistill.networks import DDFlowNet
         >>> variables = tensorflow_variables(DDFlowNet())
@@ -63,7 +63,7 @@ def load_tensorflow_variables(network: nn.Module, variables: Mapping[str, np.nda
         ValueError: variables are missing, unexpected or of a wrong shape; the message lists them. Nothing is loaded.
         TypeError: the network is neither a `Dwarf` nor a `DDFlowNet`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.interop import load_tensorflow_variables, tensorflow_variables
         >>> from flowdistill.networks import DDFlowNet

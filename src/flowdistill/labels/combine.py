@@ -31,7 +31,7 @@ class Label:
         confidence: (H, W) in [0, 1], 0 where not known.
         keep: (H, W), the pixels that passed the filter: the label's valid pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> values, known = np.float32([[[8.0], [9.0]]]), np.array([[True, True]])
@@ -71,7 +71,7 @@ def make_labels(sample: Sample, teachers: Mapping[str, Teacher], config: LabelCo
     Raises:
         UserError: a teacher does not give a motion that the config requires, or its estimates do not fit the images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.labels.combine import make_labels

@@ -43,7 +43,7 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
     Raises:
         UserError: a check needs a motion that the teacher does not give.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.confidence import confidence
         >>> from flowdistill.labels.config import Checks, Consistency

@@ -246,7 +246,7 @@ class LabelConfig:
         motions: which teacher provides which motion.
         confidence: which pixels to keep.
 
-    Example:
+    Examples:
         >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
         >>> matcher = TeacherPart(opencv=OpenCVPart(max_disparity=64))
         >>> config = LabelConfig({"matcher": matcher}, Motions(flow=["matcher"], disparity=["matcher"]))

@@ -16,7 +16,7 @@ def read_config(paths: Sequence[Path]) -> LabelConfig:
     Raises:
         UserError: a file is missing, a key is unknown or a value is wrong.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from flowdistill.labels.config_file import read_config

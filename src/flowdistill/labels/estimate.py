@@ -53,7 +53,7 @@ class Teacher(Protocol):
 def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | None = None) -> Estimate:
     """Make an estimate that is known where `known` is true (default: everywhere) and every channel is finite.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.estimate import estimate
         >>> found = estimate([[[37.5], [np.nan]]])  # disparity (1, 2, 1) px
@@ -73,7 +73,7 @@ def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:
     Raises:
         UserError: the sample has no such image.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.labels.estimate import image_array
         >>> image_array({"name": "a", "left_t0": torch.full((3, 2, 2), 0.2)}, "left_t0")[0, 0].tolist()

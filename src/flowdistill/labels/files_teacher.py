@@ -29,7 +29,7 @@ _FLOWS = {".flo": FLO, ".pfm": PFM_FLOW, ".png": KITTI_FLOW}
 class FilesTeacher:
     """Reads the files of a sample by the patterns in its config.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import numpy as np
         >>> import torch

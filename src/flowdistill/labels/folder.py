@@ -30,7 +30,7 @@ def labels_folder(root: Path, output: str) -> Path:
     Raises:
         UserError: `output` cannot be used as labels=... in a split.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from flowdistill.labels.folder import labels_folder
         >>> labels_folder(Path("/data/kitti2015"), "proxy").as_posix()

@@ -41,7 +41,7 @@ class OpenCVTeacher:
     `flow` and `disparity` select what to compute.
     Disparity is computed for both sides (`disparity_right_*` by mirroring the pair), so that it can be checked.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.config import OpenCVPart
         >>> from flowdistill.labels.opencv_teacher import OpenCVTeacher

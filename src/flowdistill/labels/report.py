@@ -39,7 +39,7 @@ def pool(samples: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
 def curve(tally: Tally) -> list[Point]:
     """Return points from all known pixels (threshold 0) to the most confident; empty without ground truth.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> from flowdistill.labels.report import curve
@@ -65,7 +65,7 @@ def curve(tally: Tally) -> list[Point]:
 def summary(tally: Tally) -> dict[str, float | int | None]:
     """Return the numbers of one motion; None where ground truth is needed but missing.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> from flowdistill.labels.report import summary

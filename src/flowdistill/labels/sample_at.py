@@ -36,7 +36,7 @@ def sample_at(
         confidence: (H, W) of the map; the minimum over the pixels used is returned.
         edge: px.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.sample_at import sample_at
         >>> disparity = np.float32([[[10.0], [10.5], [40.0]]])  # (1, 3, 1) px, a depth edge before the last
@@ -86,7 +86,7 @@ def sample_at(
 def along_row(disparity: Values, sign: int) -> npt.NDArray[np.float32]:
     """Convert disparity (H, W, 1) px to a motion (H, W, 2); sign -1 leads from the left image to the right.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.sample_at import along_row
         >>> along_row(np.float32([[[8.0]]]), sign=-1).tolist()  # 8 px to the left in the right image

@@ -63,7 +63,7 @@ def tally(
         truth: (H, W, C) px, or None.
         true: (H, W), where the ground truth is valid.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> from flowdistill.labels.statistics import tally
@@ -101,7 +101,7 @@ def tally(
 def add(one: Tally, other: Tally) -> Tally:
     """Add two tallies.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> from flowdistill.labels.statistics import add, tally

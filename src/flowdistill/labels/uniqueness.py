@@ -31,7 +31,7 @@ def stereo_ratio(
         window: px, side of the window.
         apart: px.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.uniqueness import stereo_ratio
         >>> left = np.random.default_rng(0).uniform(0, 255, (16, 32)).astype(np.float32)
@@ -65,7 +65,7 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
         window: px, side of the window.
         apart: px.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.uniqueness import flow_ratio
         >>> image = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)
@@ -89,7 +89,7 @@ def flow_ratio(first: Grey, second: Grey, flow: Values, window: int, apart: floa
 def match_cost(first: Grey, second: Grey, motion: Values, window: int) -> Values:
     """Compute the windowed mean absolute difference (H, W), grey levels, of `first` and `second` at pixel + motion.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.uniqueness import match_cost
         >>> first = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)

@@ -24,7 +24,7 @@ FOLDERS = {key: folder for key, (folder, _) in SCENE_FLOW_VIEW.items()} | {
 def keys_to_write(config: LabelConfig) -> list[str]:
     """Return the keys of the batch contract that the config makes, in the order of writing.
 
-    Example:
+    Examples:
         >>> from flowdistill.labels.config import LabelConfig, Motions, OpenCVPart, TeacherPart
         >>> from flowdistill.labels.writer import keys_to_write
         >>> teachers = {"matcher": TeacherPart(opencv=OpenCVPart())}
@@ -46,7 +46,7 @@ def keys_to_write(config: LabelConfig) -> list[str]:
 def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
     """Return the file of one label of a sample under the labels' folder.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from flowdistill.data import SplitEntry
         >>> from flowdistill.labels.writer import label_path
@@ -59,7 +59,7 @@ def label_path(folder: Path, entry: SplitEntry, key: str) -> Path:
 def storable(label: Label) -> Mask:
     """Return a mask (H, W) of where a label's values fit into 16 bits.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.labels.combine import Label
         >>> from flowdistill.labels.writer import storable
@@ -78,7 +78,7 @@ def write_labels(folder: Path, entry: SplitEntry, labels: SampleLabels) -> None:
     Raises:
         UserError: a folder cannot be created. FormatError: a file cannot be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

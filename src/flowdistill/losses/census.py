@@ -27,7 +27,7 @@ def census_distance(image1: Tensor, image2: Tensor) -> Tensor:
 
     Source: DDFlow (AAAI 2019), census loss with a 7x7 window; after UnFlow (AAAI 2018).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import census_distance
         >>> image = 0.5 * torch.rand(1, 3, 9, 9)
@@ -45,7 +45,7 @@ def census_loss(image1: Tensor, image2: Tensor, mask: Tensor, ranks: Ranks = ALO
 
     Source: DDFlow (AAAI 2019) and its released code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import census_loss
         >>> image, mask = torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16)

@@ -16,7 +16,7 @@ def distillation_mask(occluded_student: Tensor, occluded_teacher: Tensor) -> Ten
 
     Source: DDFlow (AAAI 2019), valid mask of the distillation loss.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import distillation_mask
         >>> student = torch.tensor([True, True, False]).view(1, 1, 1, 3)
@@ -47,7 +47,7 @@ def distillation_loss(
 
     Source: DDFlow (AAAI 2019), eq. for L_o, and its released code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import distillation_loss
         >>> student, mask = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4)

@@ -26,7 +26,7 @@ def occlusion_masks(flow_forward: Tensor, flow_backward: Tensor) -> tuple[Tensor
 
     Source: DDFlow (AAAI 2019), "Occlusion estimation"; its released code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import occlusion_masks
         >>> flow = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 5)  # everything moves right by one pixel

@@ -75,7 +75,7 @@ def photometric_losses(
 
     Source: DDFlow (AAAI 2019) and its released code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import occlusion_masks, photometric_losses
         >>> image1 = torch.rand(1, 3, 16, 16)

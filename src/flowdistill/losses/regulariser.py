@@ -22,7 +22,7 @@ def squared_weights(parameters: Iterable[Tensor]) -> Tensor:
 
     Differentiable once. Runs a few kernels for all parameters together, instead of several hundred for separate sums.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import squared_weights
         >>> squared_weights([torch.tensor([1.0, 2.0]), torch.tensor(3.0)])
@@ -37,7 +37,7 @@ def l2_regulariser(parameters: Iterable[Tensor]) -> Tensor:
 
     Source: DDFlow (AAAI 2019), released code, which computes it but does not add it to the losses.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import l2_regulariser
         >>> round(l2_regulariser([torch.tensor([60.0, 80.0])]).item(), 4)

@@ -20,7 +20,7 @@ def robust_loss(difference: Tensor, mask: Tensor, ranks: Ranks = ALONE) -> Tenso
 
     Source: DDFlow (AAAI 2019), eq. 1 and its released code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import robust_loss
         >>> difference = torch.full((1, 3, 4, 4), 0.99)  # (0.99 + 0.01) ** 0.4 is 1, in each of 3 channels

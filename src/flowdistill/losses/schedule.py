@@ -37,7 +37,7 @@ class Schedule:
 
     The last three are for searches: the schedule is valid for any of their values (docs/sweeps.md).
 
-    Example:
+    Examples:
         >>> from flowdistill.losses import Schedule
         >>> ramp = Schedule([(100, 0.0), (200, 1.0)])
         >>> [ramp.at(step) for step in (0, 150, 500)]

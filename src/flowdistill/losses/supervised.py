@@ -62,7 +62,7 @@ def dwarf_pretraining_loss(
 
     Source: DWARF (AAAI 2020), training on FlyingThings3D; released code for the weights.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import dwarf_pretraining_loss
         >>> from flowdistill.networks import SceneMotion
@@ -107,7 +107,7 @@ def dwarf_kitti_loss(
 
     Source: DWARF (AAAI 2020), fine-tuning on KITTI; released code for the weights.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.losses import dwarf_kitti_loss
         >>> from flowdistill.networks import SceneMotion

@@ -18,7 +18,7 @@ def end_point_error(prediction: Tensor, truth: Tensor) -> Tensor:
     The absolute difference for C = 1. NaN where either is NaN. Raises ValueError for different shapes, or shapes other
     than those of a flow or a disparity.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import end_point_error
         >>> truth = torch.zeros(1, 2, 4, 6)
@@ -53,7 +53,7 @@ def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
 
     In float32, as `rules.is_outlier`, at any input precision.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import is_outlier
         >>> error, magnitude = torch.tensor([2.0, 4.0, 4.0]), torch.tensor([10.0, 10.0, 100.0])
@@ -66,7 +66,7 @@ def is_outlier(error: Tensor, magnitude: Tensor) -> Tensor:
 def outliers(prediction: Tensor, truth: Tensor) -> Tensor:
     """Find KITTI's outliers of a prediction, (B, C, H, W) px each -> (B, 1, H, W) bool.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import outliers
         >>> disparity = torch.tensor([10.0, 100.0]).view(1, 1, 1, 2)

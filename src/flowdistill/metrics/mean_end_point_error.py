@@ -14,7 +14,7 @@ class EndPointError(PixelSetMetric):
     the last two only if the updates had `valid_noc`. A set without pixels gives NaN; so does, intentionally, a NaN in
     the prediction at a valid pixel. An error of 2**28 px or more counts as infinite.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import EndPointError
         >>> truth = torch.zeros(1, 2, 1, 4)

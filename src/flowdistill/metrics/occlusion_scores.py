@@ -14,7 +14,7 @@ class OcclusionScores(Metric):
     true, and `recall`, the share of the true ones that were found; NaN if nothing was found, or nothing is occluded.
     The states are counts: any split over batches and processes gives the same result.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import OcclusionScores
         >>> found = torch.tensor([True, True, False, False, False]).view(1, 1, 1, 5)

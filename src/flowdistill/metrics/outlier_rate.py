@@ -30,7 +30,7 @@ class OutlierRate(_PercentOfPixels):
     Pooled over all pixels of all updates, as in the official tool. `compute()` returns float64 scalars: `all` over the
     valid pixels, and `noc` over the non-occluded ones if the updates had `valid_noc`; NaN for a set without pixels.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import OutlierRate
         >>> truth = torch.full((1, 1, 1, 4), 10.0)  # disparity in px
@@ -53,7 +53,7 @@ class SceneFlowOutlierRate(_PercentOfPixels):
 
     Only pixels where all three ground truths are valid count. `compute()` as in `OutlierRate`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import SCENE_FLOW_KEYS, SceneFlowOutlierRate
         >>> truth = {key: torch.zeros(1, 2 if key == "flow" else 1, 1, 4) for key in SCENE_FLOW_KEYS}

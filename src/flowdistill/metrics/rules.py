@@ -37,7 +37,7 @@ def is_outlier(error: Any, magnitude: Any) -> Any:
     magnitude is 0, only the 3 px threshold applies. A NaN error (of a diverged network) is an outlier.
     numpy warns about a magnitude of 0 unless this is disabled (`np.errstate`).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.metrics.rules import is_outlier
         >>> is_outlier(np.float32([2, 4, 4]), np.float32([10, 10, 100])).tolist()

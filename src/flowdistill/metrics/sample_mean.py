@@ -11,7 +11,7 @@ class SampleMean(Metric):
     Unlike torchmetrics' MeanMetric it neither inspects the values (a host synchronisation) nor copies the weights to
     the device. Processes may have different numbers of samples.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.metrics import SampleMean
         >>> metric = SampleMean()

@@ -37,7 +37,7 @@ SMALLEST_SIZE = 64
 class FlowPyramid:
     """Flow of one direction: `levels[l]` (6..2) and `refined` in pixels of their level, `full` in image pixels.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import DDFlowNet
         >>> image1, image2 = torch.rand(2, 1, 3, 64, 96)
@@ -91,7 +91,7 @@ class DDFlowNet(nn.Module):
     Raises:
         ValueError: a side below 64, or different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import DDFlowNet
         >>> image1, image2 = torch.rand(2, 1, 3, 70, 100)  # any size from 64 up

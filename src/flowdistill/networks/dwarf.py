@@ -53,7 +53,7 @@ class SceneMotion:
 
     Disparities are positive for meaningful predictions, and not clipped.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import SceneMotion
         >>> disparity = torch.full((1, 1, 16, 24), 8.0)
@@ -80,7 +80,7 @@ class SceneMotion:
 class DwarfOutput:
     """Prediction of DWARF: `levels[l]` at 1/2^l of the input's size (6..2 in training, 2 in eval mode).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import DwarfOutput, SceneMotion
         >>> disparity = torch.full((1, 1, 16, 32), 8.0)
@@ -194,7 +194,7 @@ class Dwarf(nn.Module):
     Raises:
         ValueError: H or W is not a multiple of 64, or the four shapes differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import Dwarf
         >>> left_t0, right_t0, left_t1, right_t1 = torch.rand(4, 1, 3, 64, 128)
@@ -265,7 +265,7 @@ def dwarf_to_image_size(
 
     Source: the two final modes of DWARF's test code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.networks import SceneMotion, dwarf_to_image_size
         >>> disparity = torch.full((1, 1, 64, 128), 8.0)

@@ -43,7 +43,7 @@ def area_averages(
 
     Source: the ground-truth pyramid of DWARF (AAAI 2020).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.area import area_averages
         >>> labels = torch.tensor([[[[1.0, 2.0], [3.0, torch.nan]]]])

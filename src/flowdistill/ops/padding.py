@@ -21,7 +21,7 @@ def reflect_indices(length: int, before: int, after: int, device: torch.device |
     Raises:
         ValueError: `length` is not positive, or a padding is negative.
 
-    Example:
+    Examples:
         >>> from flowdistill.ops.padding import reflect_indices
         >>> reflect_indices(4, before=2, after=3)
         tensor([2, 1, 0, 1, 2, 3, 2, 1, 0])
@@ -39,7 +39,7 @@ def reflect_indices(length: int, before: int, after: int, device: torch.device |
 def reflect_pad(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
     """Pad ``(..., H, W)`` by reflection: `rows` is (top, bottom), `columns` is (left, right), in pixels.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.padding import reflect_pad
         >>> reflect_pad(torch.tensor([[[1.0, 2.0, 3.0]]]), rows=(0, 1), columns=(1, 0))
@@ -62,7 +62,7 @@ def centred_padding(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the ((top, bottom), (left, right)) that bring `size` (H, W) to at least `target`, smaller half before.
 
-    Example:
+    Examples:
         >>> from flowdistill.ops.padding import centred_padding
         >>> centred_padding((375, 1242), (384, 1280))
         ((4, 5), (19, 19))
@@ -87,7 +87,7 @@ def pad_to_multiple(images: Tensor, multiple: int = 64) -> tuple[Tensor, tuple[i
     Raises:
         ValueError: `multiple` is not positive.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.padding import pad_to_multiple
         >>> padded, corner = pad_to_multiple(torch.rand(1, 3, 375, 1242))  # a KITTI frame
@@ -110,7 +110,7 @@ def crop_to(maps: Tensor, size: tuple[int, int]) -> Tensor:
     Raises:
         ValueError: `size` is larger than the maps.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.padding import crop_to, pad_to_multiple
         >>> image = torch.rand(1, 3, 50, 100)

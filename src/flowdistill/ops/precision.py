@@ -22,7 +22,7 @@ HALF = (torch.float16, torch.bfloat16)
 def raised(tensor: Tensor) -> Tensor:
     """Convert a float16 or bfloat16 tensor to float32; return any other one unchanged.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.precision import raised
         >>> raised(torch.ones(1, dtype=torch.bfloat16)).dtype
@@ -38,7 +38,7 @@ def lowered(tensor: Tensor) -> Tensor:
 
     Convolutions do this themselves; converting once avoids that a map read by many layers is cast by each of them.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.precision import lowered
         >>> lowered(torch.ones(1)).dtype
@@ -59,7 +59,7 @@ def float32_island(function: Callable[_Arguments, _Result]) -> Callable[_Argumen
     Only arguments that are tensors themselves are converted; a function must call `raised` on tensors inside other
     containers.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.precision import float32_island
         >>> @float32_island

@@ -32,7 +32,7 @@ def resize_legacy_bilinear(image: Tensor, size: Size) -> Tensor:
 
     Source: DWARF (AAAI 2020), which resizes every motion to image size this way.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.resize import resize_legacy_bilinear
         >>> resize_legacy_bilinear(torch.tensor([[[[0.0, 4.0]]]]), (1, 4))
@@ -50,7 +50,7 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
 
     Source: DDFlow (AAAI 2019), between pyramid levels and up to the image.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.resize import resize_flow
         >>> flow = resize_flow(torch.ones(1, 2, 2, 3), (4, 6))
@@ -67,7 +67,7 @@ def resize_flow(flow: Tensor, size: Size) -> Tensor:
 def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
     """Multiply the x and y of a flow (B, 2, H, W).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.resize import scale_flow
         >>> scale_flow(torch.ones(1, 2, 1, 1), 2.0, 3.0).flatten()

@@ -31,7 +31,7 @@ class Taps(NamedTuple):
 def sum_of_taps(maps: Tensor, taps: Taps, axis: int) -> Tensor:
     """Compute the weighted sums along an axis (negative number), which gets the length `cells`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.ops.taps import Taps, sum_of_taps
         >>> halves = Taps(torch.tensor([[0, 1], [2, 3]]), torch.full((2, 2), 0.5))  # means of two neighbours

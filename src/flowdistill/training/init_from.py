@@ -26,7 +26,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
     Raises:
         UserError: the file is missing or not a checkpoint, or is of another network; nothing is loaded.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import torch
         >>> from flowdistill.training.init_from import init_from
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
     Raises:
         UserError: it is missing, cannot be read or is not a checkpoint; the message starts with `option`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import torch
@@ -114,7 +114,7 @@ def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -
     Raises:
         UserError: they are of another network or another width; the message starts with `where`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from flowdistill.training.init_from import network_weights

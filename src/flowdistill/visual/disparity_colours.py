@@ -21,7 +21,7 @@ def disparity_to_colours(
     outside `valid` (H, W) or not finite are black.
     Raises ValueError for other shapes or a maximum that is not positive.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.visual import disparity_to_colours
         >>> disparity = np.array([[0.0, 64.0, np.nan]])  # px: far, near, unknown

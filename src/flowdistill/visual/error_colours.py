@@ -36,7 +36,7 @@ def error_to_colours(
     from 1/16 to 16; above 1 it is an outlier. NaN counts as the largest error; pixels outside `valid` (H, W)
     are black. Raises ValueError for different shapes.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.visual import error_to_colours
         >>> error, magnitude = np.array([[0.1, 2.9, 3.1, 50.0]]), np.full((1, 4), 10.0)  # px

@@ -31,7 +31,7 @@ def flow_to_colours(
     Longer vectors are darker; pixels outside `valid` (H, W) or not finite are black.
     Raises ValueError for other shapes or a maximum that is not positive.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.visual import flow_to_colours
         >>> flow = np.array([[[0.0, 0.0], [8.0, 0.0], [np.nan, 0.0]]])  # px: at rest, to the right, unknown

@@ -24,7 +24,7 @@ def contact_sheet(
     its widest; rows may have different lengths. `labels` has the structure of the rows; a text too long for its column
     is drawn smaller, then cut. Raises ValueError for other arrays, no pictures, or labels of another structure.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from flowdistill.visual import contact_sheet
         >>> image, flow = np.zeros((2, 10, 20, 3), np.uint8)

@@ -17,7 +17,7 @@ class RandomCrop:
     The sample's `size` becomes that of the window, so there is no padding to undo. Pixels whose match leaves the window
     are occluded. Raises UserError for smaller images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import RandomCrop
@@ -46,7 +46,7 @@ class RandomCrop:
 def cut(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
     """Return the window of `size` whose first pixel is (row `top`, column `left`).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.transforms.crop import cut
         >>> image = torch.arange(12.0).view(1, 3, 4)

@@ -17,7 +17,7 @@ class RandomFlips:
             would require the labels of the right image, and the batch contract does not have these. Raises UserError
             for such a sample.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import RandomFlips
@@ -47,7 +47,7 @@ class RandomFlips:
 def flip_left_right(sample: Sample) -> Sample:
     """Flip a flow sample left-right: x of every flow changes its sign, cx becomes W - 1 - cx.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.transforms import flip_left_right
         >>> sample = {"name": "a", "left_t0": torch.tensor([[[0.0, 0.5, 1.0]]]), "flow": torch.ones(2, 1, 3)}
@@ -61,7 +61,7 @@ def flip_left_right(sample: Sample) -> Sample:
 def flip_top_bottom(sample: Sample) -> Sample:
     """Flip a sample top-bottom: y of every flow changes its sign, cy becomes H - 1 - cy; disparities are unchanged.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.transforms import flip_top_bottom
         >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}

@@ -17,7 +17,7 @@ class ReflectPad:
     labels are 0, not valid and occluded (no other image shows them); missing masks are added, even if nothing
     is padded, so that samples of different sizes can form a batch. `size` keeps the original height and width.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import ReflectPad
@@ -48,7 +48,7 @@ def undo_padding(sample: Sample) -> Sample:
     Raises:
         ValueError: if `size` is larger than the images, which were then not padded.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import ReflectPad, undo_padding

@@ -30,7 +30,7 @@ class RelativeMotion:
             images are not a rectified pair. Raises UserError for such a sample.
         shift: largest shift along x and along y in either direction, px.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import RelativeMotion
@@ -77,7 +77,7 @@ def move_t1(sample: Sample, matrix: Matrix) -> Sample:
     Args:
         matrix: (2, 3), [L | t], x before y; L must be invertible.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import move_t1

@@ -33,7 +33,7 @@ def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | N
         corner: row and column, in the resized sample, of the window's first pixel.
         window: height and width of the window; by default the whole resized sample.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.transforms import resample
         >>> sample = {"name": "a", "left_t0": torch.rand(3, 4, 6), "flow": torch.ones(2, 4, 6)}

@@ -17,7 +17,7 @@ class RandomScale:
             ratio. Disparities use the factor of x, the intrinsics both.
         least: (height, width) below which images are not scaled down: the size of the crop that follows.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import RandomScale

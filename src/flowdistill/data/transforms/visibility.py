@@ -16,7 +16,7 @@ def hide_what_leaves(sample: Sample) -> Sample:
     because the ground truth still holds, and so are teacher_*: they mark where the teacher, which used the full images,
     is reliable (the distillation of DDFlow, AAAI 2019, learns exactly there).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from flowdistill.data.transforms import hide_what_leaves
         >>> flow = torch.tensor([2.0, 0.0]).view(2, 1, 1).expand(2, 1, 4)  # 2 px to the right

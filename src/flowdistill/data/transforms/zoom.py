@@ -14,7 +14,7 @@ class Zoom:
     The enlarged size is rounded down; motions are multiplied by the resulting factor. As in DWARF's released code
     (AAAI 2020, filters/zoom.py), except for its area filter, which also averages labels with adjacent zeros.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from flowdistill.data.transforms import Zoom
