@@ -195,7 +195,7 @@ def test_what_cannot_be_compared_is_an_error() -> None:
         census_distance(image, image[..., :4])
     with pytest.raises(ValueError, match=r"got \(1, 3, 4, 5\)"):
         census_distance(image.expand(1, 3, 4, 5), image.expand(1, 3, 4, 5))
-    with pytest.raises(TypeError, match="one device, got cpu and meta"):
+    with pytest.raises(TypeError, match="the same device, got cpu and meta"):
         census_distance(image, image.to("meta"))
     with pytest.raises(TypeError, match=r"floating-point images, got torch\.uint8"):
         census_distance(image.byte(), image.byte())

@@ -253,12 +253,16 @@ X = torch.zeros(1, 2, 3, 4)
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: correlation_2d(X, X[..., :3]), ValueError, r"one shape.*\(1, 2, 3, 4\) and \(1, 2, 3, 3\)"),
+        (
+            lambda: correlation_2d(X, X[..., :3]),
+            ValueError,
+            r"the same shape.*\(1, 2, 3, 4\) and \(1, 2, 3, 3\)",
+        ),
         (lambda: correlation_1d(X[0], X[0]), ValueError, r"\(B, C, H, W\), got \(2, 3, 4\)"),
         (lambda: correlation_2d(X[:, :0], X[:, :0]), ValueError, "at least one channel and one pixel"),
         (lambda: correlation_2d(X[..., :0], X[..., :0]), ValueError, "at least one channel and one pixel"),
         (lambda: correlation_2d(X.int(), X.int()), TypeError, "floating-point features, got torch.int32"),
-        (lambda: correlation_2d(X, X.to("meta")), ValueError, "one device, got cpu and meta"),
+        (lambda: correlation_2d(X, X.to("meta")), ValueError, "the same device, got cpu and meta"),
         (lambda: correlation_2d(X, X, -1), ValueError, "radii of 0 or more"),
         (lambda: correlation_3d(X, X, 1, -1), ValueError, "radii of 0 or more"),
         (

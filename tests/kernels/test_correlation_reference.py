@@ -52,5 +52,5 @@ def test_gradients_pass_gradcheck() -> None:
 
 
 def test_different_shapes_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"one shape.*\(1, 2, 3, 4\).*\(1, 2, 3, 5\)"):
+    with pytest.raises(ValueError, match=r"the same shape.*\(1, 2, 3, 4\).*\(1, 2, 3, 5\)"):
         correlation_2d(torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 3, 5))

@@ -208,8 +208,8 @@ IMAGE, FLOW = torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 4, 5)
             ValueError,
             r"needs a motion of \(1, 1, 4, 5\), got \(1, 2, 4, 5\)",
         ),
-        (lambda: warp_zero(IMAGE, FLOW.to("meta")), TypeError, "one device, got cpu and meta"),
-        (lambda: warp_replicate(IMAGE.int(), FLOW), TypeError, "floating point, got torch.int32"),
+        (lambda: warp_zero(IMAGE, FLOW.to("meta")), TypeError, "the same device, got cpu and meta"),
+        (lambda: warp_replicate(IMAGE.int(), FLOW), TypeError, "floating-point, got torch.int32"),
     ],
 )
 def test_what_cannot_be_warped_is_an_error(

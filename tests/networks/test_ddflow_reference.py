@@ -141,7 +141,7 @@ def test_small_or_different_images_are_an_error() -> None:
     network = DDFlowNet(width=0.1)
     with pytest.raises(ValueError, match="at least 64x64, got 63x80"):
         network(torch.zeros(1, 3, 63, 80), torch.zeros(1, 3, 63, 80))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         network(torch.zeros(1, 3, 64, 80), torch.zeros(1, 3, 64, 81))
 
 
