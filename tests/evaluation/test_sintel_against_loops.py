@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import slow_sintel as slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+import slow_sintel as slow
 from flowdistill.evaluation.sintel.files import find_files
 from flowdistill.evaluation.sintel.frame import sum_over
 from flowdistill.evaluation.sintel.frames import by_scene, evaluate_frames, pool

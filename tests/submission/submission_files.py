@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import slow_sintel
 
+import slow_sintel
 from flowdistill.submission.kinds import SubmissionKind, kitti2012, kitti2015, sintel
 
 SIZE = (24, 40)

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import slow_sintel
 from submission_files import SCENES, SIZE, pack, read_png, tiny_kind, write_folder, write_png
 
+import slow_sintel
 from flowdistill.formats import read_flo
 from flowdistill.submission.check import SubmissionReport, check_path
 from flowdistill.submission.kinds import TASKS
