@@ -1,103 +1,120 @@
 """Commands of recipes: finished ones are skipped, interrupted ones resume, changed ones are repeated."""
 
-import itertools
-import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from here import run_here
 
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.recipes import commands
 
+CONFIG = """\
+model:
+  class_path: flowdistill.training.DDFlowModule
+  init_args: {losses: {abs_robust_mean_no_occlusion: 1.0}, width: 0.125}
+trainer: {max_steps: 2, enable_progress_bar: false, enable_model_summary: false, limit_val_batches: 0}
+"""
+#: On the few scenes of the tests, in this process.
+FEW = [
+    "--data.init_args.flow.train_split", "scan", "--data.init_args.flow.val_split", "scan",
+    "--data.init_args.num_workers", "0", "--data.init_args.batch_size", "1",
+]  # fmt: skip
+
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The command lines that would have run; each fit writes a checkpoint as Lightning does."""
-    calls: list[list[str]] = []
-
-    def run(module: str, arguments: Sequence[str]) -> None:
-        calls.append(list(arguments))
-        if arguments[0] == "fit":
-            values = dict(itertools.pairwise(arguments))
-            folder = Path(
-                values["--trainer.logger.init_args.save_dir"], values["--trainer.logger.init_args.name"]
-            )
-            version = len(list(folder.glob("version_*")))
-            checkpoint = folder / f"version_{version}" / "checkpoints" / "last.ckpt"
-            checkpoint.parent.mkdir(parents=True)
-            checkpoint.write_text("weights")
-
-    monkeypatch.setattr(commands, "run", run)
+def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that ran, in this process."""
+    calls: list[str] = []
+    monkeypatch.setattr(commands, "run", run_here(calls))
     return calls
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     path = tmp_path / "model.yaml"
-    path.write_text("model: {}\n")
+    path.write_text(CONFIG)
     return str(path)
 
 
-def test_a_fit_that_is_done_is_not_repeated(called: list[list[str]], config: str, tmp_path: Path) -> None:
-    folder, data = tmp_path / "run", tmp_path / "data"
-    first = commands.fit(folder, config, data, 0, ["--a", "1"])
-    assert commands.fit(folder, config, data, 0, ["--a", "1"]) == first
-    assert len(called) == 1
-    assert first.read_text() == "weights"
+def step(checkpoint: Path) -> int:
+    found: int = torch.load(checkpoint, weights_only=True)["global_step"]
+    return found
+
+
+def test_a_fit_that_is_done_is_not_repeated(
+    called: list[str], config: str, rendered: Path, tmp_path: Path
+) -> None:
+    first = commands.fit(tmp_path / "run", config, rendered, 0, FEW)
+    assert commands.fit(tmp_path / "run", config, rendered, 0, FEW) == first
+    assert called == ["fit"]
+    assert step(first) == 2
+    assert first == commands.last_checkpoint(tmp_path / "run") == commands.finished(tmp_path / "run")
 
 
 @pytest.mark.parametrize("change", ["options", "seed", "config"])
 def test_a_fit_with_other_settings_is_made_anew(
-    called: list[list[str]], config: str, tmp_path: Path, change: str
+    called: list[str], config: str, rendered: Path, tmp_path: Path, change: str
 ) -> None:
-    folder, data = tmp_path / "run", tmp_path / "data"
-    commands.fit(folder, config, data, 0)
+    folder = tmp_path / "run"
+    commands.fit(folder, config, rendered, 0, FEW)
     if change == "config":
-        Path(config).write_text("model: {width: 1}\n")
-    options = ["--a", "1"] if change == "options" else []
-    commands.fit(folder, config, data, 1 if change == "seed" else 0, options)
-    assert len(called) == 2
-    assert "--ckpt_path" not in called[1]
+        Path(config).write_text(CONFIG.replace("max_steps: 2", "max_steps: 1"))
+    options = [*FEW, "--trainer.max_steps", "1"] if change == "options" else FEW
+    last = commands.fit(folder, config, rendered, 1 if change == "seed" else 0, options)
+    assert called == ["fit", "fit"]
     assert [path.name for path in folder.glob("version_*")] == ["version_0"]
+    assert step(last) == (2 if change == "seed" else 1)
 
 
-def test_a_fit_that_was_broken_off_goes_on(called: list[list[str]], config: str, tmp_path: Path) -> None:
-    folder, data = tmp_path / "run", tmp_path / "data"
-    last = commands.fit(folder, config, data, 0)
+def test_a_fit_that_was_broken_off_goes_on(
+    called: list[str], config: str, rendered: Path, tmp_path: Path
+) -> None:
+    """Ended after its first step; the second start takes the other one from the checkpoint."""
+    folder = tmp_path / "run"
+    calls: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "run", run_here(calls, ["--trainer.max_steps", "1"]))
+        assert step(commands.fit(folder, config, rendered, 0, FEW)) == 1
     (folder / "done.json").unlink()
-    commands.fit(folder, config, data, 0)
-    assert called[1][-2:] == ["--ckpt_path", str(last)]
-    assert json.loads((folder / "done.json").read_text())["checkpoint"] != str(last)
+    last = commands.fit(folder, config, rendered, 0, FEW)
+    assert step(last) == 2
+    assert called == ["fit"]
 
 
 def test_a_training_with_other_settings_is_refused_and_kept(
-    called: list[list[str]], config: str, tmp_path: Path
+    called: list[str], config: str, rendered: Path, tmp_path: Path
 ) -> None:
-    folder, weights = tmp_path / "run", tmp_path / "before.ckpt"
-    weights.write_text("a")
-    arguments = ["--config", config, "--model.init_args.init_from", str(weights)]
+    folder = tmp_path / "run"
+    weights = tmp_path / "before.ckpt"
+    shutil.copy(commands.fit(tmp_path / "before", config, rendered, 0, FEW), weights)
+    more = [*FEW, "--model.init_args.init_from", str(weights)]
+    arguments = [
+        *commands.config_arguments([config, commands.DATA_CONFIG, commands.TRAINER_CONFIG]),
+        "--data.init_args.root", str(rendered), *more,
+    ]  # fmt: skip
     last = commands.train(folder, arguments, files=[weights])
+    before = last.read_bytes()
     for words, change in {
-        "arguments were": lambda: arguments.append("--more"),
+        "arguments were": lambda: arguments.extend(["--trainer.max_steps", "3"]),
         "before.ckpt has changed": lambda: weights.write_text("b"),
         "model.yaml has changed": lambda: Path(config).write_text("model: 1"),
     }.items():
         change()
         with pytest.raises(UserError, match=words):
             commands.train(folder, arguments, files=[weights])
-    assert last.read_text() == "weights"
-    assert len(called) == 1
+    assert last.read_bytes() == before
+    assert called == ["fit", "fit"]
 
 
-def test_a_folder_of_something_else_is_not_touched(
-    called: list[list[str]], config: str, tmp_path: Path
-) -> None:
+def test_a_folder_of_something_else_is_not_touched(called: list[str], config: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("words")
     with pytest.raises(UserError, match="move it away"):
@@ -168,16 +185,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_rendering_is_made_anew_with_other_options(called: list[list[str]], tmp_path: Path) -> None:
+def test_rendering_is_made_anew_with_other_options(called: list[str], tmp_path: Path) -> None:
     data = tmp_path / "out" / "data"
     data.mkdir(parents=True)
-    (data / "half.png").touch()
-    commands.render(data, "--scenes 2 --seed 0")
-    assert not data.exists()  # the incomplete rendering was removed
-    commands.render(data, "--scenes 2 --seed 0")
-    assert len(called) == 1
-    commands.render(data, "--scenes 2 --seed 1")
-    assert called[1][:4] == ["data", "render", "--output", str(data)]
+    (data / "half.png").touch()  # of a rendering that was interrupted
+    options = "--frames 2 --size 64x64 --layout kitti2015 --seed 0"
+    commands.render(data, f"--scenes 1 {options}")
+    images = data / "training" / "image_2"
+    assert not (data / "half.png").exists()
+    assert len(list(images.glob("*.png"))) == 2
+    commands.render(data, f"--scenes 1 {options}")
+    assert called == ["data render"]
+    commands.render(data, f"--scenes 2 {options}")
+    assert called == ["data render", "data render"]
+    assert len(list(images.glob("*.png"))) == 4
 
 
 def test_a_failed_command_is_named() -> None:

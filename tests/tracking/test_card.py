@@ -74,8 +74,20 @@ def test_a_folders_hash_is_that_of_the_command_in_its_docstring(tmp_path: Path) 
 def test_the_page_of_a_step(card: RunCard, tmp_path: Path) -> None:
     page = to_markdown(card)
     assert page.startswith("# Run card: labels of kitti\n")
-    for text in ("| 3 min 05 s, ", "0.8765", "4,000", "nan", card.outputs["labels"]["sha256"], "data 3"):
-        assert text in page
+    # Read back, its tables are the card's numbers, inputs and outputs.
+    cells = {
+        key.strip(" `"): value
+        for line in page.splitlines()
+        if line.startswith("| ") and line.count("|") >= 3
+        for key, value in [line.removeprefix("| ").split("|", 1)]
+    }
+    for name, value in card.metrics.items():
+        assert float(cells[name].split("|")[0].replace(",", "")) == pytest.approx(
+            float(value), rel=1e-3, nan_ok=True
+        )
+    for record in (card.inputs["split"], card.outputs["labels"]):
+        assert any(record["sha256"] in line for line in page.splitlines())
+    assert "3 min 05 s" in page
     # The command is equivalent in a shell, although it is split over several lines.
     block = page.partition("```sh\n")[2].partition("\n```")[0]
     assert len(block.splitlines()) == 4

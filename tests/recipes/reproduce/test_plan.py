@@ -29,9 +29,15 @@ def test_published_steps_and_their_hours(settings: Settings) -> None:
     assert rows["pretrain"].hours == pytest.approx(1_200_000 * 0.5 / 3600)
     assert rows["pretrain"].bytes == 470_000_000
     assert rows["labels"].steps == 4000
-    text = table(list(rows.values()), settings)
-    assert "1,200,000" in text
-    assert f"{sum([*STEPS.values(), 4000]) * 0.5 / 3600:,.2f}" in text.splitlines()[-5]
+    # What is printed, read back: a line per stage, whose hours and disk add up to the total.
+    lines = {line.split()[0]: line for line in table(list(rows.values()), settings).splitlines() if line}
+    printed = {stage: lines[stage][42:].split()[:4] for stage in (*ORDER, "total") if stage in lines}
+    assert {stage: printed[stage][0] for stage in STEPS} == {stage: f"{n:,}" for stage, n in STEPS.items()}
+    total = [float(cell.replace(",", "")) for cell in printed.pop("total")[:2]]
+    for column, expected in zip((2, 3), total, strict=True):
+        cells = [cells[column].replace(",", "") for cells in printed.values()]
+        assert sum(float(cell) for cell in cells if cell != "-") == pytest.approx(expected, abs=0.1)
+    assert total[0] == pytest.approx(sum([*STEPS.values(), 4000]) * 0.5 / 3600, abs=0.01)
 
 
 def test_a_cpu_is_measured_at_batch_1_whatever_the_machines(
