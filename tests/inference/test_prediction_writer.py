@@ -81,7 +81,7 @@ def test_labels_are_the_prediction_in_the_place_where_a_student_looks(
 
 def test_labels_of_a_model_without_backward_flow_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"predicts no flow_backward, occluded, occluded_backward; take .*DDFlow"
+        UserError, match=r"predicts no flow_backward, occluded, occluded_backward; use .*DDFlow"
     ):
         write_labels(tmp_path, "a", {"flow": torch.zeros(1, 2, 4, 4)}, 0)
     assert not list(tmp_path.iterdir())

@@ -101,7 +101,7 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
         if bare:
             return {"state_dict": stored}
         raise UserError(
-            f"{option}: {path} has only weights (a bare state dict). Give it as --model.init_args.init_from instead."
+            f"{option}: {path} contains weights only (a bare state dict). Use --model.init_args.init_from instead."
         )
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
         raise UserError(f"{option}: {path} has no `state_dict`; {advice}")
