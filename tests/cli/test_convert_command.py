@@ -249,7 +249,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a picture's format": (["in/a.flo", "x.jpg"], "the suffix sets the format; use one of"),
     "two formats": (["in/a.flo", "x.png", "--to", "pfm"], "--to is pfm, but x.png is a .png"),
     "a folder for a file": (["in/a.flo", "in/deep"], "in/deep is a folder; choose a file in it"),
-    "no --to": (["in", "out"], "say with --to flo|pfm|png|npz"),
+    "no --to": (["in", "out"], "set the target format with --to flo|pfm|png|npz"),
     "in place": (["in", "in/../in", "--to", "npz"], "is the input folder"),
     "a file for a folder": (["in", "in/a.flo", "--to", "npz"], "in/a.flo is a file"),
     "a file's name for a folder": (["in", "x.npz", "--to", "npz"], "x.npz has the suffix of a file"),

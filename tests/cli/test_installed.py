@@ -179,4 +179,4 @@ def test_configs_are_listed_shown_and_copied(
     assert "exists and is not overwritten" in capsys.readouterr().err
     for words in (["list", "nothing"], ["show", "configs/nothing.yaml"], ["copy", "../secrets"]):
         assert main(["configs", *words]) == 2
-        assert "brings n" in capsys.readouterr().err
+        assert "flowdistill has no config" in capsys.readouterr().err

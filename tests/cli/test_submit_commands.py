@@ -169,7 +169,7 @@ def test_a_bundler_that_cannot_work_is_told_before_the_work(
 def test_mistakes(kitti: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.zip"
     mistakes = {
-        "call it": arguments("kitti2015", checkpoint, kitti, tmp_path / "out", "--task", "flow"),
+        "must be a zip file": arguments("kitti2015", checkpoint, kitti, tmp_path / "out", "--task", "flow"),
         "use a DWARF checkpoint": arguments("kitti2015", checkpoint, kitti, output, "--task", "stereo"),
         "does not exist": arguments("kitti2015", tmp_path / "no.ckpt", kitti, output, "--task", "flow"),
         "has no folder test/clean": arguments("sintel", checkpoint, kitti, tmp_path / "film"),
