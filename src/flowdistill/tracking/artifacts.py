@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 
-from flowdistill.tracking.card_files import JSON_NAME, MARKDOWN_NAME
+from flowdistill.tracking.card import JSON_NAME, MARKDOWN_NAME
 from flowdistill.training import BEST, LAST
 
 

@@ -13,14 +13,12 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
-from flowdistill.tracking.card import RunCard, Status
-from flowdistill.tracking.card_files import write_card
+from flowdistill.tracking.card import RunCard, Status, now, write_card
 from flowdistill.tracking.environment import devices, machine, peak_memory, versions
-from flowdistill.tracking.git import code_state
+from flowdistill.tracking.git import code_state, no_commit
 from flowdistill.tracking.in_use import hold, release
-from flowdistill.tracking.sections import Best, Code, FileRecord, Part
+from flowdistill.tracking.sections import Code, FileRecord, Part
 from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
-from flowdistill.tracking.stage import now
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
 from flowdistill.tracking.weights import weights_of
 from flowdistill.training import BestCheckpoint, run_folder
@@ -51,7 +49,7 @@ class RunCardWriter(pl.Callback):
         self._earlier: list[Part] = []
         self._metrics: dict[str, float] = {}
         self._metrics_step: int | None = None
-        self._code: Code = {"commit": None, "dirty": None, "folder": None, "reason": "training did not start"}
+        self._code: Code = no_commit("training did not start")
         self._inputs: dict[str, FileRecord] = {}
         self._splits: dict[str, OpenSplit] = {}
         self._timer = StepTimer()
@@ -208,7 +206,7 @@ class RunCardWriter(pl.Callback):
         )
 
 
-def _best(callback: BestCheckpoint | None) -> Best | None:
+def _best(callback: BestCheckpoint | None) -> dict[str, Any] | None:
     if callback is None or callback.metric is None or callback.value is None:
         return None
     return {"metric": callback.metric, "mode": callback.mode, "value": callback.value}

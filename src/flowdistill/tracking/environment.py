@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 import flowdistill
-from flowdistill.tracking.sections import Devices, Machine, Memory
 
-_PACKAGES = {
-    "torch": "torch",
-    "triton": "triton",
-    "pytorch-lightning": "pytorch-lightning",
-    "torchmetrics": "torchmetrics",
-    "kornia": "kornia",
-    "albumentations": "albumentations",
-    "numpy": "numpy",
-    "opencv": "opencv-python-headless",
-}
+_PACKAGES = (
+    "torch", "triton", "pytorch-lightning", "torchmetrics", "kornia", "albumentations", "numpy",
+    "opencv-python-headless",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str | None]:
@@ -32,7 +27,8 @@ def versions() -> dict[str, str | None]:
         "python": platform.python_version(),
         "flowdistill": flowdistill.__version__,
     }
-    for name, package in _PACKAGES.items():
+    for package in _PACKAGES:
+        name = package.removesuffix("-python-headless")
         try:
             found[name] = version(package)
         except PackageNotFoundError:
@@ -40,8 +36,8 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def machine() -> Machine:
-    """Describe the operating system, the processor, and the usable GPUs."""
+def machine() -> dict[str, Any]:
+    """Describe the operating system, the processor, and the usable GPUs; `cuda` is the version torch was built for."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "os": platform.platform(),
@@ -52,8 +48,8 @@ def machine() -> Machine:
     }
 
 
-def devices(trainer: pl.Trainer) -> Devices:
-    """Describe the devices of a trainer."""
+def devices(trainer: pl.Trainer) -> dict[str, Any]:
+    """Describe the devices of a trainer: their number over all nodes, the names of this node's."""
     kind = trainer.strategy.root_device.type
     names = [torch.cuda.get_device_name(index) for index in trainer.device_ids] if kind == "cuda" else []
     return {
@@ -65,7 +61,7 @@ def devices(trainer: pl.Trainer) -> Devices:
     }
 
 
-def peak_memory(device: torch.device | None = None) -> Memory:
+def peak_memory(device: torch.device | None = None) -> dict[str, int | None]:
     """Return peaks of this process since its start: resident memory, and torch's allocation on a CUDA device."""
     on_gpu = device is not None and device.type == "cuda"
     return {"process": _peak_resident(), "cuda": torch.cuda.max_memory_allocated(device) if on_gpu else None}
@@ -73,11 +69,8 @@ def peak_memory(device: torch.device | None = None) -> Memory:
 
 def _peak_resident() -> int | None:
     # Not getrusage on Linux: its maximum starts with the memory of the parent process.
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    if found := _in_proc("self/status", "VmHWM"):
+        return int(found.split()[0]) * 1024
     if sys.platform == "win32":
         return None
     import resource
@@ -87,9 +80,11 @@ def _peak_resident() -> int | None:
 
 
 def _processor() -> str:
-    described = Path("/proc/cpuinfo")
-    if described.is_file():
-        for line in described.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _in_proc("cpuinfo", "model name") or platform.processor() or platform.machine()
+
+
+def _in_proc(file: str, key: str) -> str | None:
+    """Return the value of the first line `KEY: VALUE` of a file in /proc; None if there is none."""
+    path = Path("/proc", file)
+    found = re.search(rf"^{key}\s*:(.*)$", path.read_text(), re.MULTILINE) if path.is_file() else None
+    return None if found is None else found[1].strip()

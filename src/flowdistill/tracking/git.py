@@ -27,11 +27,24 @@ def code_state(package: Path | None = None, working: Path | None = None) -> Code
     package = package or Path(flowdistill.__file__).parent
     working = working or Path.cwd()
     try:
-        if _git(package, "ls-files", "--error-unmatch", "__init__.py").returncode == 0:
-            return _state(package)
-        return _state(working)
+        tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py").returncode == 0
+        folder = package if tracked else working
+        head = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
+        status = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _none(f"git cannot be run: {error}")
+        return no_commit(f"git cannot be run: {error}")
+    if head.returncode != 0 and "not a git repository" in head.stderr:
+        return no_commit(f"neither flowdistill's source nor {folder} lies in a git repository")
+    for ran in (head, status):
+        if ran.returncode != 0:
+            return no_commit(f"git in {folder}: {ran.stderr.strip().partition(chr(10))[0]}")
+    root, commit = head.stdout.splitlines()
+    return {"commit": commit, "dirty": bool(status.stdout.strip()), "folder": root, "reason": None}
+
+
+def no_commit(reason: str) -> Code:
+    """Return the state of code without a commit."""
+    return {"commit": None, "dirty": None, "folder": None, "reason": reason}
 
 
 def commit_page(code: Code) -> str | None:
@@ -47,23 +60,6 @@ def commit_page(code: Code) -> str | None:
     if found.returncode != 0 or match is None or not re.search(r"git(hub|lab)", match[1]):
         return None
     return f"https://{match[1]}/{match[2]}/commit/{code['commit']}"
-
-
-def _state(folder: Path) -> Code:
-    head = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
-    lines = head.stdout.splitlines()
-    if head.returncode != 0:
-        if "not a git repository" in head.stderr:
-            return _none(f"neither flowdistill's source nor {folder} lies in a git repository")
-        return _none(f"git in {folder}: {head.stderr.strip().partition(chr(10))[0]}")
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    if status.returncode != 0:
-        return _none(f"git in {folder}: {status.stderr.strip().partition(chr(10))[0]}")
-    return {"commit": lines[1], "dirty": bool(status.stdout.strip()), "folder": lines[0], "reason": None}
-
-
-def _none(reason: str) -> Code:
-    return {"commit": None, "dirty": None, "folder": None, "reason": reason}
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowdistill.tracking import units
-from flowdistill.tracking.card import RunCard
 from flowdistill.tracking.git import commit_page
 from flowdistill.tracking.links import Links
 from flowdistill.tracking.sections import Code, FileRecord, Part, Split, StepTime, Training
 from flowdistill.tracking.wandb_record import read_record
+
+if TYPE_CHECKING:
+    from flowdistill.tracking.card import RunCard
 
 # Files of a run's folder, linked if they exist.
 _BESIDE = ("config.yaml", "metrics.csv", "non_finite.csv", "checkpoints", "pictures")

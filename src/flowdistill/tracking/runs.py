@@ -16,8 +16,7 @@ from typing import Any, Literal
 import yaml
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.card import RunCard
-from flowdistill.tracking.card_files import JSON_NAME, read_card
+from flowdistill.tracking.card import JSON_NAME, RunCard, read_card
 from flowdistill.tracking.in_use import held_by
 
 Status = Literal["running", "completed", "interrupted", "killed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypedDict
 
 
@@ -34,27 +35,6 @@ class Code(TypedDict):
     folder: str | None
     """The root of the repository."""
     reason: str | None
-
-
-class Machine(TypedDict):
-    os: str
-    cpu: str
-    cpu_count: int | None
-    cuda: str | None
-    """The version that torch was built for, if a GPU is usable."""
-    gpus: list[str]
-
-
-class Devices(TypedDict):
-    """The devices a run was computed on."""
-
-    accelerator: str
-    devices: int
-    """Total over all nodes."""
-    nodes: int
-    precision: str
-    names: list[str]
-    """Of this node."""
 
 
 class Source(TypedDict):
@@ -106,12 +86,6 @@ class StepTime(TypedDict):
     count: int
 
 
-class Best(TypedDict):
-    metric: str
-    mode: str
-    value: float | str
-
-
 class Training(TypedDict):
     """Only in cards of `lightning fit`."""
 
@@ -121,28 +95,13 @@ class Training(TypedDict):
     step_time: StepTime
     metrics_step: int | None
     """The step of the last validation."""
-    best: Best | None
-    """The metric of --best.metric."""
-    devices: Devices
-
-
-class Memory(TypedDict):
-    """Peaks in bytes, of this process."""
-
-    process: int | None
-    cuda: int | None
-    """Peak of torch's allocations on its device."""
+    best: dict[str, Any] | None
+    """Metric, mode and value of --best.metric."""
+    devices: dict[str, Any]
 
 
 def json_values(value: Any) -> Any:
     """Convert to JSON values: paths and keys to strings, tuples to lists, NaN and infinities to "nan", "inf", "-inf",
     which `float()` reads."""
-    if isinstance(value, dict):
-        return {str(key): json_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(item) for item in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return value if -float("inf") < value < float("inf") else str(value)
-    return str(value)
+    names = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+    return json.loads(json.dumps(value, default=str), parse_constant=names.__getitem__)
