@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
@@ -14,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from flowdistill.data.notes import note
 from flowdistill.disk import refusal
 from flowdistill.formats import write_atomically
+from flowdistill.tracking.csv_rows import as_csv, read_rows
 
 
 def wait_for_the_disk(logger: CSVLogger) -> None:
@@ -33,8 +31,11 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
         try:
             if new and file.is_file():
                 # Lightning would rewrite the whole file in place: a run killed meanwhile would lose it.
-                write_atomically(file, with_columns(file, sorted({*known, *new})))
-                experiment.metrics_keys = sorted({*known, *new})
+                names = sorted({*known, *new})
+                write_atomically(
+                    file, as_csv(names, ([row.get(name) for name in names] for row in read_rows(file)))
+                )
+                experiment.metrics_keys = names
             size = file.stat().st_size if file.is_file() else None
             write()
             failing = False
@@ -52,14 +53,3 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
             failing = True
 
     logger.save = save  # type: ignore[method-assign]
-
-
-def with_columns(file: Path, names: Sequence[str]) -> bytes:
-    """Return a CSV file's content with other columns; new columns are empty."""
-    with file.open(newline="") as opened:
-        rows = list(csv.DictReader(opened))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=names, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.formats import write_atomically
+from flowdistill.tracking.csv_rows import as_csv, read_rows
 from flowdistill.tracking.in_use import hold
 from flowdistill.training import train_row, validates_first
 
@@ -70,17 +69,11 @@ def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
         experiment = logger.experiment
     if not aside.is_file():
         return
-    with aside.open(newline="") as opened:
-        whole, _, _ = opened.read().rpartition("\n")  # the last line of a killed run may be incomplete
-    reader = csv.DictReader(io.StringIO(whole, newline=""))
-    names, rows = list(reader.fieldnames or []), list(reader)
+    rows = read_rows(aside)
     kept = rows_before(rows, checkpoint)
-    experiment.metrics_keys = sorted({*names, *(name for row in kept for name in row)})
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=experiment.metrics_keys)
-    writer.writeheader()
-    writer.writerows(kept)
-    write_atomically(file, text.getvalue().encode())
+    names = sorted({name for row in [*rows[:1], *kept] for name in row})
+    experiment.metrics_keys = names
+    write_atomically(file, as_csv(names, ([row.get(name) for name in names] for row in kept)))
     aside.unlink()
 
 

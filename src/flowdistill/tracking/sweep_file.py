@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -163,16 +162,6 @@ def read_sweep(path: Path) -> Sweep:
         path, method, str(metric["name"]), goal == "maximize", parameters, halving, words,
         str(content.get("program", "")), cap,
     )  # fmt: skip
-
-
-def as_text(words: Sequence[str]) -> str:
-    """Format a command line for display: one option per line."""
-    lines: list[list[str]] = [[]]
-    for word in words:
-        if word.startswith("--"):
-            lines.append([])
-        lines[-1].append(word)
-    return " \\\n    ".join(shlex.join(line) for line in lines)
 
 
 def runnable(words: Sequence[str]) -> list[str]:
