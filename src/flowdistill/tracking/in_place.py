@@ -73,7 +73,8 @@ def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
     kept = rows_before(rows, checkpoint)
     names = sorted({name for row in [*rows[:1], *kept] for name in row})
     experiment.metrics_keys = names
-    write_atomically(file, as_csv(names, ([row.get(name) for name in names] for row in kept)))
+    if names:
+        write_atomically(file, as_csv(names, ([row.get(name) for name in names] for row in kept)))
     aside.unlink()
 
 

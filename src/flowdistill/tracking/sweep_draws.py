@@ -6,7 +6,6 @@ An interrupted search that resumes draws the same values as without the interrup
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,19 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar
+from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar, Sweep
 
 
-def grid_points(parameters: Mapping[str, Parameter]) -> list[dict[str, Scalar]]:
-    """Return all combinations of a grid's values; the last parameter changes fastest."""
-    choices = [parameter.values for parameter in parameters.values() if isinstance(parameter, Choice)]
-    return [dict(zip(parameters, point, strict=True)) for point in itertools.product(*choices)]
+class ByNumber(BaseSampler):
+    """Samples the points of a grid in order, the last parameter fastest; else parameters independently at random."""
 
+    def __init__(self, sweep: Sweep, seed: int) -> None:
+        self.parameters, self.seed = sweep.parameters, seed
+        self.points: list[tuple[Scalar, ...]] = []
+        if sweep.method == "grid":
+            choices = [choice.values for choice in sweep.parameters.values() if isinstance(choice, Choice)]
+            self.points = list(itertools.product(*choices))
 
-class _ByNumber(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
 
@@ -33,29 +35,12 @@ class _ByNumber(BaseSampler):
     ) -> dict[str, Any]:
         return {}
 
-
-class Points(_ByNumber):
-    """Samples the points of a grid in order."""
-
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self.points = grid_points(parameters)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self.points[trial.number % len(self.points)][param_name]
-
-
-class Drawn(_ByNumber):
-    """Samples parameters independently at random."""
-
-    def __init__(self, parameters: Mapping[str, Parameter], seed: int) -> None:
-        self.parameters, self.seed = parameters, seed
-
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         index = list(self.parameters).index(param_name)
+        if self.points:
+            return self.points[trial.number % len(self.points)][index]
         return _drawn(self.parameters[param_name], np.random.default_rng((self.seed, trial.number, index)))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from optuna import Study, Trial
 from optuna.exceptions import StorageInternalError
+from optuna.storages import fail_stale_trials
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -76,10 +77,10 @@ class Search:
                 return
             trial, values, goes_on = found
             folder = self.folder / f"trial_{trial.number:04d}"
-            outcome = run_trial(
-                self.study, trial, self.sweep, values, self.more, folder, environment, self._stop, goes_on
+            self._tell(
+                trial,
+                run_trial(trial, self.sweep, values, self.more, folder, environment, self._stop, goes_on),
             )
-            self._tell(trial, outcome)
 
     def _next(self) -> tuple[Trial, dict[str, Scalar], bool] | None:
         """Return a trial, its values, and whether it was started before; None if all are started."""
@@ -88,7 +89,8 @@ class Search:
                 trial = studies.adopt(self.study, self._left.pop(0))
                 self.say(f"trial {trial.number}: resumes")
                 return trial, studies.suggest(trial, self.sweep), True
-            studies.fail_lost(self.study)
+            # In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes.
+            fail_stale_trials(self.study)
             found = studies.ask(self.study, self.sweep, self.count)
             if found is None:
                 return None
@@ -106,29 +108,22 @@ class Search:
             trial.set_user_attr("steps", outcome.steps)
             trial.set_user_attr("seconds", trial.user_attrs.get("seconds", 0.0) + outcome.seconds)
             trial.set_user_attr("best", best)
-            if outcome.state == "stopped":
-                self.say(
-                    f"trial {trial.number}: stopped at step {outcome.steps}; the same command resumes it"
-                )
-                return
             last = outcome.values[-1] if outcome.values else None
-            if outcome.state == "complete" and last != last:  # NaN
-                outcome = Outcome("failed", outcome.values, outcome.steps, outcome.run, outcome.seconds,
-                                  f"{self.sweep.metric} is not a number")  # fmt: skip
+            value = "no value" if last is None else f"{self.sweep.metric} {units.number(last)}"
+            ended = f"{value} after {outcome.steps:,} steps, {units.seconds(outcome.seconds)}, {outcome.run}"
+            words = {
+                "complete": ended,
+                "pruned": f"stopped early, {ended}",
+                "failed": f"failed: {outcome.reason}",
+                "stopped": f"stopped at step {outcome.steps}; the same command resumes it",
+            }
             if outcome.state == "failed":
                 trial.set_user_attr(studies.REASON, outcome.reason)
-            value = last if outcome.state == "complete" else None
-            self.study.tell(trial, value, state=_STATES[outcome.state])
-            self.say(f"trial {trial.number}: {self._words(outcome, last)}")
-
-    def _words(self, outcome: Outcome, last: float | None) -> str:
-        if outcome.state == "failed":
-            return f"failed: {outcome.reason}"
-        value = "no value" if last is None else f"{self.sweep.metric} {units.number(last)}"
-        ended = "stopped early, " if outcome.state == "pruned" else ""
-        return (
-            f"{ended}{value} after {outcome.steps:,} steps, {units.seconds(outcome.seconds)}, {outcome.run}"
-        )
+            if outcome.state != "stopped":
+                self.study.tell(
+                    trial, last if outcome.state == "complete" else None, state=_STATES[outcome.state]
+                )
+            self.say(f"trial {trial.number}: {words[outcome.state]}")
 
     def _environment(self, number: int) -> dict[str, str]:
         """Return the environment for one slot's trials: its share of the CPU threads, and one of several GPUs."""
@@ -137,9 +132,8 @@ class Search:
             own.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self.jobs)))
             import torch
 
-            gpus = own.get(
-                "CUDA_VISIBLE_DEVICES", ",".join(map(str, range(torch.cuda.device_count())))
-            ).split(",")
+            every = ",".join(map(str, range(torch.cuda.device_count())))
+            gpus = own.get("CUDA_VISIBLE_DEVICES", every).split(",")
             if len(gpus) > 1:
                 own["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
         return own

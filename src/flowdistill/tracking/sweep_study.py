@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import math
 import os
 import platform
 import time
@@ -23,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.sweep_draws import Drawn, Points, grid_points
+from flowdistill.tracking.sweep_draws import ByNumber
 from flowdistill.tracking.sweep_file import Choice, Scalar, Sweep
 
 JOURNAL = "study.log"
@@ -47,18 +49,20 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
         UserError: the storage cannot be opened, or has another sweep of this name.
     """
     place = storage or str(folder / JOURNAL)
-    optuna.logging.set_verbosity(
-        optuna.logging.ERROR
-    )  # no lines on each study and trial; flowdistill prints its own
+    # No lines on each study and trial; flowdistill prints its own.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    pruner: BasePruner = NopPruner()
+    if sweep.halving is not None:
+        pruner = SuccessiveHalvingPruner(sweep.halving.first, sweep.halving.factor)
     try:
         study = optuna.create_study(
-            storage=_storage(place), study_name=name, load_if_exists=True, pruner=_pruner(sweep),
+            storage=_storage(place), study_name=name, load_if_exists=True, pruner=pruner,
             direction="maximize" if sweep.maximize else "minimize",
         )  # fmt: skip
     except (SQLAlchemyError, OptunaError, ImportError, OSError, ValueError) as error:
-        text = str(error).strip().splitlines()
+        text = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text[0] if text else ''}"
+            f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text}"
         ) from error
     known = study.user_attrs.get(_IDENTITY)
     own = json.loads(json.dumps(sweep.identity()))
@@ -108,15 +112,14 @@ def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
 def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
     """Draw values that the sweep may try, without a stored study."""
     with quiet():
-        study = optuna.create_study(
-            sampler=Drawn(sweep.parameters, seed) if sweep.method != "grid" else Points(sweep.parameters)
-        )
+        study = optuna.create_study(sampler=ByNumber(sweep, seed))
         return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
 
 
 def size_of_grid(sweep: Sweep) -> int | None:
     """Return the number of grid points; None if the sweep is not a grid."""
-    return len(grid_points(sweep.parameters)) if sweep.method == "grid" else None
+    sizes = [len(choice.values) for choice in sweep.parameters.values() if isinstance(choice, Choice)]
+    return math.prod(sizes) if sweep.method == "grid" else None
 
 
 def trials_of(study: Study) -> list[FrozenTrial]:
@@ -145,18 +148,12 @@ def adopt(study: Study, number: int) -> Trial:
     return trial
 
 
-def beat(study: Study, trial: Trial) -> None:
+def beat(trial: Trial) -> None:
     """Record a heartbeat of this trial in a shared database."""
-    storage: Any = study._storage
+    storage: Any = trial.study._storage
     if hasattr(storage, "record_heartbeat"):
         with contextlib.suppress(Exception):
             storage.record_heartbeat(trial._trial_id)
-
-
-def fail_lost(study: Study) -> None:
-    """In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes."""
-    with quiet():
-        optuna.storages.fail_stale_trials(study)  # does nothing for a journal file, which has no heartbeat
 
 
 def this_process() -> dict[str, Any]:
@@ -210,30 +207,20 @@ def _storage(place: str) -> BaseStorage:
         if "://" not in place:
             Path(place).parent.mkdir(parents=True, exist_ok=True)
             return JournalStorage(JournalFileBackend(place))
-        for seconds in (1.0, 2.0, 4.0, None):
-            try:
-                return RDBStorage(
-                    place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
-                )  # fmt: skip
-            except (IntegrityError, ProgrammingError):
-                if seconds is None:
-                    raise
-                time.sleep(seconds)  # another machine is creating the tables
-    raise AssertionError
-
-
-def _pruner(sweep: Sweep) -> BasePruner:
-    if sweep.halving is None:
-        return NopPruner()
-    return SuccessiveHalvingPruner(min_resource=sweep.halving.first, reduction_factor=sweep.halving.factor)
+        opened = functools.partial(
+            RDBStorage, place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+        )  # fmt: skip
+        for seconds in (1.0, 2.0, 4.0):
+            with contextlib.suppress(IntegrityError, ProgrammingError):
+                return opened()
+            time.sleep(seconds)  # another machine is creating the tables
+        return opened()
 
 
 def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
-    if sweep.method == "grid":
-        return Points(sweep.parameters)
-    if sweep.method == "random":
-        return Drawn(sweep.parameters, seed)
+    if sweep.method != "bayes":
+        return ByNumber(sweep, seed)
     # Each process has its own seed: otherwise it would try the same points as the one before.
     return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
 

@@ -5,8 +5,7 @@ SWEEP/trial_0003/output.log   its output             SWEEP/trial_0003/run.txt   
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 import os
 import shlex
 import signal
@@ -18,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from optuna import Study, Trial
+from optuna import Trial
 
 from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.tracking.callback import RUN_RECORD
+from flowdistill.tracking.runs import Run
 from flowdistill.tracking.sweep_file import Scalar, Sweep, runnable
 from flowdistill.tracking.sweep_study import beat
 
@@ -29,11 +29,14 @@ _POLL, _BEAT = 0.5, 60.0  # seconds
 _GRACE = 120.0  # seconds for a stopped run to finish its step and save
 
 
+State = Literal["complete", "pruned", "failed", "stopped"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a trial ended; `stopped` means that the sweep was stopped, and the trial resumes with it."""
 
-    state: Literal["complete", "pruned", "failed", "stopped"]
+    state: State
     values: list[float]  # of the metric, one per validation
     steps: int
     run: Path | None  # the run's folder
@@ -42,7 +45,6 @@ class Outcome:
 
 
 def run_trial(
-    study: Study,
     trial: Trial,
     sweep: Sweep,
     values: Mapping[str, Scalar],
@@ -55,7 +57,7 @@ def run_trial(
     """Train with these values to the end, or until the sweep stops it.
 
     Args:
-        study, trial: receive each value of the metric.
+        trial: receives each value of the metric.
         sweep: provides the command.
         values: name of an option -> value.
         more: additional words of the command line.
@@ -83,34 +85,35 @@ def run_trial(
         except OSError as error:
             return Outcome("failed", [], 0, None, 0.0, f"{words[0]} cannot be started: {error.strerror}")
     seen: list[float] = []
-    state: Literal["complete", "pruned", "stopped"] = "complete"
+    state: State = "complete"
+    reason = None
     beaten = 0.0
     try:
-        while process.poll() is None:
+        while state == "complete" and process.poll() is None:
             if stop.wait(_POLL):
                 state = "stopped"
             elif _worse_than_others(trial, sweep.metric, folder, seen):
                 state = "pruned"
-            if state != "complete":
-                break
-            if time.monotonic() - beaten > _BEAT:
-                beat(study, trial)
+            elif time.monotonic() - beaten > _BEAT:
+                beat(trial)
                 beaten = time.monotonic()
     finally:  # also if the storage does not respond
         if process.poll() is None:
             _end(process)
     code = process.wait()
-    if state == "complete" and code != 0:
-        state_, reason = "failed", _reason(folder / "output.log", code)
-    else:
-        state_, reason = state, None
     run = run_of(folder)
     logged, steps = read_metric(run, sweep.metric)
-    if state_ == "complete" and not logged:
-        state_, reason = "failed", f"its CSV log has no {sweep.metric}"
+    if state == "complete":
+        if code != 0:
+            reason = _reason(folder / "output.log", code)
+        elif not logged:
+            reason = f"its CSV log has no {sweep.metric}"
+        elif math.isnan(logged[-1]):
+            reason = f"{sweep.metric} is not a number"
+        state = "complete" if reason is None else "failed"
     for number in range(len(seen), len(logged)):
         trial.report(logged[number], number + 1)
-    return Outcome(state_, logged, steps, run, time.monotonic() - began, reason)  # type: ignore[arg-type]
+    return Outcome(state, logged, steps, run, time.monotonic() - began, reason)
 
 
 def run_of(folder: Path) -> Path | None:
@@ -122,15 +125,11 @@ def run_of(folder: Path) -> Path | None:
 
 
 def read_metric(run: Path | None, metric: str) -> tuple[list[float], int]:
-    """Return a metric's values in a run's CSV log, in order, and the logged steps; ignores an incomplete last line."""
-    try:
-        text = (run / "metrics.csv").read_text() if run is not None else ""
-    except OSError:
+    """Return a metric's values in a run's CSV log, in order, and the logged steps."""
+    if run is None:
         return [], 0
-    whole = text.rpartition("\n")[0]
-    rows = list(csv.DictReader(io.StringIO(whole)))
-    values = [float(row[metric]) for row in rows if row.get(metric)]
-    return values, max((int(row["step"]) + 1 for row in rows if row.get("step")), default=0)
+    found = Run(run)
+    return found.curves[metric].values if metric in found.curves else [], found.logged_steps
 
 
 def _worse_than_others(trial: Trial, metric: str, folder: Path, seen: list[float]) -> bool:
@@ -155,10 +154,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _reason(log: Path, code: int) -> str:
     """Return the last error or line of a failed run's output."""
-    lines = [
-        line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()
-    ]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    said = errors[-1] if errors else lines[-1].strip() if lines else "no output"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] or ["no output"]
+    errors = [line for line in lines if line.startswith("error: ")]
+    said = errors[-1].removeprefix("error: ") if errors else lines[-1].strip()
     ended = f"signal {-code}" if code < 0 else f"exit code {code}"
     return f"{said} ({ended})"
