@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.tracking.card import RunCard, Status, now, write_card
-from flowdistill.tracking.environment import devices, machine, peak_memory, versions
-from flowdistill.tracking.git import code_state, no_commit
+from flowdistill.tracking.environment import (
+    code_state,
+    devices,
+    machine,
+    no_commit,
+    peak_memory,
+    versions,
+)
+from flowdistill.tracking.hashes import file_record
 from flowdistill.tracking.in_use import hold, release
-from flowdistill.tracking.sections import Code, FileRecord, Part
-from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
+from flowdistill.tracking.sections import CheckpointRecord, Code, Part, Split
+from flowdistill.tracking.splits import inputs_of, open_splits
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
-from flowdistill.tracking.weights import weights_of
-from flowdistill.training import BestCheckpoint, run_folder
+from flowdistill.training import LAST, BestCheckpoint, run_folder
 
 RUN_RECORD = "FLOWDISTILL_RUN_RECORD"
 """Environment variable: a file to which `lightning fit` writes its run's folder, for the process that started it."""
@@ -46,30 +55,20 @@ class RunCardWriter(pl.Callback):
         self._folder: Path | None = None
         self._since = 0.0  # of time.monotonic()
         self._part: Part | None = None
-        self._earlier: list[Part] = []
-        self._metrics: dict[str, float] = {}
-        self._metrics_step: int | None = None
         self._code: Code = no_commit("training did not start")
-        self._inputs: dict[str, FileRecord] = {}
-        self._splits: dict[str, OpenSplit] = {}
+        # Of all parts, as in a checkpoint; `parts` without the current one.
+        self._kept: dict[str, Any] = {"parts": [], "inputs": {}, "metrics": {}, "metrics_step": None}
+        self._splits: dict[str, Split] = {}
         self._timer = StepTimer()
         self._done = False
 
     def state_dict(self) -> dict[str, Any]:
         if self._part is None:
             return {}
-        return {
-            "parts": [*self._earlier, self._current()],
-            "inputs": self._inputs,
-            "metrics": self._metrics,
-            "metrics_step": self._metrics_step,
-        }
+        return {**self._kept, "parts": [*self._kept["parts"], self._current()]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._earlier = list(state_dict["parts"])
-        self._inputs = dict(state_dict["inputs"])
-        self._metrics = dict(state_dict["metrics"])
-        self._metrics_step = state_dict["metrics_step"]
+        self._kept = {**state_dict, "parts": list(state_dict["parts"])}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -88,7 +87,7 @@ class RunCardWriter(pl.Callback):
             return
         self._code = code_state()
         if trainer.ckpt_path is None:  # a resumed run reads none of them
-            self._inputs = inputs_of(self.config.get("model") or {})
+            self._kept["inputs"] = inputs_of(self.config.get("model") or {})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begin(trainer)
@@ -110,8 +109,8 @@ class RunCardWriter(pl.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         logged = trainer.callback_metrics
-        self._metrics = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
-        self._metrics_step = trainer.global_step
+        values = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
+        self._kept |= {"metrics": values, "metrics_step": trainer.global_step}
 
     # After on_train_end, in which Checkpoints writes the final last.ckpt.
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -141,8 +140,8 @@ class RunCardWriter(pl.Callback):
 
     def _begin(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        if self._earlier:  # the checkpoint is from this step
-            self._earlier[-1]["last_step"] = step
+        if self._kept["parts"]:  # the checkpoint is from this step
+            self._kept["parts"][-1]["last_step"] = step
         self._part = {
             "folder": None if self._folder is None else str(self._folder),
             "started": now().isoformat(timespec="seconds"),
@@ -167,13 +166,14 @@ class RunCardWriter(pl.Callback):
         write_card(self._card(trainer, self._folder, status, reason), self._folder)
 
     def _card(self, trainer: pl.Trainer, folder: Path, status: Status, reason: str | None) -> RunCard:
-        current = self._current()
-        current["last_step"] = trainer.global_step
-        parts = [*self._earlier, current]
+        parts = [*self._kept["parts"], {**self._current(), "last_step": trainer.global_step}]
         memory = peak_memory(trainer.strategy.root_device)  # before hashing files adds to it
         callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
         best = next((callback for callback in callbacks if isinstance(callback, BestCheckpoint)), None)
         config = dict(self.config)
+        found = None
+        if best is not None and best.metric is not None and best.value is not None:
+            found = {"metric": best.metric, "mode": best.mode, "value": best.value}
         data = (config.get("data") or {}).get("init_args") or {}
         return RunCard(
             name="/".join(folder.parts[-2:]),
@@ -187,26 +187,46 @@ class RunCardWriter(pl.Callback):
             versions=versions(),
             machine=machine(),
             seeds={"seed_everything": config.get("seed_everything"), "data": data.get("seed")},
-            splits={use: split.section() for use, split in self._splits.items()},
-            inputs=self._inputs,
+            splits=self._splits,
+            inputs=self._kept["inputs"],
             outputs={},
             weights=weights_of(folder, trainer.checkpoint_callback, best),
-            metrics=dict(self._metrics),
+            metrics=self._kept["metrics"],
             memory=memory,
             training={
                 "steps": trainer.global_step,
                 "planned_steps": trainer.max_steps if trainer.max_steps >= 0 else None,
                 "parts": parts,
                 "step_time": self._timer.summary(),
-                "metrics_step": self._metrics_step,
-                "best": _best(best),
+                "metrics_step": self._kept["metrics_step"],
+                "best": found,
                 "devices": devices(trainer),
             },
             config=config,
         )
 
 
-def _best(callback: BestCheckpoint | None) -> dict[str, Any] | None:
-    if callback is None or callback.metric is None or callback.value is None:
-        return None
-    return {"metric": callback.metric, "mode": callback.mode, "value": callback.value}
+def weights_of(
+    folder: Path, checkpoints: Checkpoint | None, best: BestCheckpoint | None
+) -> dict[str, CheckpointRecord]:
+    """Return records of `last` and `best`, if they exist; paths are relative to `folder` if inside it.
+
+    Raises:
+        UserError: one of them is damaged, for example by an interrupted write.
+    """
+    kept = getattr(checkpoints, "dirpath", None)  # Lightning's own callback has one, too
+    files = {"last": None if kept is None else Path(kept, LAST), "best": None if best is None else best.path}
+    return {
+        name: _record(path, folder) for name, path in files.items() if path is not None and path.is_file()
+    }
+
+
+def _record(path: Path, folder: Path) -> CheckpointRecord:
+    path, folder = path.resolve(), folder.resolve()
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    try:
+        # Memory-mapped, since only the step is needed.
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__})") from error
+    return {**file_record(path), "path": shown.as_posix(), "step": stored.get("global_step")}

@@ -14,8 +14,7 @@ import torch
 
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
-from flowdistill.tracking.environment import machine, peak_memory, versions
-from flowdistill.tracking.git import code_state
+from flowdistill.tracking.environment import code_state, machine, peak_memory, versions
 from flowdistill.tracking.hashes import file_record, folder_record
 from flowdistill.tracking.markdown import to_markdown
 from flowdistill.tracking.sections import CheckpointRecord, Code, FileRecord, Split, Training, json_values

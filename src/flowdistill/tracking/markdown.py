@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flowdistill.tracking import units
-from flowdistill.tracking.git import commit_page
+from flowdistill.tracking.environment import commit_page
 from flowdistill.tracking.sections import FileRecord, Part, Source, Split
 from flowdistill.tracking.wandb_record import read_record
 

@@ -72,8 +72,8 @@ def data_of(trainer: pl.Trainer) -> dict[str, Any]:
     view = module.views[trainer.lightning_module.view]
     switches = asdict(view.with_preset())
     found = {"seed": module.seed, "batch_size": module.batch_size}
-    for number, source in enumerate(opened.section()["sources"]):
-        name = "split" if len(opened.sources) == 1 else f"source {number}"
+    for number, source in enumerate(opened["sources"]):
+        name = "split" if len(opened["sources"]) == 1 else f"source {number}"
         found |= {
             name: f"{source['dataset']}, {source['entries']} samples, {source['sha256'][:12]}",
             f"{name}'s options": source["options"],

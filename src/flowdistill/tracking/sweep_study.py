@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import os
@@ -14,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna import Study, Trial
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import OptunaError
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, TPESampler
@@ -25,8 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.sweep_draws import ByNumber
-from flowdistill.tracking.sweep_file import Choice, Scalar, Sweep
+from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar, Sweep
 
 JOURNAL = "study.log"
 REASON = "reason"  # attribute of failed trials
@@ -112,7 +114,7 @@ def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
 def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
     """Draw values that the sweep may try, without a stored study."""
     with quiet():
-        study = optuna.create_study(sampler=ByNumber(sweep, seed))
+        study = optuna.create_study(sampler=_ByNumber(sweep, seed))
         return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
 
 
@@ -220,7 +222,7 @@ def _storage(place: str) -> BaseStorage:
 
 def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
     if sweep.method != "bayes":
-        return ByNumber(sweep, seed)
+        return _ByNumber(sweep, seed)
     # Each process has its own seed: otherwise it would try the same points as the one before.
     return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
 
@@ -230,3 +232,47 @@ def _differing(known: dict[str, Any], own: dict[str, Any]) -> str:
     before, now = known.get("parameters", {}), own.get("parameters", {})
     names += sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     return ", ".join(names)
+
+
+class _ByNumber(BaseSampler):
+    """Samples the points of a grid in order, the last parameter fastest; else parameters independently at random.
+
+    The values depend only on a trial's number, not on the number or order of processes: an interrupted search that
+    resumes draws the same values as without the interruption.
+    """
+
+    def __init__(self, sweep: Sweep, seed: int) -> None:
+        self.parameters, self.seed = sweep.parameters, seed
+        self.points: list[tuple[Scalar, ...]] = []
+        if sweep.method == "grid":
+            choices = [choice.values for choice in sweep.parameters.values() if isinstance(choice, Choice)]
+            self.points = list(itertools.product(*choices))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        index = list(self.parameters).index(param_name)
+        if self.points:
+            return self.points[trial.number % len(self.points)][index]
+        return _drawn(self.parameters[param_name], np.random.default_rng((self.seed, trial.number, index)))
+
+
+def _drawn(parameter: Parameter, rng: np.random.Generator) -> Scalar:
+    if isinstance(parameter, Choice):
+        return parameter.values[int(rng.integers(len(parameter.values)))]
+    low, high = parameter.low, parameter.high
+    if parameter.step is not None or parameter.whole:
+        step = 1 if parameter.step is None else parameter.step
+        value = low + step * int(rng.integers(int((high - low) / step + 1e-9) + 1))
+        return int(value) if parameter.whole else float(value)
+    if parameter.log:
+        return float(np.clip(np.exp(rng.uniform(np.log(low), np.log(high))), low, high))
+    return float(rng.uniform(low, high))
