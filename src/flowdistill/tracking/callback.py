@@ -27,7 +27,7 @@ from flowdistill.tracking.environment import (
 )
 from flowdistill.tracking.hashes import file_record
 from flowdistill.tracking.in_use import hold, release
-from flowdistill.tracking.sections import CheckpointRecord, Code, Part, Split
+from flowdistill.tracking.sections import CheckpointRecord, Code, Split
 from flowdistill.tracking.splits import inputs_of, open_splits
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
 from flowdistill.training import LAST, BestCheckpoint, run_folder
@@ -54,7 +54,7 @@ class RunCardWriter(pl.Callback):
         self.command, self.config = command, config
         self._folder: Path | None = None
         self._since = 0.0  # of time.monotonic()
-        self._part: Part | None = None
+        self._part: dict[str, Any] | None = None
         self._code: Code = no_commit("training did not start")
         # Of all parts, as in a checkpoint; `parts` without the current one.
         self._kept: dict[str, Any] = {"parts": [], "inputs": {}, "metrics": {}, "metrics_step": None}
@@ -155,7 +155,7 @@ class RunCardWriter(pl.Callback):
         if self._folder is not None and trainer.is_global_zero:
             self._splits = open_splits(trainer)
 
-    def _current(self) -> Part:
+    def _current(self) -> dict[str, Any]:
         assert self._part is not None
         return {**self._part, "seconds": time.monotonic() - self._since}
 

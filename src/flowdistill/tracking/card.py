@@ -17,7 +17,7 @@ from flowdistill.formats import write_atomically
 from flowdistill.tracking.environment import code_state, machine, peak_memory, versions
 from flowdistill.tracking.hashes import file_record, folder_record
 from flowdistill.tracking.markdown import to_markdown
-from flowdistill.tracking.sections import CheckpointRecord, Code, FileRecord, Split, Training, json_values
+from flowdistill.tracking.sections import CheckpointRecord, Code, FileRecord, Split, json_values
 
 JSON_NAME, MARKDOWN_NAME = "run_card.json", "run_card.md"
 
@@ -59,7 +59,8 @@ class RunCard:
     metrics: dict[str, float | str]
     memory: dict[str, int | None]
     """Peaks in bytes of this process: `process`, and `cuda` for torch's allocations on its device."""
-    training: Training | None
+    training: dict[str, Any] | None
+    """Only in cards of `lightning fit` (`RunCardWriter`)."""
     config: dict[str, Any]
     format: int = field(default=FORMAT)
 

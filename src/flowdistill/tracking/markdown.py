@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flowdistill.tracking import units
 from flowdistill.tracking.environment import commit_page
-from flowdistill.tracking.sections import FileRecord, Part, Source, Split
+from flowdistill.tracking.sections import FileRecord, Source, Split
 from flowdistill.tracking.wandb_record import read_record
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _summary(card: RunCard, links: Links) -> Iterable[tuple[str, str]]:
         yield "devices", f"{kinds}, precision {used['precision']}"
         if found["count"]:
             median, lower, upper = (
-                units.seconds(found[key] or 0.0) for key in ("median", "lower_quartile", "upper_quartile")
+                units.seconds(found[key]) for key in ("median", "lower_quartile", "upper_quartile")
             )
             yield "step time", f"{median} (quartiles {lower} and {upper}, {found['count']:,} steps)"
         else:
@@ -164,7 +164,7 @@ def _split_rows(use: str, split: Split, links: Links) -> Iterable[tuple[str, ...
         yield use, "the mixture", "", f"{split['entries']:,}", _code(split["sha256"])
 
 
-def _part(part: Part, links: Links) -> tuple[str, ...]:
+def _part(part: Mapping[str, Any], links: Links) -> tuple[str, ...]:
     return (
         links.file(part["folder"]) if part["folder"] else "",
         f"{part['first_step']:,} to {part['last_step']:,}",

@@ -64,42 +64,6 @@ class Split(TypedDict):
     """For one source: its own. For a mixture: of a text with one line `DATASET WEIGHT SHA256` per source."""
 
 
-class Part(TypedDict):
-    """Part of a run, from a start or resume to its end."""
-
-    folder: str | None
-    started: str
-    resumed_from: str | None
-    first_step: int
-    last_step: int
-    seconds: float
-    commit: str | None
-    dirty: bool | None
-
-
-class StepTime(TypedDict):
-    """Seconds per optimiser step; null if too few steps were measured."""
-
-    median: float | None
-    lower_quartile: float | None
-    upper_quartile: float | None
-    count: int
-
-
-class Training(TypedDict):
-    """Only in cards of `lightning fit`."""
-
-    steps: int
-    planned_steps: int | None
-    parts: list[Part]
-    step_time: StepTime
-    metrics_step: int | None
-    """The step of the last validation."""
-    best: dict[str, Any] | None
-    """Metric, mode and value of --best.metric."""
-    devices: dict[str, Any]
-
-
 def json_values(value: Any) -> Any:
     """Convert to JSON values: paths and keys to strings, tuples to lists, NaN and infinities to "nan", "inf", "-inf",
     which `float()` reads."""

@@ -7,12 +7,14 @@ RUNS/version_3/wandb.json                            # identifies the W&B run
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import string
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -20,8 +22,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped
-from flowdistill.tracking.wandb_record import RECORD, read_record, write_record
+from flowdistill.tracking.wandb_record import RECORD, read_record
 from flowdistill.training import run_folder
 
 _LONGEST_START = 45.0  # seconds; then the run is started offline
@@ -109,19 +112,15 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
     import wandb
     from wandb.errors import CommError, Error, UsageError
 
-    arguments = logger._wandb_init
     # wandb would silently use a temporary folder if it does not exist.
     folder.mkdir(parents=True, exist_ok=True)
-    arguments["dir"] = str(folder)
-    if arguments.get("name") is None and folder.name != logger._id:
+    arguments: dict[str, Any] = {"resume": "allow", "job_type": subcommand}
+    if folder.name != logger._id:
         arguments["name"] = "/".join(folder.parts[-2:])
-    if arguments.get("anonymous") is None:
-        arguments.pop("anonymous", None)  # wandb warns of it
     # jsonargparse passes options of wandb.init that are missing in a config as None.
-    if arguments.get("resume") is None:
-        arguments["resume"] = "allow"
-    if arguments.get("job_type") is None:
-        arguments["job_type"] = subcommand
+    arguments |= {name: value for name, value in logger._wandb_init.items() if value is not None}
+    arguments["dir"] = str(folder)
+    logger._wandb_init = arguments
     given = arguments.get("settings") or {}
     if isinstance(given, dict):
         waits = {"init_timeout": _LONGEST_START, "finish_timeout": _LONGEST_END}
@@ -173,7 +172,7 @@ def _write_record(logger: WandbLogger, folder: Path) -> None:
     online = not getattr(run, "offline", True)  # else wandb warns that there is no URL
     found = {name: getattr(run, name, None) or None if online else None for name in ("entity", "url")}
     record = {"id": logger._id, "project": logger._project, **found}
-    write_record(folder, record)
+    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _first_line(error: Exception) -> str:
