@@ -17,14 +17,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.tracking.card import RunCard, Status, now, write_card
-from flowdistill.tracking.environment import (
-    code_state,
-    devices,
-    machine,
-    no_commit,
-    peak_memory,
-    versions,
-)
+from flowdistill.tracking.environment import code_state, devices, machine, no_commit, peak_memory, versions
 from flowdistill.tracking.hashes import file_record
 from flowdistill.tracking.in_use import hold, release
 from flowdistill.tracking.sections import CheckpointRecord, Code, Split
@@ -60,7 +53,6 @@ class RunCardWriter(pl.Callback):
         self._kept: dict[str, Any] = {"parts": [], "inputs": {}, "metrics": {}, "metrics_step": None}
         self._splits: dict[str, Split] = {}
         self._timer = StepTimer()
-        self._done = False
 
     def state_dict(self) -> dict[str, Any]:
         if self._part is None:
@@ -91,8 +83,7 @@ class RunCardWriter(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begin(trainer)
-        on_cpu = trainer.strategy.root_device.type == "cpu"
-        self._timer = StepTimer(WARM_UP_CPU if on_cpu else WARM_UP)
+        self._timer = StepTimer(WARM_UP_CPU if trainer.strategy.root_device.type == "cpu" else WARM_UP)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._timer.pause()
@@ -116,27 +107,18 @@ class RunCardWriter(pl.Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._part is None:  # resumed, with no steps left
             self._begin(trainer)
-        self._write(trainer, "completed", None)
-        self._leave()
+        self._end(trainer, "completed", None)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if self._part is None:
-            self._leave()
-            return
         first_line = str(exception).strip().partition("\n")[0]
         kind = type(exception).__name__
         try:
-            self._write(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
+            self._end(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
         except (UserError, OSError) as error:
             # Do not hide the exception that ended the run.
             rank_zero_warn(f"no run card was written: {error}")
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._folder is not None:
-            release(self._folder)
 
     def _begin(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
@@ -159,11 +141,16 @@ class RunCardWriter(pl.Callback):
         assert self._part is not None
         return {**self._part, "seconds": time.monotonic() - self._since}
 
-    def _write(self, trainer: pl.Trainer, status: Status, reason: str | None) -> None:
-        if self._folder is None or self._done or not trainer.is_global_zero:
+    def _end(self, trainer: pl.Trainer, status: Status, reason: str | None) -> None:
+        """Write the card, if training started, and leave the folder; only the first call does anything."""
+        folder, self._folder = self._folder, None
+        if folder is None:
             return
-        self._done = True
-        write_card(self._card(trainer, self._folder, status, reason), self._folder)
+        try:
+            if self._part is not None and trainer.is_global_zero:
+                write_card(self._card(trainer, folder, status, reason), folder)
+        finally:
+            release(folder)
 
     def _card(self, trainer: pl.Trainer, folder: Path, status: Status, reason: str | None) -> RunCard:
         parts = [*self._kept["parts"], {**self._current(), "last_step": trainer.global_step}]

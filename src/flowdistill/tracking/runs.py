@@ -153,10 +153,8 @@ class Run:
         return path if path.is_file() else None
 
     def _times(self) -> tuple[datetime | None, datetime | None]:
-        times = []
-        for name in (CONFIG, LOG):
-            file = self.folder / name
-            times += [datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)] if file.is_file() else []
+        files = [self.folder / name for name in (CONFIG, LOG) if (self.folder / name).is_file()]
+        times = [datetime.fromtimestamp(file.stat().st_mtime, timezone.utc) for file in files]
         return min(times, default=None), max(times, default=None)
 
 

@@ -111,21 +111,19 @@ class Search:
     def _next(self) -> tuple[Trial, dict[str, Scalar], bool] | None:
         """Return a trial, its values, and whether it was started before; None if all are started."""
         with self._lock, studies.quiet():
-            if self._left:
-                trial = studies.adopt(self.study, self._left.pop(0))
-                self.say(f"trial {trial.number}: resumes")
-                return trial, studies.suggest(trial, self.sweep), True
-            # In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes.
-            fail_stale_trials(self.study)
-            found = studies.ask(self.study, self.sweep, self.count)
-            if found is None:
+            goes_on = bool(self._left)
+            if goes_on:
+                trial: Trial | None = studies.adopt(self.study, self._left.pop(0))
+            else:
+                # In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes.
+                fail_stale_trials(self.study)
+                trial = studies.ask(self.study, self.count)
+            if trial is None:
                 return None
-            trial, values = found
-            drawn = ", ".join(
-                f"{name.rpartition('init_args.')[2]}={_short(value)}" for name, value in values.items()
-            )
-            self.say(f"trial {trial.number}: {drawn}")
-            return trial, values, False
+            values = studies.suggest(trial, self.sweep)
+            drawn = [f"{name.rpartition('init_args.')[2]}={_short(value)}" for name, value in values.items()]
+            self.say(f"trial {trial.number}: {'resumes' if goes_on else ', '.join(drawn)}")
+            return trial, values, goes_on
 
     def _train(
         self, trial: Trial, values: Mapping[str, Scalar], environment: Mapping[str, str], goes_on: bool
@@ -196,8 +194,8 @@ class Search:
             trial.set_user_attr("seconds", trial.user_attrs.get("seconds", 0.0) + outcome.seconds)
             trial.set_user_attr("best", best)
             last = outcome.values[-1] if outcome.values else None
-            value = "no value" if last is None else f"{self.sweep.metric} {units.number(last)}"
-            ended = f"{value} after {outcome.steps:,} steps, {units.seconds(outcome.seconds)}, {outcome.run}"
+            shown = "no value" if last is None else f"{self.sweep.metric} {units.number(last)}"
+            ended = f"{shown} after {outcome.steps:,} steps, {units.seconds(outcome.seconds)}, {outcome.run}"
             words = {
                 "complete": ended,
                 "pruned": f"stopped early, {ended}",
@@ -207,9 +205,8 @@ class Search:
             if outcome.state == "failed":
                 trial.set_user_attr(studies.REASON, outcome.reason)
             if outcome.state != "stopped":
-                self.study.tell(
-                    trial, last if outcome.state == "complete" else None, state=_STATES[outcome.state]
-                )
+                final = last if outcome.state == "complete" else None
+                self.study.tell(trial, final, state=_STATES[outcome.state])
             self.say(f"trial {trial.number}: {words[outcome.state]}")
 
     def _environment(self, number: int) -> dict[str, str]:

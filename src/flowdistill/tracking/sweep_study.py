@@ -79,8 +79,8 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
     return study
 
 
-def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar]] | None:
-    """Return the next trial and its values; None if `count` were started.
+def ask(study: Study, count: int) -> Trial | None:
+    """Return the next trial; None if `count` were started.
 
     Several processes may call it concurrently: the storage numbers the trials, and surplus ones are not started.
     """
@@ -92,7 +92,7 @@ def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar
         study.tell(trial, state=TrialState.FAIL)
         return None
     trial.set_user_attr(_RUNNER, this_process())
-    return trial, suggest(trial, sweep)
+    return trial
 
 
 def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
@@ -136,11 +136,14 @@ def trials_of(study: Study) -> list[FrozenTrial]:
 
 def left_behind(study: Study) -> list[FrozenTrial]:
     """Return trials started by a process of this machine that no longer exists: killed, or the machine went down."""
-    mine = [
-        trial for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial.user_attrs.get(_RUNNER, {}).get("host") == platform.node()
-    ]  # fmt: skip
-    return [trial for trial in mine if not _alive(trial.user_attrs[_RUNNER])]
+
+    def left(runner: dict[str, Any]) -> bool:
+        if runner.get("host") != platform.node():
+            return False
+        return runner["since"] is None or _since(int(runner["pid"])) != runner["since"]
+
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [trial for trial in running if left(trial.user_attrs.get(_RUNNER, {}))]
 
 
 def adopt(study: Study, number: int) -> Trial:
@@ -183,10 +186,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _alive(runner: dict[str, Any]) -> bool:
-    return _since(int(runner["pid"])) == runner["since"] is not None
 
 
 def _since(pid: int) -> str | None:
