@@ -9,7 +9,7 @@ from flowdistill.tracking.card import (
     stage_card,
     write_card,
 )
-from flowdistill.tracking.hashes import entries_hash, file_record, folder_record
+from flowdistill.tracking.sections import entries_hash, file_record, folder_record
 from flowdistill.tracking.splits import combine, source_section
 
 __all__ = [

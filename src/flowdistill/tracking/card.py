@@ -15,9 +15,16 @@ import torch
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.tracking.environment import code_state, machine, peak_memory, versions
-from flowdistill.tracking.hashes import file_record, folder_record
 from flowdistill.tracking.markdown import to_markdown
-from flowdistill.tracking.sections import CheckpointRecord, Code, FileRecord, Split, json_values
+from flowdistill.tracking.sections import (
+    CheckpointRecord,
+    Code,
+    FileRecord,
+    Split,
+    file_record,
+    folder_record,
+    json_values,
+)
 
 JSON_NAME, MARKDOWN_NAME = "run_card.json", "run_card.md"
 

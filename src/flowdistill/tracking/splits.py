@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from flowdistill.data.splits import SplitEntry
-from flowdistill.tracking.hashes import entries_hash, file_record, text_hash
-from flowdistill.tracking.sections import FileRecord, Source, Split
+from flowdistill.tracking.sections import FileRecord, Source, Split, entries_hash, file_record, text_hash
 
 if TYPE_CHECKING:  # `lightning fit --help` does not import the data sets
     from flowdistill.data import MotionDataset

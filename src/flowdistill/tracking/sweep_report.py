@@ -15,7 +15,7 @@ from flowdistill.tracking import units
 from flowdistill.tracking.csv_rows import as_csv
 from flowdistill.tracking.run_tables import columns
 from flowdistill.tracking.sweep_file import Choice, Range, Scalar, Sweep
-from flowdistill.tracking.sweep_study import REASON, quiet, trials_of
+from flowdistill.tracking.sweep_study import REASON, trials_of
 from flowdistill.visual.search import Axis, Line, draw_search
 
 _WORDS = {
@@ -115,8 +115,7 @@ def importances(study: Study, sweep: Sweep) -> dict[str, float]:
     varied = [name for name in sweep.parameters if len({trial.params.get(name) for trial in complete}) > 1]
     if len(complete) < 4 or not varied:
         return {}
-    with quiet():
-        found = get_param_importances(study, params=varied)
+    found = get_param_importances(study, params=varied)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

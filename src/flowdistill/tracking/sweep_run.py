@@ -110,7 +110,7 @@ class Search:
 
     def _next(self) -> tuple[Trial, dict[str, Scalar], bool] | None:
         """Return a trial, its values, and whether it was started before; None if all are started."""
-        with self._lock, studies.quiet():
+        with self._lock:
             goes_on = bool(self._left)
             if goes_on:
                 trial: Trial | None = studies.adopt(self.study, self._left.pop(0))
@@ -187,7 +187,7 @@ class Search:
         return Outcome(state, logged, steps, run, time.monotonic() - began, reason)
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
-        with self._lock, studies.quiet():
+        with self._lock:
             best = (max if self.sweep.maximize else min)(outcome.values, default=None)
             trial.set_user_attr("run", None if outcome.run is None else str(outcome.run))
             trial.set_user_attr("steps", outcome.steps)

@@ -11,7 +11,6 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,7 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
         UserError: the storage cannot be opened, or has another sweep of this name.
     """
     place = storage or str(folder / JOURNAL)
-    # No lines on each study and trial; flowdistill prints its own.
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _quiet()
     pruner: BasePruner = NopPruner()
     if sweep.halving is not None:
         pruner = SuccessiveHalvingPruner(sweep.halving.first, sweep.halving.factor)
@@ -75,7 +73,11 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
             f"{hidden(place)} has a sweep {name!r} with other parameters or another metric than {sweep.path}: "
             f"{_differing(known, own)}. Give this one its own name (--name), or restore the file."
         )
-    study.sampler = _sampler(sweep, seed, len(study.get_trials(deepcopy=False)))
+    study.sampler = _ByNumber(sweep, seed)
+    if sweep.method == "bayes":
+        # Each process has its own seed: otherwise it would try the same points as the one before.
+        own_seed = seed * 100003 + len(study.get_trials(deepcopy=False))
+        study.sampler = TPESampler(seed=own_seed, n_startup_trials=min(10, 4 * len(sweep.parameters)))
     return study
 
 
@@ -113,9 +115,9 @@ def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
 
 def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
     """Draw values that the sweep may try, without a stored study."""
-    with quiet():
-        study = optuna.create_study(sampler=_ByNumber(sweep, seed))
-        return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
+    _quiet()
+    study = optuna.create_study(sampler=_ByNumber(sweep, seed))
+    return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
 
 
 def size_of_grid(sweep: Sweep) -> int | None:
@@ -175,17 +177,10 @@ def hidden(place: str) -> str:
     return f"{scheme}://{account.partition(':')[0]}@{where}"
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress Optuna's messages on experimental features and on each trial."""
-    before = optuna.logging.get_verbosity()
+def _quiet() -> None:
+    """Suppress Optuna's messages on experimental features, on each study and trial; flowdistill prints its own."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def _since(pid: int) -> str | None:
@@ -204,26 +199,18 @@ def _since(pid: int) -> str | None:
 
 
 def _storage(place: str) -> BaseStorage:
-    with quiet():
-        if "://" not in place:
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-            return JournalStorage(JournalFileBackend(place))
-        opened = functools.partial(
-            RDBStorage, place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
-        )  # fmt: skip
-        for seconds in (1.0, 2.0, 4.0):
-            with contextlib.suppress(IntegrityError, ProgrammingError):
-                return opened()
-            time.sleep(seconds)  # another machine is creating the tables
-        return opened()
-
-
-def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
-    if sweep.method != "bayes":
-        return _ByNumber(sweep, seed)
-    # Each process has its own seed: otherwise it would try the same points as the one before.
-    return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
+    if "://" not in place:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(place))
+    opened = functools.partial(
+        RDBStorage, place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+    )  # fmt: skip
+    for seconds in (1.0, 2.0, 4.0):
+        with contextlib.suppress(IntegrityError, ProgrammingError):
+            return opened()
+        time.sleep(seconds)  # another machine is creating the tables
+    return opened()
 
 
 def _differing(known: dict[str, Any], own: dict[str, Any]) -> str:
