@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdistill.tracking.git import code_state
+from flowdistill.tracking.environment import code_state
 
 
 def git(folder: Path, *words: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from flowdistill.cli.flowdistill import main
 from flowdistill.tracking import now, stage_card, write_card
-from flowdistill.tracking.git import commit_page
+from flowdistill.tracking.environment import commit_page
 from flowdistill.tracking.run_tables import differing
 from flowdistill.tracking.runs import Run, find_runs, names_of
 from flowdistill.visual.run_curves import COLOURS, draw_run_curves

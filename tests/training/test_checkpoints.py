@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.full_disk import wait_for_the_disk
+from flowdistill.tracking.folders import wait_for_the_disk
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, Checkpoints, older_checkpoints
 from small_trainer import flow_data, small_ddflow, trainer
 

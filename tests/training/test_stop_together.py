@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.loggers import CSVLogger
 
 from flowdistill.stopping import Stopped, StopSignals
-from flowdistill.tracking.in_place import go_on_in
+from flowdistill.tracking.folders import go_on_in
 from flowdistill.training import BestCheckpoint, Checkpoints, StopTogether
 from flowdistill.training.stop_together import resume_line, slurm_job
 from small_trainer import flow_data, small_ddflow, trainer

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
+import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
-from flowdistill.tracking.card import RunCard, Status
-from flowdistill.tracking.card_files import write_card
-from flowdistill.tracking.environment import devices, machine, peak_memory, versions
-from flowdistill.tracking.git import code_state
+from flowdistill.tracking.card import RunCard, Status, now, write_card
+from flowdistill.tracking.environment import code_state, devices, machine, no_commit, peak_memory, versions
 from flowdistill.tracking.in_use import hold, release
-from flowdistill.tracking.sections import Best, Code, FileRecord, Part
-from flowdistill.tracking.splits import OpenSplit, inputs_of, open_splits
-from flowdistill.tracking.stage import now
+from flowdistill.tracking.sections import CheckpointRecord, Code, Split, file_record
+from flowdistill.tracking.splits import inputs_of, open_splits
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
-from flowdistill.tracking.weights import weights_of
-from flowdistill.training import BestCheckpoint, run_folder
+from flowdistill.training import LAST, BestCheckpoint, run_folder
 
 RUN_RECORD = "FLOWDISTILL_RUN_RECORD"
 """Environment variable: a file to which `lightning fit` writes its run's folder, for the process that started it."""
@@ -47,31 +46,20 @@ class RunCardWriter(pl.Callback):
         self.command, self.config = command, config
         self._folder: Path | None = None
         self._since = 0.0  # of time.monotonic()
-        self._part: Part | None = None
-        self._earlier: list[Part] = []
-        self._metrics: dict[str, float] = {}
-        self._metrics_step: int | None = None
-        self._code: Code = {"commit": None, "dirty": None, "folder": None, "reason": "training did not start"}
-        self._inputs: dict[str, FileRecord] = {}
-        self._splits: dict[str, OpenSplit] = {}
+        self._part: dict[str, Any] | None = None
+        self._code: Code = no_commit("training did not start")
+        # Of all parts, as in a checkpoint; `parts` without the current one.
+        self._kept: dict[str, Any] = {"parts": [], "inputs": {}, "metrics": {}, "metrics_step": None}
+        self._splits: dict[str, Split] = {}
         self._timer = StepTimer()
-        self._done = False
 
     def state_dict(self) -> dict[str, Any]:
         if self._part is None:
             return {}
-        return {
-            "parts": [*self._earlier, self._current()],
-            "inputs": self._inputs,
-            "metrics": self._metrics,
-            "metrics_step": self._metrics_step,
-        }
+        return {**self._kept, "parts": [*self._kept["parts"], self._current()]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._earlier = list(state_dict["parts"])
-        self._inputs = dict(state_dict["inputs"])
-        self._metrics = dict(state_dict["metrics"])
-        self._metrics_step = state_dict["metrics_step"]
+        self._kept = {**state_dict, "parts": list(state_dict["parts"])}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
@@ -90,12 +78,11 @@ class RunCardWriter(pl.Callback):
             return
         self._code = code_state()
         if trainer.ckpt_path is None:  # a resumed run reads none of them
-            self._inputs = inputs_of(self.config.get("model") or {})
+            self._kept["inputs"] = inputs_of(self.config.get("model") or {})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begin(trainer)
-        on_cpu = trainer.strategy.root_device.type == "cpu"
-        self._timer = StepTimer(WARM_UP_CPU if on_cpu else WARM_UP)
+        self._timer = StepTimer(WARM_UP_CPU if trainer.strategy.root_device.type == "cpu" else WARM_UP)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._timer.pause()
@@ -112,39 +99,30 @@ class RunCardWriter(pl.Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         logged = trainer.callback_metrics
-        self._metrics = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
-        self._metrics_step = trainer.global_step
+        values = {name: float(value) for name, value in logged.items() if name.startswith("val/")}
+        self._kept |= {"metrics": values, "metrics_step": trainer.global_step}
 
     # After on_train_end, in which Checkpoints writes the final last.ckpt.
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._part is None:  # resumed, with no steps left
             self._begin(trainer)
-        self._write(trainer, "completed", None)
-        self._leave()
+        self._end(trainer, "completed", None)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        if self._part is None:
-            self._leave()
-            return
         first_line = str(exception).strip().partition("\n")[0]
         kind = type(exception).__name__
         try:
-            self._write(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
+            self._end(trainer, "interrupted", f"{kind}: {first_line}" if first_line else kind)
         except (UserError, OSError) as error:
             # Do not hide the exception that ended the run.
             rank_zero_warn(f"no run card was written: {error}")
-        self._leave()
-
-    def _leave(self) -> None:
-        if self._folder is not None:
-            release(self._folder)
 
     def _begin(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        if self._earlier:  # the checkpoint is from this step
-            self._earlier[-1]["last_step"] = step
+        if self._kept["parts"]:  # the checkpoint is from this step
+            self._kept["parts"][-1]["last_step"] = step
         self._part = {
             "folder": None if self._folder is None else str(self._folder),
             "started": now().isoformat(timespec="seconds"),
@@ -158,24 +136,30 @@ class RunCardWriter(pl.Callback):
         if self._folder is not None and trainer.is_global_zero:
             self._splits = open_splits(trainer)
 
-    def _current(self) -> Part:
+    def _current(self) -> dict[str, Any]:
         assert self._part is not None
         return {**self._part, "seconds": time.monotonic() - self._since}
 
-    def _write(self, trainer: pl.Trainer, status: Status, reason: str | None) -> None:
-        if self._folder is None or self._done or not trainer.is_global_zero:
+    def _end(self, trainer: pl.Trainer, status: Status, reason: str | None) -> None:
+        """Write the card, if training started, and leave the folder; only the first call does anything."""
+        folder, self._folder = self._folder, None
+        if folder is None:
             return
-        self._done = True
-        write_card(self._card(trainer, self._folder, status, reason), self._folder)
+        try:
+            if self._part is not None and trainer.is_global_zero:
+                write_card(self._card(trainer, folder, status, reason), folder)
+        finally:
+            release(folder)
 
     def _card(self, trainer: pl.Trainer, folder: Path, status: Status, reason: str | None) -> RunCard:
-        current = self._current()
-        current["last_step"] = trainer.global_step
-        parts = [*self._earlier, current]
+        parts = [*self._kept["parts"], {**self._current(), "last_step": trainer.global_step}]
         memory = peak_memory(trainer.strategy.root_device)  # before hashing files adds to it
         callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
         best = next((callback for callback in callbacks if isinstance(callback, BestCheckpoint)), None)
         config = dict(self.config)
+        found = None
+        if best is not None and best.metric is not None and best.value is not None:
+            found = {"metric": best.metric, "mode": best.mode, "value": best.value}
         data = (config.get("data") or {}).get("init_args") or {}
         return RunCard(
             name="/".join(folder.parts[-2:]),
@@ -189,26 +173,46 @@ class RunCardWriter(pl.Callback):
             versions=versions(),
             machine=machine(),
             seeds={"seed_everything": config.get("seed_everything"), "data": data.get("seed")},
-            splits={use: split.section() for use, split in self._splits.items()},
-            inputs=self._inputs,
+            splits=self._splits,
+            inputs=self._kept["inputs"],
             outputs={},
             weights=weights_of(folder, trainer.checkpoint_callback, best),
-            metrics=dict(self._metrics),
+            metrics=self._kept["metrics"],
             memory=memory,
             training={
                 "steps": trainer.global_step,
                 "planned_steps": trainer.max_steps if trainer.max_steps >= 0 else None,
                 "parts": parts,
                 "step_time": self._timer.summary(),
-                "metrics_step": self._metrics_step,
-                "best": _best(best),
+                "metrics_step": self._kept["metrics_step"],
+                "best": found,
                 "devices": devices(trainer),
             },
             config=config,
         )
 
 
-def _best(callback: BestCheckpoint | None) -> Best | None:
-    if callback is None or callback.metric is None or callback.value is None:
-        return None
-    return {"metric": callback.metric, "mode": callback.mode, "value": callback.value}
+def weights_of(
+    folder: Path, checkpoints: Checkpoint | None, best: BestCheckpoint | None
+) -> dict[str, CheckpointRecord]:
+    """Return records of `last` and `best`, if they exist; paths are relative to `folder` if inside it.
+
+    Raises:
+        UserError: one of them is damaged, for example by an interrupted write.
+    """
+    kept = getattr(checkpoints, "dirpath", None)  # Lightning's own callback has one, too
+    files = {"last": None if kept is None else Path(kept, LAST), "best": None if best is None else best.path}
+    return {
+        name: _record(path, folder) for name, path in files.items() if path is not None and path.is_file()
+    }
+
+
+def _record(path: Path, folder: Path) -> CheckpointRecord:
+    path, folder = path.resolve(), folder.resolve()
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    try:
+        # Memory-mapped, since only the step is needed.
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__})") from error
+    return {**file_record(path), "path": shown.as_posix(), "step": stored.get("global_step")}

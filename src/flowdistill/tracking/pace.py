@@ -43,10 +43,8 @@ class Pace(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        now, samples = (
-            self._clock(),
-            len(batch["name"]) * trainer.world_size if isinstance(batch, dict) else 0,
-        )
+        now = self._clock()
+        samples = len(batch["name"]) * trainer.world_size if isinstance(batch, dict) else 0
         if self._begun is not None and trainer.global_step == self._step:  # another batch of the same step
             self._samples += samples
             return
@@ -65,13 +63,10 @@ class Pace(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        logs = (
-            trainer._logger_connector.should_update_logs
-            and not trainer.fit_loop.epoch_loop._should_accumulate()
-        )
-        if not logs or self._sum["seconds"] <= 0:
-            return
         seconds = self._sum["seconds"]
+        logs = trainer._logger_connector.should_update_logs and seconds > 0
+        if not logs or trainer.fit_loop.epoch_loop._should_accumulate():
+            return
         # On the host: Lightning copies a float to the device.
         pl_module.log(SAMPLES, torch.tensor(self._sum["samples"] / seconds))
         pl_module.log(WAIT, torch.tensor(self._sum["waited"] / seconds))

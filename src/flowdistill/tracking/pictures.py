@@ -54,12 +54,8 @@ class Pictures(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if (
-            self.every_n_steps is None
-            or step % self.every_n_steps
-            or step == self._last
-            or not trainer.loggers
-        ):
+        due = self.every_n_steps is not None and step % self.every_n_steps == 0 and step != self._last
+        if not due or not trainer.loggers:
             return
         self._last = step
         split = _split(trainer)
@@ -96,44 +92,37 @@ def _drawn(trainer: pl.Trainer, pl_module: pl.LightningModule, sample: Any) -> d
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the maps (1, C, H, W) to (H, W, C)."""
-    maps = {
-        name: value for name, value in values.items() if isinstance(value, torch.Tensor) and value.ndim == 4
-    }
-    return {name: to_array(value[0]) for name, value in maps.items()}
+    return {
+        name: to_array(value[0]) for name, value in values.items()
+        if isinstance(value, torch.Tensor) and value.ndim == 4
+    }  # fmt: skip
 
 
 def _show(logger: Logger, drawn: Mapping[str, Mapping[str, Picture]], step: int) -> None:
-    names = dict.fromkeys(name for pictures in drawn.values() for name in pictures)
     if isinstance(logger, WandbLogger):
         import wandb
 
-        lists = {
-            f"{_GROUP}/{name}": [
-                wandb.Image(pictures[name], caption=sample)
-                for sample, pictures in drawn.items()
-                if name in pictures
-            ]
-            for name in names
-        }
-        logger.log_metrics(lists, step)  # type: ignore[arg-type]
+        lists: dict[str, Any] = {}
+        for sample, pictures in drawn.items():
+            for name, picture in pictures.items():
+                lists.setdefault(f"{_GROUP}/{name}", []).append(wandb.Image(picture, caption=sample))
+        logger.log_metrics(lists, step)
     elif isinstance(logger, TensorBoardLogger):
         for sample, pictures in drawn.items():
             for name, picture in pictures.items():
                 logger.experiment.add_image(f"{_GROUP}/{name}/{sample}", picture, step, dataformats="HWC")
 
 
-def _rows(names: list[str]) -> list[list[str]]:
-    """Group names into a row of frames and one row per motion and mask."""
-    groups = [[name for name in names if name in FRAMES]]
-    groups += [[name for name in names if name.startswith(f"{kind}_")] for kind in (*MOTIONS, *MASKS)]
-    return [group for group in groups if group]
-
-
 def _write(folder: Path, drawn: Mapping[str, Mapping[str, Picture]], step: int) -> None:
     target = folder / _GROUP / f"step_{step:09d}"
     try:
         for sample, pictures in drawn.items():
-            rows = _rows(list(pictures))
+            # A row of frames, and one row per motion and mask.
+            groups = [[name for name in pictures if name in FRAMES]]
+            groups += [
+                [name for name in pictures if name.startswith(f"{kind}_")] for kind in (*MOTIONS, *MASKS)
+            ]
+            rows = [group for group in groups if group]
             sheet = contact_sheet([[pictures[name] for name in row] for row in rows], rows)
             file = target / f"{sample}.png"
             file.parent.mkdir(parents=True, exist_ok=True)

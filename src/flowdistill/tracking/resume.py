@@ -45,10 +45,13 @@ class Resume(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._own = data_of(trainer)
-        changed = differences(self._stored, self._own)
-        if not changed:
+        stored, own = self._stored, self._own
+        if not stored or not own:  # one side is unknown
             return
-        listed = ", ".join(changed)
+        names = [name for name in {**own, **stored} if stored.get(name) != own.get(name)]
+        listed = ", ".join(f"{name} (was {stored.get(name)}, is {own.get(name)})" for name in names)
+        if not names:
+            return
         if not self.accepts_changes:
             raise UserError(
                 f"--ckpt_path resumes a run on its original data, but these differ: {listed}. Restore them; or start a "
@@ -71,34 +74,17 @@ def data_of(trainer: pl.Trainer) -> dict[str, Any]:
         return {}
     view = module.views[trainer.lightning_module.view]
     switches = asdict(view.with_preset())
-    found = {"seed": module.seed, "batch_size": module.batch_size}
-    for number, source in enumerate(opened.section()["sources"]):
-        name = "split" if len(opened.sources) == 1 else f"source {number}"
+    found: dict[str, Any] = {"seed": module.seed, "batch_size": module.batch_size}
+    for number, source in enumerate(opened["sources"]):
+        name = "split" if len(opened["sources"]) == 1 else f"source {number}"
         found |= {
             name: f"{source['dataset']}, {source['entries']} samples, {source['sha256'][:12]}",
             f"{name}'s options": source["options"],
             f"{name}'s weight": source["weight"],
             f"{name}'s exclusions": None if source["exclude"] is None else source["exclude"]["sha256"][:12],
         }
-    augmentation = {
-        field.name: switches[field.name]
-        for field in fields(Augmentation)
-        if field.name != "preset" and field.name not in renamed.AUGMENTATION
-    }
-    return found | {name: _plain(value) for name, value in augmentation.items()}
-
-
-def differences(stored: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """Describe the differences; empty if one side is unknown."""
-    if not stored or not own:
-        return []
-    names = [*own, *(name for name in stored if name not in own)]
-    return [
-        f"{name} (was {stored.get(name)}, is {own.get(name)})"
-        for name in names
-        if stored.get(name) != own.get(name)
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    for field in fields(Augmentation):
+        if field.name != "preset" and field.name not in renamed.AUGMENTATION:
+            value = switches[field.name]
+            found[field.name] = list(value) if isinstance(value, tuple) else value
+    return found

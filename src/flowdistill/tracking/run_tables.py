@@ -26,8 +26,10 @@ def list_table(runs: Sequence[Run], metric: str, width: int | None) -> str:
     rows = [head]
     for name, run in zip(names_of(runs), runs, strict=True):
         curve = run.curves.get(metric)
-        last = curve.values[-1] if curve is not None else _of_card(run, metric)
-        best = curve.best(large_is_good(metric)) if curve is not None else None
+        last: float | str | None = None if run.card is None else run.card.metrics.get(metric)
+        best = None
+        if curve is not None:
+            last, best = curve.values[-1], curve.best(large_is_good(metric))
         commit = None if run.card is None else run.card.code["commit"]
         planned = "" if run.planned is None or run.planned == run.steps else f" of {run.planned:,}"
         rows.append([
@@ -49,35 +51,34 @@ def compare_table(runs: Sequence[Run], metrics: str, width: int | None) -> str:
         ["", *names],
         ["status", *(run.status for run in runs)],
         ["steps", *(f"{run.steps:,}" for run in runs)],
+        *([metric, *(_last_and_best(run, metric) for run in runs)] for metric in found),
     ]
-    for metric in found:
-        rows.append([metric, *(_last_and_best(run, metric) for run in runs)])
     blocks = ["\n".join(columns(rows, width))]
-    different = differing([run.config for run in runs])
-    commits = [MISSING if run.card is None else str(run.card.code["commit"])[:10] for run in runs]
-    if len(set(commits)) > 1:
-        different["commit of the code"] = commits
-    for use in sorted({use for run in runs if run.card is not None for use in run.card.splits}):
-        hashes = [MISSING if run.card is None or use not in run.card.splits else run.card.splits[use]["sha256"][:10]
-                  for run in runs]  # fmt: skip
-        if len(set(hashes)) > 1:
-            different[f"samples, {use} (SHA-256)"] = hashes
+    different = differing([run.config for run in runs]) | differing([_provenance(run) for run in runs])
     if different:
+        head = ["config", *names]
         blocks.append(
-            "\n".join(
-                columns([["config", *names], *([key, *values] for key, values in different.items())], width)
-            )
+            "\n".join(columns([head, *([key, *values] for key, values in different.items())], width))
         )
     else:
         blocks.append("The configs are the same.")
     return "\n\n".join(blocks)
 
 
+def _provenance(run: Run) -> dict[str, str]:
+    if run.card is None:
+        return {}
+    samples = {
+        f"samples, {use} (SHA-256)": split["sha256"][:10] for use, split in sorted(run.card.splits.items())
+    }
+    return {"commit of the code": str(run.card.code["commit"])[:10], **samples}
+
+
 def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return dotted key -> each config's value as text, for keys with differing values; `-` if a config lacks it."""
     flat = [dict(_flat(config)) for config in configs]
     keys = dict.fromkeys(key for each in flat for key in each if not _NOT_COMPARED.search(key))
-    found = {key: [_text(each[key]) if key in each else MISSING for each in flat] for key in keys}
+    found = {key: [each.get(key, MISSING) for each in flat] for key in keys}
     return {key: values for key, values in found.items() if len(set(values)) > 1}
 
 
@@ -110,21 +111,14 @@ def _last_and_best(run: Run, metric: str) -> str:
     return f"{_number(last)} (best {_number(best)})"
 
 
-def _of_card(run: Run, metric: str) -> float | str | None:
-    return None if run.card is None else run.card.metrics.get(metric)
-
-
 def _number(value: float | str | None) -> str:
     return MISSING if value is None else units.number(value)
 
 
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield dotted keys and their values as text."""
     if isinstance(value, Mapping) and value:
         for name, item in value.items():
             yield from _flat(item, f"{key}.{name}" if key else str(name))
     else:
-        yield key, value
-
-
-def _text(value: Any) -> str:
-    return "null" if value is None else str(value)
+        yield key, "null" if value is None else str(value)

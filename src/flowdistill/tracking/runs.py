@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -16,8 +14,8 @@ from typing import Any, Literal
 import yaml
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.card import RunCard
-from flowdistill.tracking.card_files import JSON_NAME, read_card
+from flowdistill.tracking.card import JSON_NAME, RunCard, read_card
+from flowdistill.tracking.csv_rows import read_rows
 from flowdistill.tracking.in_use import held_by
 
 Status = Literal["running", "completed", "interrupted", "killed"]
@@ -80,13 +78,12 @@ class Run:
     def curves(self) -> dict[str, Curve]:
         """All metrics of metrics.csv by name; an incomplete last line is ignored."""
         try:
-            text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
+            rows = read_rows(self.folder / LOG)
         except OSError:
             return {}
-        whole = text.rpartition("\n")[0]
         curves: dict[str, Curve] = {}
         wrong = 0
-        for row in csv.DictReader(io.StringIO(whole, newline="")):
+        for row in rows:
             try:
                 step = int(row["step"])
                 values = {
@@ -111,11 +108,16 @@ class Run:
         return "killed" if self.card is None else self.card.status
 
     @property
+    def logged_steps(self) -> int:
+        return max((curve.steps[-1] + 1 for curve in self.curves.values()), default=0)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps, from the log or the card."""
-        logged = max((curve.steps[-1] + 1 for curve in self.curves.values()), default=0)
         training = None if self.card is None else self.card.training
-        return max(logged, 0 if training is None or self.status == "running" else training["steps"])
+        return max(
+            self.logged_steps, 0 if training is None or self.status == "running" else training["steps"]
+        )
 
     @property
     def planned(self) -> int | None:
@@ -151,10 +153,8 @@ class Run:
         return path if path.is_file() else None
 
     def _times(self) -> tuple[datetime | None, datetime | None]:
-        times = []
-        for name in (CONFIG, LOG):
-            file = self.folder / name
-            times += [datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)] if file.is_file() else []
+        files = [self.folder / name for name in (CONFIG, LOG) if (self.folder / name).is_file()]
+        times = [datetime.fromtimestamp(file.stat().st_mtime, timezone.utc) for file in files]
         return min(times, default=None), max(times, default=None)
 
 

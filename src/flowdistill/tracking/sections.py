@@ -1,8 +1,20 @@
-"""The sections of a run card, as in its JSON. docs/run_cards.md documents the keys for users."""
+"""Sections of a run card, as in its JSON, and the SHA-256 of files, folders and split entries in them.
+
+docs/run_cards.md documents the keys for users.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypedDict
+
+from flowdistill.data.splits import SplitEntry
+from flowdistill.errors import UserError
+
+_BLOCK = 1 << 20
 
 
 class FileRecord(TypedDict):
@@ -14,7 +26,7 @@ class FileRecord(TypedDict):
 
 
 class FolderRecord(FileRecord):
-    """A folder: number of files, total bytes, and a hash of names and contents (`hashes.folder_record`)."""
+    """A folder: number of files, total bytes, and a hash of names and contents (`folder_record`)."""
 
     files: int
 
@@ -34,27 +46,6 @@ class Code(TypedDict):
     folder: str | None
     """The root of the repository."""
     reason: str | None
-
-
-class Machine(TypedDict):
-    os: str
-    cpu: str
-    cpu_count: int | None
-    cuda: str | None
-    """The version that torch was built for, if a GPU is usable."""
-    gpus: list[str]
-
-
-class Devices(TypedDict):
-    """The devices a run was computed on."""
-
-    accelerator: str
-    devices: int
-    """Total over all nodes."""
-    nodes: int
-    precision: str
-    names: list[str]
-    """Of this node."""
 
 
 class Source(TypedDict):
@@ -84,65 +75,60 @@ class Split(TypedDict):
     """For one source: its own. For a mixture: of a text with one line `DATASET WEIGHT SHA256` per source."""
 
 
-class Part(TypedDict):
-    """Part of a run, from a start or resume to its end."""
+def file_record(path: str | Path) -> FileRecord:
+    """Return a file's path, size and hash.
 
-    folder: str | None
-    started: str
-    resumed_from: str | None
-    first_step: int
-    last_step: int
-    seconds: float
-    commit: str | None
-    dirty: bool | None
-
-
-class StepTime(TypedDict):
-    """Seconds per optimiser step; null if too few steps were measured."""
-
-    median: float | None
-    lower_quartile: float | None
-    upper_quartile: float | None
-    count: int
+    Raises:
+        UserError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with Path(path).open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read for its SHA-256 ({error.strerror or error})") from error
+    return {"path": str(path), "bytes": size, "sha256": digest.hexdigest()}
 
 
-class Best(TypedDict):
-    metric: str
-    mode: str
-    value: float | str
+def folder_record(path: str | Path) -> FolderRecord:
+    """Return a folder's path, total size, number of files and hash.
+
+    The hash is of a text with one line per file, sorted by path: SHA-256, two spaces, path relative to the folder. It
+    equals that of `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum`.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    path = Path(path)
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    records = [file_record(path / name) for name in names]
+    lines = "".join(f"{record['sha256']}  {name}\n" for name, record in zip(names, records, strict=True))
+    return {
+        "path": str(path),
+        "bytes": sum(record["bytes"] for record in records),
+        "sha256": text_hash(lines),
+        "files": len(records),
+    }
 
 
-class Training(TypedDict):
-    """Only in cards of `lightning fit`."""
-
-    steps: int
-    planned_steps: int | None
-    parts: list[Part]
-    step_time: StepTime
-    metrics_step: int | None
-    """The step of the last validation."""
-    best: Best | None
-    """The metric of --best.metric."""
-    devices: Devices
+def entries_hash(entries: Iterable[SplitEntry]) -> str:
+    """Return the hash of entries as lines of a split file, in order: that of a split file without comments."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.line}\n".encode())
+    return digest.hexdigest()
 
 
-class Memory(TypedDict):
-    """Peaks in bytes, of this process."""
-
-    process: int | None
-    cuda: int | None
-    """Peak of torch's allocations on its device."""
+def text_hash(text: str) -> str:
+    """Return the hash of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def json_values(value: Any) -> Any:
     """Convert to JSON values: paths and keys to strings, tuples to lists, NaN and infinities to "nan", "inf", "-inf",
     which `float()` reads."""
-    if isinstance(value, dict):
-        return {str(key): json_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(item) for item in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return value if -float("inf") < value < float("inf") else str(value)
-    return str(value)
+    names = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+    return json.loads(json.dumps(value, default=str), parse_constant=names.__getitem__)

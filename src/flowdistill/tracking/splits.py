@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
 from flowdistill.data.splits import SplitEntry
-from flowdistill.tracking.hashes import entries_hash, file_record, text_hash
-from flowdistill.tracking.sections import FileRecord, Source, Split
+from flowdistill.tracking.sections import FileRecord, Source, Split, entries_hash, file_record, text_hash
 
 if TYPE_CHECKING:  # `lightning fit --help` does not import the data sets
-    from flowdistill.data import MotionDataModule, MotionDataset
-    from flowdistill.data.views import Source as ViewSource
+    from flowdistill.data import MotionDataset
 
 
-@dataclass(frozen=True)
-class OpenSplit:
-    """The data sets of one loader, not yet hashed: collected at the start of a run, hashed at its end.
-
-    `exclude` is hashed immediately, since these files may change during the run.
-    """
-
-    sources: tuple[tuple[MotionDataset, str, int, FileRecord | None], ...]
-    """Dataset, split as in the config, weight, exclusion list."""
-
-    def section(self) -> Split:
-        """Return the split as in the run card."""
-        return combine(
-            [
-                source_section(data.name, data.root, split, data.entries, weight, data.options, exclude)
-                for data, split, weight, exclude in self.sources
-            ]
-        )
-
-
-def open_splits(trainer: pl.Trainer) -> dict[str, OpenSplit]:
-    """Return `train` and `val` of a trainer with its loaders; empty for other data modules than flowdistill's."""
+def open_splits(trainer: pl.Trainer) -> dict[str, Split]:
+    """Record `train` and `val` of a trainer with its loaders; empty for other data modules than flowdistill's."""
     from flowdistill.data import Mixture, MotionDataModule, MotionDataset
 
     module = getattr(trainer, "datamodule", None)
@@ -48,19 +25,26 @@ def open_splits(trainer: pl.Trainer) -> dict[str, OpenSplit]:
     view = module.views.get(str(getattr(trainer.lightning_module, "view", None)))
     if view is None:
         return {}
-    found: dict[str, OpenSplit] = {}
+    used: dict[
+        str, list[tuple[MotionDataset, str, int, str | None]]
+    ] = {}  # data, split as in the config, weight, exclude
     samples = getattr(getattr(trainer.train_dataloader, "dataset", None), "samples", None)
     if isinstance(samples, Mixture) and view.train_sources is not None:
         parts = zip(samples.parts, module.complete_sources(view.train_sources), strict=True)
-        found["train"] = OpenSplit(
-            tuple((part.dataset, own.split, part.weight, _exclusion(own)) for part, own in parts)
-        )
+        used["train"] = [(part.dataset, own.split, part.weight, own.exclude) for part, own in parts]
     elif isinstance(samples, MotionDataset):
-        found["train"] = _single(samples, str(view.train_split), module)
+        used["train"] = [(samples, str(view.train_split), 1, module.exclude)]
     validation = getattr(trainer.val_dataloaders, "dataset", None)
     if isinstance(validation, MotionDataset):
-        found["val"] = _single(validation, str(view.val_split), module)
-    return found
+        used["val"] = [(validation, str(view.val_split), 1, module.exclude)]
+    return {
+        use: combine([
+            source_section(data.name, data.root, split, data.entries, weight, data.options,
+                           None if exclude is None else file_record(exclude))
+            for data, split, weight, exclude in sources
+        ])
+        for use, sources in used.items()
+    }  # fmt: skip
 
 
 def source_section(
@@ -107,14 +91,6 @@ def combine(sources: list[Source]) -> Split:
         total = text_hash("".join(lines))
     entries = sum(source["entries"] * source["weight"] for source in sources)
     return {"sources": sources, "entries": entries, "sha256": total}
-
-
-def _single(dataset: MotionDataset, split: str, module: MotionDataModule) -> OpenSplit:
-    return OpenSplit(((dataset, split, 1, _exclusion(module)),))
-
-
-def _exclusion(owner: MotionDataModule | ViewSource) -> FileRecord | None:
-    return None if owner.exclude is None else file_record(owner.exclude)
 
 
 def _made_by(root: str | Path | None, folder: str) -> FileRecord | None:

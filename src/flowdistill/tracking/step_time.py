@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-
-from flowdistill.tracking.sections import StepTime
 
 WARM_UP = 10
 """Number of steps ignored after a start: loaders fill up, cuDNN and compilers tune."""
@@ -43,10 +42,8 @@ class StepTimer:
         """Call before other work such as validation: the step before it is not counted."""
         self._last = None
 
-    def summary(self) -> StepTime:
-        """Return the median and quartiles of the seconds per step."""
-        if not self._seconds:
-            return {"median": None, "lower_quartile": None, "upper_quartile": None, "count": 0}
-        lower, median, upper = (float(value) for value in np.quantile(self._seconds, (0.25, 0.5, 0.75)))
-        count = len(self._seconds)
-        return {"median": median, "lower_quartile": lower, "upper_quartile": upper, "count": count}
+    def summary(self) -> dict[str, Any]:
+        """Return the median and quartiles of the seconds per step; None if too few steps were measured."""
+        measured = self._seconds
+        median, lower, upper = np.quantile(measured, (0.5, 0.25, 0.75)).tolist() if measured else [None] * 3
+        return {"median": median, "lower_quartile": lower, "upper_quartile": upper, "count": len(measured)}

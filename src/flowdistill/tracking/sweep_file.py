@@ -15,12 +15,11 @@ from __future__ import annotations
 import math
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import yaml
 
@@ -165,16 +164,6 @@ def read_sweep(path: Path) -> Sweep:
     )  # fmt: skip
 
 
-def as_text(words: Sequence[str]) -> str:
-    """Format a command line for display: one option per line."""
-    lines: list[list[str]] = [[]]
-    for word in words:
-        if word.startswith("--"):
-            lines.append([])
-        lines[-1].append(word)
-    return " \\\n    ".join(shlex.join(line) for line in lines)
-
-
 def runnable(words: Sequence[str]) -> list[str]:
     """Replace `lightning` and `python` in a command by those of the environment in which flowdistill is installed."""
     own = list(words)
@@ -194,22 +183,23 @@ def _parameter(name: str, value: Any) -> Parameter:
         )
     if "parameters" in value:
         raise ValueError(f"parameters.{name} is nested: write flat keys with dots, {name}.KEY")
-    value = dict(value)
-    kind = value.pop("distribution", None)
+    kind = value.get("distribution")
+
+    def only(*known: str) -> None:
+        others = ", ".join(str(key) for key in value if key not in (*known, "distribution"))
+        if others:
+            raise ValueError(f"parameters.{name}: {others} beside {', '.join(known)} is not supported")
+
     if "value" in value and kind in (None, "constant"):
-        return (
-            Choice((_scalar(name, value.pop("value")),))
-            if len(value) == 1
-            else _left(name, value, ("value",))
-        )
+        only("value")
+        return Choice((_scalar(name, value["value"]),))
     if "values" in value and kind in (None, "categorical"):
-        values = value.pop("values")
-        if not isinstance(values, list) or not values or value:
-            return _left(name, value, ("values",))
-        return Choice(tuple(_scalar(name, each) for each in values))
-    low, high, step = value.pop("min", None), value.pop("max", None), value.pop("q", None)
-    if value:
-        return _left(name, value, ("min", "max", "q"))
+        only("values")
+        if not isinstance(value["values"], list) or not value["values"]:
+            raise ValueError(f"parameters.{name}: no value beside values is not supported")
+        return Choice(tuple(_scalar(name, each) for each in value["values"]))
+    only("min", "max", "q")
+    low, high, step = (value.get(key) for key in ("min", "max", "q"))
     if not _number(low) or not _number(high) or not low < high:
         raise ValueError(f"parameters.{name} needs value, values, or min and max with min below max")
     whole = isinstance(low, int) and isinstance(high, int)
@@ -231,19 +221,13 @@ def _parameter(name: str, value: Any) -> Parameter:
     )
 
 
-def _left(name: str, value: Mapping[str, Any], known: Sequence[str]) -> Parameter:
-    raise ValueError(
-        f"parameters.{name}: {', '.join(map(str, value)) or 'no value'} beside {', '.join(known)} is not supported"
-    )
-
-
 def _scalar(name: str, value: Any) -> Scalar:
     if value is not None and not isinstance(value, int | float | str | bool):
         raise ValueError(f"parameters.{name}: {value!r} is not a single value; write one flat key for each")
     return value
 
 
-def _number(value: Any) -> bool:
+def _number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flowdistill.formats import write_atomically
 from flowdistill.tracking import units
+from flowdistill.tracking.csv_rows import as_csv
 from flowdistill.tracking.run_tables import columns
-from flowdistill.tracking.sweep_file import Choice, Range, Sweep
-from flowdistill.tracking.sweep_study import REASON, quiet, trials_of
+from flowdistill.tracking.sweep_file import Choice, Range, Scalar, Sweep
+from flowdistill.tracking.sweep_study import REASON, trials_of
 from flowdistill.visual.search import Axis, Line, draw_search
 
 _WORDS = {
@@ -45,29 +44,29 @@ def value_of(trial: FrozenTrial) -> float | None:
     return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
 
 
-def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Shorten option names by dropping parts such as `init_args`, if they stay distinct."""
-    parts = {
-        name: [part for part in name.split(".") if part not in ("init_args", "model", "losses")]
-        for name in names
-    }
-    short = {name: ".".join(part) or name for name, part in parts.items()}
-    return short if len(set(short.values())) == len(names) else {name: name for name in names}
+def short_names(sweep: Sweep) -> dict[str, str]:
+    """Shorten names of varied options by dropping parts such as `init_args`, if they stay distinct."""
+    constants = _constants(sweep)
+    short = {}
+    for name in sweep.parameters:
+        if name not in constants:
+            parts = [part for part in name.split(".") if part not in ("init_args", "model", "losses")]
+            short[name] = ".".join(parts) or name
+    return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
 
 def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
     """Format one line per trial, at most `width` wide, and the reasons of failures."""
     trials = ranked(study, sweep)
-    names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
-    short = short_names(names)
-    rows = [["", "trial", "state", sweep.metric, "best", "steps", "time", *(short[name] for name in names)]]
+    short = short_names(sweep)
+    rows = [["", "trial", "state", sweep.metric, "best", "steps", "time", *short.values()]]
     for rank, trial in enumerate(trials[:_MOST_ROWS], 1):
         value, best = value_of(trial), trial.user_attrs.get("best")
         rows.append([
             str(rank) if trial.state == TrialState.COMPLETE else "", str(trial.number), _WORDS[trial.state],
             "" if value is None else units.number(value), "" if best is None else units.number(best),
             f"{trial.user_attrs.get('steps', 0):,}", units.seconds(trial.user_attrs.get("seconds", 0.0)),
-            *(_shown(trial.params.get(name)) for name in names),
+            *(_shown(trial.params.get(name)) for name in short),
         ])  # fmt: skip
     lines = list(columns(rows, width, right=range(len(rows[0]))))
     if len(trials) > _MOST_ROWS:
@@ -86,20 +85,22 @@ def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
 def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
     """Write trials.csv, and search.png if at least two trials have a value; returns their paths."""
     trials = ranked(study, sweep)
-    names = list(sweep.parameters)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["trial", "state", sweep.metric, "best", "steps", "seconds", "run", "reason", *names])
+    head = ["trial", "state", sweep.metric, "best", "steps", "seconds", "run", "reason", *sweep.parameters]
+    rows: list[list[Any]] = []
     for trial in trials:
         attributes = [trial.user_attrs.get(name) for name in ("best", "steps", "seconds", "run", REASON)]
-        fixed = {name: parameter.values[0] for name, parameter in sweep.parameters.items()
-                 if isinstance(parameter, Choice) and _constant(parameter)}  # fmt: skip
-        values = {**fixed, **trial.params}
-        writer.writerow(
-            [trial.number, _WORDS[trial.state], value_of(trial), *attributes, *map(values.get, names)]
+        values = {**_constants(sweep), **trial.params}
+        rows.append(
+            [
+                trial.number,
+                _WORDS[trial.state],
+                value_of(trial),
+                *attributes,
+                *map(values.get, sweep.parameters),
+            ]
         )
     written = [folder / "trials.csv"]
-    write_atomically(written[0], text.getvalue().encode())
+    write_atomically(written[0], as_csv(head, rows))
     shown = [trial for trial in trials if value_of(trial) is not None]
     if len(shown) > 1:
         written.append(folder / "search.png")
@@ -110,42 +111,35 @@ def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
 def importances(study: Study, sweep: Sweep) -> dict[str, float]:
     """Return the relative importance of each parameter over complete trials; empty if there are too few."""
     complete = [trial for trial in trials_of(study) if trial.state == TrialState.COMPLETE]
-    varied = [
-        name for name, parameter in sweep.parameters.items()
-        if not _constant(parameter) and len({trial.params.get(name) for trial in complete}) > 1
-    ]  # fmt: skip
+    # A constant is not among a trial's values.
+    varied = [name for name in sweep.parameters if len({trial.params.get(name) for trial in complete}) > 1]
     if len(complete) < 4 or not varied:
         return {}
-    with quiet():
-        found = get_param_importances(study, params=varied)
+    found = get_param_importances(study, params=varied)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _picture(study: Study, sweep: Sweep, trials: Sequence[FrozenTrial]) -> bytes:
-    names = [name for name, parameter in sweep.parameters.items() if not _constant(parameter)]
-    short = short_names(names)
-    axes = [_axis(short[name], sweep.parameters[name]) for name in names]
+    short = short_names(sweep)
+    axes = [
+        Axis(own, (parameter.low, parameter.high), parameter.log) if isinstance(parameter, Range)
+        else Axis(own, parameter.values, False, named=True)
+        for own, parameter in ((own, sweep.parameters[name]) for name, own in short.items())
+    ]  # fmt: skip
     lines = [
-        Line(
-            [trial.params.get(name) for name in names],
-            value_of(trial) or 0.0,
-            trial.state == TrialState.COMPLETE,
-        )
+        Line([trial.params.get(name) for name in short], value_of(trial) or 0.0, trial.state == TrialState.COMPLETE)
         for trial in trials
-    ]
+    ]  # fmt: skip
     importance = {short[name]: share for name, share in importances(study, sweep).items()}
     failed = sum(trial.state == TrialState.FAIL for trial in trials_of(study))
     return draw_search(axes, lines, sweep.metric, sweep.maximize, importance, failed)
 
 
-def _axis(name: str, parameter: Any) -> Axis:
-    if isinstance(parameter, Range):
-        return Axis(name, (parameter.low, parameter.high), parameter.log)
-    return Axis(name, parameter.values, False, named=True)
-
-
-def _constant(parameter: Any) -> bool:
-    return isinstance(parameter, Choice) and len(parameter.values) == 1
+def _constants(sweep: Sweep) -> dict[str, Scalar]:
+    return {
+        name: parameter.values[0] for name, parameter in sweep.parameters.items()
+        if isinstance(parameter, Choice) and len(parameter.values) == 1
+    }  # fmt: skip
 
 
 def _shown(value: Any) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import json
+import math
 import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna import Study, Trial
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import OptunaError
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, TPESampler
@@ -23,8 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.sweep_draws import Drawn, Points, grid_points
-from flowdistill.tracking.sweep_file import Choice, Scalar, Sweep
+from flowdistill.tracking.sweep_file import Choice, Parameter, Scalar, Sweep
 
 JOURNAL = "study.log"
 REASON = "reason"  # attribute of failed trials
@@ -47,18 +50,19 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
         UserError: the storage cannot be opened, or has another sweep of this name.
     """
     place = storage or str(folder / JOURNAL)
-    optuna.logging.set_verbosity(
-        optuna.logging.ERROR
-    )  # no lines on each study and trial; flowdistill prints its own
+    _quiet()
+    pruner: BasePruner = NopPruner()
+    if sweep.halving is not None:
+        pruner = SuccessiveHalvingPruner(sweep.halving.first, sweep.halving.factor)
     try:
         study = optuna.create_study(
-            storage=_storage(place), study_name=name, load_if_exists=True, pruner=_pruner(sweep),
+            storage=_storage(place), study_name=name, load_if_exists=True, pruner=pruner,
             direction="maximize" if sweep.maximize else "minimize",
         )  # fmt: skip
     except (SQLAlchemyError, OptunaError, ImportError, OSError, ValueError) as error:
-        text = str(error).strip().splitlines()
+        text = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text[0] if text else ''}"
+            f"--storage {hidden(place)} cannot be opened: {type(error).__name__}: {text}"
         ) from error
     known = study.user_attrs.get(_IDENTITY)
     own = json.loads(json.dumps(sweep.identity()))
@@ -69,12 +73,16 @@ def open_study(sweep: Sweep, name: str, storage: str | None, folder: Path, seed:
             f"{hidden(place)} has a sweep {name!r} with other parameters or another metric than {sweep.path}: "
             f"{_differing(known, own)}. Give this one its own name (--name), or restore the file."
         )
-    study.sampler = _sampler(sweep, seed, len(study.get_trials(deepcopy=False)))
+    study.sampler = _ByNumber(sweep, seed)
+    if sweep.method == "bayes":
+        # Each process has its own seed: otherwise it would try the same points as the one before.
+        own_seed = seed * 100003 + len(study.get_trials(deepcopy=False))
+        study.sampler = TPESampler(seed=own_seed, n_startup_trials=min(10, 4 * len(sweep.parameters)))
     return study
 
 
-def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar]] | None:
-    """Return the next trial and its values; None if `count` were started.
+def ask(study: Study, count: int) -> Trial | None:
+    """Return the next trial; None if `count` were started.
 
     Several processes may call it concurrently: the storage numbers the trials, and surplus ones are not started.
     """
@@ -86,7 +94,7 @@ def ask(study: Study, sweep: Sweep, count: int) -> tuple[Trial, dict[str, Scalar
         study.tell(trial, state=TrialState.FAIL)
         return None
     trial.set_user_attr(_RUNNER, this_process())
-    return trial, suggest(trial, sweep)
+    return trial
 
 
 def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
@@ -107,16 +115,15 @@ def suggest(trial: Trial, sweep: Sweep) -> dict[str, Scalar]:
 
 def draw(sweep: Sweep, count: int, seed: int = 0) -> list[dict[str, Scalar]]:
     """Draw values that the sweep may try, without a stored study."""
-    with quiet():
-        study = optuna.create_study(
-            sampler=Drawn(sweep.parameters, seed) if sweep.method != "grid" else Points(sweep.parameters)
-        )
-        return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
+    _quiet()
+    study = optuna.create_study(sampler=_ByNumber(sweep, seed))
+    return [suggest(study.ask(), sweep) for _ in range(min(count, size_of_grid(sweep) or count))]
 
 
 def size_of_grid(sweep: Sweep) -> int | None:
     """Return the number of grid points; None if the sweep is not a grid."""
-    return len(grid_points(sweep.parameters)) if sweep.method == "grid" else None
+    sizes = [len(choice.values) for choice in sweep.parameters.values() if isinstance(choice, Choice)]
+    return math.prod(sizes) if sweep.method == "grid" else None
 
 
 def trials_of(study: Study) -> list[FrozenTrial]:
@@ -131,11 +138,14 @@ def trials_of(study: Study) -> list[FrozenTrial]:
 
 def left_behind(study: Study) -> list[FrozenTrial]:
     """Return trials started by a process of this machine that no longer exists: killed, or the machine went down."""
-    mine = [
-        trial for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if trial.user_attrs.get(_RUNNER, {}).get("host") == platform.node()
-    ]  # fmt: skip
-    return [trial for trial in mine if not _alive(trial.user_attrs[_RUNNER])]
+
+    def left(runner: dict[str, Any]) -> bool:
+        if runner.get("host") != platform.node():
+            return False
+        return runner["since"] is None or _since(int(runner["pid"])) != runner["since"]
+
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [trial for trial in running if left(trial.user_attrs.get(_RUNNER, {}))]
 
 
 def adopt(study: Study, number: int) -> Trial:
@@ -145,18 +155,12 @@ def adopt(study: Study, number: int) -> Trial:
     return trial
 
 
-def beat(study: Study, trial: Trial) -> None:
+def beat(trial: Trial) -> None:
     """Record a heartbeat of this trial in a shared database."""
-    storage: Any = study._storage
+    storage: Any = trial.study._storage
     if hasattr(storage, "record_heartbeat"):
         with contextlib.suppress(Exception):
             storage.record_heartbeat(trial._trial_id)
-
-
-def fail_lost(study: Study) -> None:
-    """In a shared database, fail and retry once the trials of machines without a heartbeat for five minutes."""
-    with quiet():
-        optuna.storages.fail_stale_trials(study)  # does nothing for a journal file, which has no heartbeat
 
 
 def this_process() -> dict[str, Any]:
@@ -173,21 +177,10 @@ def hidden(place: str) -> str:
     return f"{scheme}://{account.partition(':')[0]}@{where}"
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress Optuna's messages on experimental features and on each trial."""
-    before = optuna.logging.get_verbosity()
+def _quiet() -> None:
+    """Suppress Optuna's messages on experimental features, on each study and trial; flowdistill prints its own."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-def _alive(runner: dict[str, Any]) -> bool:
-    return _since(int(runner["pid"])) == runner["since"] is not None
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 def _since(pid: int) -> str | None:
@@ -206,36 +199,18 @@ def _since(pid: int) -> str | None:
 
 
 def _storage(place: str) -> BaseStorage:
-    with quiet():
-        if "://" not in place:
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
-            return JournalStorage(JournalFileBackend(place))
-        for seconds in (1.0, 2.0, 4.0, None):
-            try:
-                return RDBStorage(
-                    place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
-                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
-                )  # fmt: skip
-            except (IntegrityError, ProgrammingError):
-                if seconds is None:
-                    raise
-                time.sleep(seconds)  # another machine is creating the tables
-    raise AssertionError
-
-
-def _pruner(sweep: Sweep) -> BasePruner:
-    if sweep.halving is None:
-        return NopPruner()
-    return SuccessiveHalvingPruner(min_resource=sweep.halving.first, reduction_factor=sweep.halving.factor)
-
-
-def _sampler(sweep: Sweep, seed: int, begun: int) -> BaseSampler:
-    if sweep.method == "grid":
-        return Points(sweep.parameters)
-    if sweep.method == "random":
-        return Drawn(sweep.parameters, seed)
-    # Each process has its own seed: otherwise it would try the same points as the one before.
-    return TPESampler(seed=seed * 100003 + begun, n_startup_trials=min(10, 4 * len(sweep.parameters)))
+    if "://" not in place:
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(place))
+    opened = functools.partial(
+        RDBStorage, place, heartbeat_interval=_HEARTBEAT, grace_period=_STALE,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
+    )  # fmt: skip
+    for seconds in (1.0, 2.0, 4.0):
+        with contextlib.suppress(IntegrityError, ProgrammingError):
+            return opened()
+        time.sleep(seconds)  # another machine is creating the tables
+    return opened()
 
 
 def _differing(known: dict[str, Any], own: dict[str, Any]) -> str:
@@ -243,3 +218,47 @@ def _differing(known: dict[str, Any], own: dict[str, Any]) -> str:
     before, now = known.get("parameters", {}), own.get("parameters", {})
     names += sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     return ", ".join(names)
+
+
+class _ByNumber(BaseSampler):
+    """Samples the points of a grid in order, the last parameter fastest; else parameters independently at random.
+
+    The values depend only on a trial's number, not on the number or order of processes: an interrupted search that
+    resumes draws the same values as without the interruption.
+    """
+
+    def __init__(self, sweep: Sweep, seed: int) -> None:
+        self.parameters, self.seed = sweep.parameters, seed
+        self.points: list[tuple[Scalar, ...]] = []
+        if sweep.method == "grid":
+            choices = [choice.values for choice in sweep.parameters.values() if isinstance(choice, Choice)]
+            self.points = list(itertools.product(*choices))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        index = list(self.parameters).index(param_name)
+        if self.points:
+            return self.points[trial.number % len(self.points)][index]
+        return _drawn(self.parameters[param_name], np.random.default_rng((self.seed, trial.number, index)))
+
+
+def _drawn(parameter: Parameter, rng: np.random.Generator) -> Scalar:
+    if isinstance(parameter, Choice):
+        return parameter.values[int(rng.integers(len(parameter.values)))]
+    low, high = parameter.low, parameter.high
+    if parameter.step is not None or parameter.whole:
+        step = 1 if parameter.step is None else parameter.step
+        value = low + step * int(rng.integers(int((high - low) / step + 1e-9) + 1))
+        return int(value) if parameter.whole else float(value)
+    if parameter.log:
+        return float(np.clip(np.exp(rng.uniform(np.log(low), np.log(high))), low, high))
+    return float(rng.uniform(low, high))

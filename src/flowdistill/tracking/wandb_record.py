@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from flowdistill.formats import write_atomically
 
 RECORD = "wandb.json"
 
@@ -19,8 +16,3 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return stored if isinstance(stored, dict) and "id" in stored else {}
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record atomically."""
-    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())

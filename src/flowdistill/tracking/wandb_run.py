@@ -7,12 +7,14 @@ RUNS/version_3/wandb.json                            # identifies the W&B run
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import string
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
@@ -20,9 +22,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped
-from flowdistill.tracking.wandb_record import RECORD, read_record, write_record
-from flowdistill.training import run_folder
+from flowdistill.tracking.card import JSON_NAME, MARKDOWN_NAME
+from flowdistill.tracking.wandb_record import RECORD, read_record
+from flowdistill.training import BEST, LAST, run_folder
 
 _LONGEST_START = 45.0  # seconds; then the run is started offline
 _LONGEST_END = 300.0  # seconds for the remaining uploads when a run ends; the files also stay in the folder
@@ -38,23 +42,21 @@ class WandbRuns:
 
     def __init__(self, trainer: pl.Trainer) -> None:
         self.loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        self._chosen: set[int] = set()  # loggers with an id set by the user
-        self._continued: set[int] = set()
-        for number, logger in enumerate(self.loggers):
-            identity = logger._id or os.environ.get("WANDB_RUN_ID")
-            if identity is not None:
-                self._chosen.add(number)
-            _set_id(logger, identity or _new_id())
+        # Those with an id set by the user.
+        self._chosen = [logger for logger in self.loggers if logger._id or "WANDB_RUN_ID" in os.environ]
+        self._continued: list[WandbLogger] = []
+        for logger in self.loggers:
+            _set_id(logger, logger._id or os.environ.get("WANDB_RUN_ID") or _new_id())
 
     def go_on(self, folder: Path) -> None:
         """Continue the W&B run of the checkpoint's folder in a resumed training, unless another id was set."""
         stored = read_record(folder)
-        for number, logger in enumerate(self.loggers):
+        for logger in self.loggers:
             if stored and stored.get("project") == logger._project:
-                if number not in self._chosen:
+                if logger not in self._chosen:
                     _set_id(logger, str(stored["id"]))
                 if stored["id"] == logger._id:
-                    self._continued.add(number)
+                    self._continued.append(logger)
 
     def open(self, trainer: pl.Trainer, subcommand: str) -> None:
         """Start the W&B runs on rank 0. Without an API key or network they are only written to disk.
@@ -72,12 +74,60 @@ class WandbRuns:
         for other in trainer.loggers:
             if isinstance(other, CSVLogger):
                 _ = other.experiment  # opened later, it would warn that the folder is not empty
-        for number, logger in enumerate(self.loggers):
-            if subcommand == "fit" and number not in self._continued:
+        for logger in self.loggers:
+            if subcommand == "fit" and logger not in self._continued:
                 _refuse_used(logger, folder)
             _open(logger, folder, subcommand)
             if subcommand == "fit":
                 _write_record(logger, folder)
+
+
+class Artifacts(pl.Callback):
+    """Logs last.ckpt and best.ckpt with the run card as one artifact, `model-ID`, with aliases `last` and `best`.
+
+    `log_model: true` logs them when the training ends, also by an error; `all` also each time last.ckpt was written
+    meanwhile. Lightning's logger supports only its own ModelCheckpoint. Runs on rank 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: dict[Path, int] = {}  # modification time of the logged version of a file
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._log(trainer, [logger for logger in _asked(trainer) if logger._log_model == "all"], (LAST,))
+
+    # Runs after the run card's on_fit_end.
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._log(trainer, _asked(trainer), (LAST, BEST))
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._log(trainer, _asked(trainer), (LAST, BEST))
+
+    def _log(self, trainer: pl.Trainer, loggers: list[WandbLogger], names: tuple[str, ...]) -> None:
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        if not loggers or folder is None:
+            return
+        import wandb
+
+        for name in names:
+            path = Path(folder, name)
+            written = path.stat().st_mtime_ns if path.is_file() else None
+            if written is None or self._logged.get(path) == written:
+                continue
+            self._logged[path] = written
+            for logger in loggers:
+                metadata = {"file": str(path), "step": trainer.global_step}
+                artifact = wandb.Artifact(f"model-{logger.version}", type="model", metadata=metadata)
+                # A copy: the file may be replaced while wandb uploads it.
+                artifact.add_file(str(path), name=name, policy="mutable")
+                for card in (JSON_NAME, MARKDOWN_NAME):
+                    if (path.parents[1] / card).is_file():
+                        artifact.add_file(str(path.parents[1] / card), name=card, policy="mutable")
+                logger.experiment.log_artifact(artifact, aliases=[Path(name).stem])
 
 
 @contextlib.contextmanager
@@ -89,6 +139,12 @@ def finished_at_the_end() -> Iterator[None]:
         _finish(int(error.code or 0) if isinstance(error, Stopped) else 1)
         raise
     _finish(0)
+
+
+def _asked(trainer: pl.Trainer) -> list[WandbLogger]:
+    if not trainer.is_global_zero:
+        return []
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger) and logger._log_model]
 
 
 def _finish(exit_code: int) -> None:
@@ -109,19 +165,15 @@ def _open(logger: WandbLogger, folder: Path, subcommand: str) -> None:
     import wandb
     from wandb.errors import CommError, Error, UsageError
 
-    arguments = logger._wandb_init
     # wandb would silently use a temporary folder if it does not exist.
     folder.mkdir(parents=True, exist_ok=True)
-    arguments["dir"] = str(folder)
-    if arguments.get("name") is None and folder.name != logger._id:
+    arguments: dict[str, Any] = {"resume": "allow", "job_type": subcommand}
+    if folder.name != logger._id:
         arguments["name"] = "/".join(folder.parts[-2:])
-    if arguments.get("anonymous") is None:
-        arguments.pop("anonymous", None)  # wandb warns of it
     # jsonargparse passes options of wandb.init that are missing in a config as None.
-    if arguments.get("resume") is None:
-        arguments["resume"] = "allow"
-    if arguments.get("job_type") is None:
-        arguments["job_type"] = subcommand
+    arguments |= {name: value for name, value in logger._wandb_init.items() if value is not None}
+    arguments["dir"] = str(folder)
+    logger._wandb_init = arguments
     given = arguments.get("settings") or {}
     if isinstance(given, dict):
         waits = {"init_timeout": _LONGEST_START, "finish_timeout": _LONGEST_END}
@@ -173,7 +225,7 @@ def _write_record(logger: WandbLogger, folder: Path) -> None:
     online = not getattr(run, "offline", True)  # else wandb warns that there is no URL
     found = {name: getattr(run, name, None) or None if online else None for name in ("entity", "url")}
     record = {"id": logger._id, "project": logger._project, **found}
-    write_record(folder, record)
+    write_atomically(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from flowdistill.tracking.git import code_state
+from flowdistill.tracking.environment import code_state
 from flowdistill.training import run_folder
 
 
