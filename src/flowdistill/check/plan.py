@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, cast
 
 from flowdistill.check.content import JUDGED
-from flowdistill.check.examine import FileKey, Job
+from flowdistill.check.examine import FileKey, FileReport, Job
 from flowdistill.check.problems import Problem
 from flowdistill.data.access import check_open
 from flowdistill.data.datamodule import MotionDataModule
@@ -70,6 +70,14 @@ class Plan:
     def files(self) -> int:
         """The number of files to examine."""
         return sum(len(job.files) for job in self.jobs)
+
+    def by_file(self, results: Sequence[Sequence[FileReport]]) -> dict[FileKey, FileReport]:
+        """Return file -> its report, given the results of `jobs`, in order: one report per file."""
+        return {
+            (file.path, file.kind): report
+            for job, found in zip(self.jobs, results, strict=True)
+            for file, report in zip(job.files, found, strict=True)
+        }
 
 
 def plan_check(module: MotionDataModule) -> Plan:
