@@ -12,8 +12,7 @@ from hypothesis.extra import numpy as npst
 
 import slow_sintel as slow
 from flowdistill.evaluation.sintel.files import find_files
-from flowdistill.evaluation.sintel.frame import sum_over
-from flowdistill.evaluation.sintel.frames import by_scene, evaluate_frames, pool
+from flowdistill.evaluation.sintel.frames import by_scene, evaluate_frames, pool, sum_over
 from flowdistill.evaluation.sintel.regions import REGIONS, squared_boundary_distance
 
 

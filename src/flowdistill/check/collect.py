@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from flowdistill.check.examine import FileKey, FileReport
 from flowdistill.check.plan import Plan, PlannedSample
@@ -22,13 +23,9 @@ def collect(plan: Plan, results: Sequence[Sequence[FileReport]]) -> list[Problem
 
     Args:
         plan: of the check.
-        results: for each of `plan.jobs`, in order: one report per file.
+        results: for each of `plan.jobs`, in order: one report per file. Findings are added to them.
     """
-    reports = {
-        (file.path, file.kind): report
-        for job, found in zip(plan.jobs, results, strict=True)
-        for file, report in zip(job.files, found, strict=True)
-    }
+    reports = plan.by_file(results)
     add_verdicts(plan, reports)
     problems = {_key(problem): problem for problem in plan.bad_lines}
     for samples in plan.splits:
@@ -46,13 +43,10 @@ def _key(problem: Problem) -> tuple[str, str, str]:
 
 def _mostly_there(samples: list[PlannedSample], reports: Reports) -> set[str]:
     """Return the keys of spare labels of which more than half exist."""
-    total: Counter[str] = Counter()
-    there: Counter[str] = Counter()
-    for sample in samples:
-        for file in sample.spare:
-            total[file.key] += 1
-            there[file.key] += not _is_missing(file, reports)
-    return {key for key in total if 2 * there[key] > total[key]}
+    there: dict[str, list[bool]] = defaultdict(list)
+    for file in (file for sample in samples for file in sample.spare):
+        there[file.key].append(not _is_missing(file, reports))
+    return {key for key, found in there.items() if 2 * sum(found) > len(found)}
 
 
 def _is_missing(file: SampleFile, reports: Reports) -> bool:
@@ -62,17 +56,9 @@ def _is_missing(file: SampleFile, reports: Reports) -> bool:
 def _of_sample(sample: PlannedSample, files: list[SampleFile], reports: Reports) -> list[Problem]:
     found = [(file, finding) for file in files for finding in reports[file.path, file.kind].findings]
     found += _other_sizes(files, reports)
+    entry = sample.entry
     return [
-        Problem(
-            sample.dataset,
-            sample.root,
-            sample.entry,
-            sample.entry.name,
-            file.path,
-            finding.kind,
-            finding.detail,
-            finding.severity,
-        )
+        Problem(sample.dataset, sample.root, entry, entry.name, file.path, *astuple(finding))
         for file, finding in found
     ]
 
@@ -85,14 +71,9 @@ def _other_sizes(files: list[SampleFile], reports: Reports) -> list[tuple[Sample
     if not ranked:
         return []
     (height, width), _ = ranked[0]
+    most = f"most of the sample's files are {height}x{width}"
     return [
-        (
-            file,
-            Finding(
-                "size_mismatch",
-                f"{size[0]}x{size[1]} (height x width); most of the sample's files are {height}x{width}",
-            ),
-        )
+        (file, Finding("size_mismatch", f"{size[0]}x{size[1]} (height x width); {most}"))
         for file, size in sizes
         if size != (height, width)
     ]

@@ -6,7 +6,7 @@ A sample here consists of the contents of its readable files, by the keys of the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ from flowdistill.check.misreadings import (
     SWAPPED_CAMERAS,
     Array,
     Reading,
+    camera_misreadings,
     disparity_misreadings,
     flow_misreadings,
-    later_disparity_misreadings,
     other_factors,
     read_disparity,
     read_flow,
@@ -96,10 +96,7 @@ def judge(sample: SampleContent, neighbours: Sequence[SampleContent], key: str) 
     others = [found for neighbour in neighbours if (found := neighbour.label(key)) is not None]
     if key in FLOWS:
         return _judge_flow(sample, key.endswith("backward"), label, others)
-    factors = sample.files[key][1].codes is not None
-    if key == "disparity_t0":
-        return _judge_disparity(sample, label, others, factors)
-    return _judge_later_disparity(sample, label, others, factors)
+    return _judge_disparity(sample, key, label, others)
 
 
 def repeats(sample: SampleContent, key: str) -> bool:
@@ -160,34 +157,28 @@ def _judge_flow(
 
 
 def _judge_disparity(
-    sample: SampleContent, label: tuple[Array, Mask], others: list[tuple[Array, Mask]], factors: bool
+    sample: SampleContent, key: str, label: tuple[Array, Mask], others: list[tuple[Array, Mask]]
 ) -> dict[str, Votes]:
+    """Judge a disparity at t0, or at t1 on the grid of t0: then as a motion from left_t0 to right_t1."""
     disparity, valid = label
-    pair, reverse = sample.pair("left_t0", "right_t0"), sample.pair("right_t0", "left_t0")
-    if pair is None or reverse is None or pair.start.shape != valid.shape:
+    flow: Array | None = None
+    pair = sample.pair("left_t0", "right_t0" if key == "disparity_t0" else "right_t1")
+    if key == "disparity_t1":
+        label_of_flow = sample.label("flow")
+        if label_of_flow is None or label_of_flow[1].shape != valid.shape:
+            return {}
+        flow, valid = label_of_flow[0], valid & label_of_flow[1]
+    if pair is None or pair.start.shape != valid.shape:
         return {}
-    stored = Reading(STORED, read_disparity(disparity), valid, pair)
-    if factors and _is_small(disparity):
-        return vote(stored, other_factors(stored, disparity))
-    return vote(stored, disparity_misreadings(stored, disparity, reverse, others, factors))
-
-
-def _judge_later_disparity(
-    sample: SampleContent, label: tuple[Array, Mask], others: list[tuple[Array, Mask]], factors: bool
-) -> dict[str, Votes]:
-    disparity, valid = label
-    flow, pair = sample.label("flow"), sample.pair("left_t0", "right_t1")
-    if pair is None or flow is None or not pair.start.shape == valid.shape == flow[1].shape:
-        return {}
-    file, content = sample.files["disparity_t1"]
-    is_change = file.kind.quantity == "disparity_change"
-    as_absolute = content.values[..., 0] * np.float32(file.kind.sign) if is_change else None
-    stored = Reading(STORED, read_disparity(disparity, flow[0]), valid & flow[1], pair)
-    if factors and _is_small(disparity):
-        return vote(stored, other_factors(stored, disparity, flow[0]))
-    return vote(stored, later_disparity_misreadings(stored, disparity, flow[0], as_absolute, others, factors))
-
-
-def _is_small(disparity: Array) -> bool:
-    """Whether disparities are so small that only other factors are compared: near 0 almost any label seems to fit."""
-    return float(disparity.max()) < SMALL_DISPARITY
+    file, content = sample.files[key]
+    stored = Reading(STORED, read_disparity(disparity, flow), valid, pair)
+    factors = [] if content.codes is None else other_factors(stored, disparity, flow)
+    if factors and disparity.max() < SMALL_DISPARITY:  # near 0 almost any label seems to fit
+        return vote(stored, factors)
+    readings: list[Reading] = []
+    if key == "disparity_t0":
+        readings += camera_misreadings(stored, disparity)
+    elif file.kind.quantity == "disparity_change":
+        as_absolute = read_disparity(content.values[..., 0] * np.float32(file.kind.sign), flow)
+        readings.append(replace(stored, name="absolute, not a change", motion=as_absolute))
+    return vote(stored, [*readings, *disparity_misreadings(stored, disparity, flow, others), *factors])

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from flowdistill.check.change_sign import change_votes
 from flowdistill.check.content import JUDGED, SampleContent, compare_cameras, judge, repeats, wrong_subsets
-from flowdistill.check.problems import Finding, Kind, Severity
+from flowdistill.check.problems import Finding, Kind
 from flowdistill.check.votes import Votes
 from flowdistill.data.access import is_nowhere
 from flowdistill.data.calibration import SwappedCamerasError
 from flowdistill.data.files import FLO, Content, FileKind, SampleFile
 from flowdistill.errors import UserError
-from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_flow_codes
+from flowdistill.formats.encodings import odd_disparity_codes, odd_flow_codes
 
 CHANGE_KEYS = ("left_t0", "right_t1", "flow", "disparity_t0", "disparity_t1")
 """The files of a sample that are needed to check the sign of its change of disparity."""
@@ -26,9 +26,9 @@ _WRONG_SHARE = 0.01
 FileKey = tuple[str, FileKind]
 
 
-@dataclass(frozen=True)
+@dataclass
 class FileReport:
-    """Result of examining one file.
+    """Result of examining one file; comparisons with other files are added to it.
 
     Attributes:
         size: height and width, if the file has a size.
@@ -72,7 +72,7 @@ class Examiner:
     def __call__(self, job: Job) -> list[FileReport]:
         """Return the reports on `job.files`, in the same order."""
         if self.fast:
-            return [inspect_file(file) for file in job.files]
+            return [examine_file(file, fast=True) for file in job.files]
         contents: dict[FileKey, Content] = {}
         reports = {(file.path, file.kind): examine_file(file, contents) for file in job.files}
         _compare(job, reports, contents)
@@ -85,30 +85,33 @@ def _compare(job: Job, reports: dict[FileKey, FileReport], contents: dict[FileKe
         file.key in JUDGED or file.key.endswith("_noc") or file.key == "right_t0" for file in job.files
     ):
         return  # only images, whose labels were examined by another job
-    mine = set(reports)
+    mine = dict(reports)
     samples = [_usable(sample, reports, contents) for sample in (*job.before, *job.samples, *job.after)]
     for number, sample in enumerate(samples):
         if not len(job.before) <= number < len(job.before) + len(job.samples):
             continue  # only used for comparison
         for noc, words in wrong_subsets(sample):
-            _add(reports, noc, mine, Finding("wrong_content", words))
+            if report := mine.get((noc.path, noc.kind)):
+                report.findings += (Finding("wrong_content", words),)
         if "disparity_t0" not in sample.files and "right_t0" in sample.files:
-            _vote(reports, sample.files["right_t0"][0], mine, compare_cameras(sample))
+            right, _ = sample.files["right_t0"]
+            if report := mine.get((right.path, right.kind)):
+                report.votes = compare_cameras(sample)
         neighbours = [samples[other] for other in (number - 1, number + 1) if 0 <= other < len(samples)]
         for key in JUDGED:
             if key not in sample.files:
                 continue
             file, _ = sample.files[key]
-            if (file.path, file.kind) not in mine:
+            report = mine.get((file.path, file.kind))
+            if report is None:
                 continue
             if repeats(sample, key):
                 words = "upper half repeated: the lower half is a copy of it"
-                _add(reports, file, mine, Finding("wrong_content", words))
+                report.findings += (Finding("wrong_content", words),)
                 continue
-            _vote(reports, file, mine, judge(sample, neighbours, key))
+            report.votes = judge(sample, neighbours, key)
             if key == "disparity_t1":
-                place = file.path, file.kind
-                reports[place] = replace(reports[place], change_sign=_examine_change(sample))
+                report.change_sign = _examine_change(sample)
 
 
 def _usable(
@@ -131,49 +134,31 @@ def _usable(
     return SampleContent(usable)
 
 
-def _vote(
-    reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], votes: Mapping[str, Votes]
-) -> None:
-    place = file.path, file.kind
-    if place in mine:
-        reports[place] = replace(reports[place], votes=votes)
+def examine_file(
+    file: SampleFile, contents: dict[FileKey, Content] | None = None, fast: bool = False
+) -> FileReport:
+    """Examine one file on its own.
 
-
-def _add(reports: dict[FileKey, FileReport], file: SampleFile, mine: set[FileKey], finding: Finding) -> None:
-    place = file.path, file.kind
-    if place in mine:
-        reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
-
-
-def inspect_file(file: SampleFile) -> FileReport:
-    """Check that a file exists and has the expected kind, and get its size, from the header alone."""
+    Args:
+        file: the file.
+        contents: where its contents are stored.
+        fast: read the header only: existence, kind and size.
+    """
     if is_nowhere(file.path):
         return FileReport(findings=(Finding("missing", file.kind.title),))
     try:
-        return FileReport(file.kind.inspect(file.path))
-    except UserError as error:
-        return FileReport(findings=(_unreadable(file, error),))
-
-
-def examine_file(file: SampleFile, contents: dict[FileKey, Content] | None = None) -> FileReport:
-    """Examine one file on its own; its contents are stored in `contents`."""
-    if is_nowhere(file.path):
-        return inspect_file(file)
-    try:
+        if fast:
+            return FileReport(file.kind.inspect(file.path))
         content = file.kind.read(file.path)
     except UserError as error:
-        return FileReport(findings=(_unreadable(file, error),))
+        kind: Kind = "wrong_content" if isinstance(error, SwappedCamerasError) else "unreadable"
+        return FileReport(findings=(Finding(kind, str(error).removeprefix(f"{file.path}: ")),))
     if not isinstance(content, Content):
         return FileReport()
     if contents is not None:
         contents[file.path, file.kind] = content
     height, width = content.values.shape[:2]
     return FileReport((height, width), tuple(_findings(file, content)))
-
-
-def _unreadable(file: SampleFile, error: UserError) -> Finding:
-    kind: Kind = "wrong_content" if isinstance(error, SwappedCamerasError) else "unreadable"
-    return Finding(kind, str(error).removeprefix(f"{file.path}: "))
 
 
 def _findings(file: SampleFile, content: Content) -> list[Finding]:
@@ -207,16 +192,16 @@ def _odd_codes(file: SampleFile, content: Content) -> list[Finding]:
     """Return findings from KITTI's stored codes; small disparities may be correct and are compared with the images."""
     if content.codes is None:
         return []
-    odd = (
-        odd_flow_codes(content.codes) if file.kind.quantity == "flow" else odd_disparity_codes(content.codes)
-    )
-    return [_as_finding(oddity) for oddity in odd if oddity.name != "small"]
-
-
-def _as_finding(oddity: Oddity) -> Finding:
-    kind: Kind = "out_of_range" if oddity.name == "piled up" else "wrong_content"
-    severity: Severity = "error" if oddity.sure else "warning"
-    return Finding(kind, f"{oddity.problem} ({oddity.detail})", severity)
+    odd_codes = odd_flow_codes if file.kind.quantity == "flow" else odd_disparity_codes
+    return [
+        Finding(
+            "out_of_range" if oddity.name == "piled up" else "wrong_content",
+            f"{oddity.problem} ({oddity.detail})",
+            "error" if oddity.sure else "warning",
+        )
+        for oddity in odd_codes(content.codes)
+        if oddity.name != "small"
+    ]
 
 
 def _out_of_range(file: SampleFile, content: Content) -> list[Finding]:
@@ -232,17 +217,14 @@ def _out_of_range(file: SampleFile, content: Content) -> list[Finding]:
     if not beyond.any():
         return []
     # Values beyond `UNKNOWN` mean "unknown" in .flo files; in a PFM they are errors.
-    beyond &= np.isfinite(values).all(axis=2) if _is_pfm(file.kind) else content.valid
+    is_pfm = file.kind.holds_unknown and file.kind != FLO
+    beyond &= np.isfinite(values).all(axis=2) if is_pfm else content.valid
     count = int(np.count_nonzero(beyond))
     if not count:
         return []
     largest = f"up to {float(np.linalg.norm(values[beyond].astype(np.float64), axis=1).max()):.4g} px"
     detail = f"{count} pixels beyond {limit:g} px, {largest}, for an image width of {values.shape[1]}"
     return [Finding("out_of_range", detail, "warning" if content.codes is not None else "error")]
-
-
-def _is_pfm(kind: FileKind) -> bool:
-    return kind.holds_unknown and kind != FLO
 
 
 def _examine_change(sample: SampleContent) -> Votes | None:

@@ -25,7 +25,8 @@ def exclusion_lists(
         (module.dataset, module.root): ("data.init_args.exclude", module.exclude)
     }
     for named in named_splits(module):
-        places.setdefault((named.dataset, named.root), (f"{named.place}.exclude", named.exclude))
+        source = named.source
+        places.setdefault((named.dataset, source.root), (f"{named.place}.exclude", source.exclude))
     lists: dict[Path, tuple[str, list[SplitEntry]]] = {}
     for number, ((name, root), (key, exclude)) in enumerate(places.items()):
         file = path if number == 0 else path.with_name(f"{path.stem}-{number}{path.suffix}")

@@ -130,45 +130,45 @@ def flow_misreadings(
             yield replace(stored, name="of a neighbouring frame", motion=read_flow(values), valid=valid)
 
 
-def disparity_misreadings(
-    stored: Reading, disparity: Array, reverse: Pair, neighbours: Neighbours, factors: bool
-) -> Iterator[Reading]:
-    """Yield the misreadings of a disparity at t0.
-
-    Args:
-        stored: the label as stored.
-        disparity: the label.
-        reverse: right and left image at t0.
-        neighbours: labels of the samples before and after, with their valid masks.
-        factors: whether the file might be stored with a factor other than 256.
-    """
+def camera_misreadings(stored: Reading, disparity: Array) -> Iterator[Reading]:
+    """Yield the misreadings of a disparity at t0 that confuse its cameras or its sign."""
+    reverse = Pair(stored.pair.end, stored.pair.start)
     to_left = read_disparity(disparity, factor=-1)
     yield replace(stored, name="of the other camera", motion=to_left, pair=reverse)
     yield replace(stored, name=SWAPPED_CAMERAS, pair=reverse)
     yield replace(stored, name="negated", motion=to_left)
-    yield from _common(stored, disparity, None, neighbours, factors)
 
 
-def later_disparity_misreadings(
-    stored: Reading,
-    disparity: Array,
-    flow: Array,
-    as_absolute: Array | None,
-    neighbours: Neighbours,
-    factors: bool,
+def disparity_misreadings(
+    stored: Reading, disparity: Array, flow: Array | None, neighbours: Neighbours
 ) -> Iterator[Reading]:
-    """Yield the misreadings of a disparity at t1 on the grid of t0.
+    """Yield the misreadings common to all disparities.
 
     Args:
-        stored: the label and the flow as a motion from left_t0 to right_t1.
-        disparity, flow: its components.
-        as_absolute: for a file that contains a change: its values, positive, interpreted as disparities.
+        stored: the label as stored; at t1, after the flow, as a motion from left_t0 to right_t1.
+        disparity, flow: its components; no flow at t0.
         neighbours: labels of the samples before and after, with their valid masks.
-        factors: whether the file might be stored with a factor other than 256.
     """
-    if as_absolute is not None:
-        yield replace(stored, name="absolute, not a change", motion=read_disparity(as_absolute, flow))
-    yield from _common(stored, disparity, flow, neighbours, factors)
+    turned = (
+        ("upside down", disparity[::-1], stored.valid[::-1]),
+        ("mirrored", disparity[:, ::-1], stored.valid[:, ::-1]),
+    )
+    moved = (("of a neighbouring frame", values, valid) for values, valid in neighbours)
+    for name, values, valid in (*turned, *moved):
+        if values.shape == disparity.shape:
+            yield replace(stored, name=name, motion=read_disparity(values, flow), valid=valid)
+
+
+def other_factors(stored: Reading, disparity: Array, flow: Array | None) -> list[Reading]:
+    """Return readings of a disparity stored with a factor other than 256; after a flow, for the disparity at t1."""
+    return [
+        replace(
+            stored,
+            name=f"stored with the factor {factor:g} in place of 256",
+            motion=read_disparity(disparity, flow, 256 / factor),
+        )
+        for factor in DISPARITY_FACTORS
+    ]
 
 
 def upper_half_repeated(values: Array, valid: Mask) -> bool:
@@ -189,29 +189,6 @@ def upper_half_repeated(values: Array, valid: Mask) -> bool:
         ):
             return True
     return False
-
-
-def _common(
-    stored: Reading, disparity: Array, flow: Array | None, neighbours: Neighbours, factors: bool
-) -> Iterator[Reading]:
-    """Yield the misreadings common to all disparities."""
-    turned = (
-        ("upside down", disparity[::-1], stored.valid[::-1]),
-        ("mirrored", disparity[:, ::-1], stored.valid[:, ::-1]),
-    )
-    moved = (("of a neighbouring frame", values, valid) for values, valid in neighbours)
-    for name, values, valid in (*turned, *moved):
-        if values.shape == disparity.shape:
-            yield replace(stored, name=name, motion=read_disparity(values, flow), valid=valid)
-    if factors:
-        yield from other_factors(stored, disparity, flow)
-
-
-def other_factors(stored: Reading, disparity: Array, flow: Array | None = None) -> Iterator[Reading]:
-    """Yield readings of a disparity stored with a factor other than 256; after a flow, for the disparity at t1."""
-    for factor in DISPARITY_FACTORS:
-        name = f"stored with the factor {factor:g} in place of 256"
-        yield replace(stored, name=name, motion=read_disparity(disparity, flow, 256 / factor))
 
 
 def _times(motion: Motion, signs: tuple[int, int]) -> Motion:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, cast
 
 from flowdistill.check.content import JUDGED
-from flowdistill.check.examine import FileKey, Job
+from flowdistill.check.examine import FileKey, FileReport, Job
 from flowdistill.check.problems import Problem
 from flowdistill.data.access import check_open
 from flowdistill.data.datamodule import MotionDataModule
@@ -18,6 +18,7 @@ from flowdistill.data.datasets import dataset_class, examine_entries, no_pairs
 from flowdistill.data.exclusion import leave_out
 from flowdistill.data.files import SampleFile
 from flowdistill.data.splits import SplitEntry
+from flowdistill.data.views import Source
 from flowdistill.errors import UserError
 
 Labels = Literal["read", "if_there", "none"]
@@ -28,7 +29,7 @@ _SAMPLES_PER_JOB = 8
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """A split of a config, with everything needed to open it.
+    """A split of a config, with everything needed to open it; `source` is complete.
 
     `labels`: "read" if they are required; "if_there" for training without labels, where labels are examined if the data
     set has them; or "none".
@@ -36,10 +37,7 @@ class NamedSplit:
 
     place: str
     dataset: str
-    root: str | None
-    options: dict[str, str | int] | None
-    exclude: str | None
-    split: str
+    source: Source
     view: ViewName
     labels: Labels
 
@@ -70,6 +68,14 @@ class Plan:
     def files(self) -> int:
         """The number of files to examine."""
         return sum(len(job.files) for job in self.jobs)
+
+    def by_file(self, results: Sequence[Sequence[FileReport]]) -> dict[FileKey, FileReport]:
+        """Return file -> its report, given the results of `jobs`, in order: one report per file."""
+        return {
+            (file.path, file.kind): report
+            for job, found in zip(self.jobs, results, strict=True)
+            for file, report in zip(job.files, found, strict=True)
+        }
 
 
 def plan_check(module: MotionDataModule) -> Plan:
@@ -110,53 +116,37 @@ def named_splits(module: MotionDataModule) -> Iterator[NamedSplit]:
     for name, view in module.views.items():
         if view is None:
             continue
-        make = partial(
-            NamedSplit,
-            dataset=module.dataset,
-            root=module.root,
-            options=module.options,
-            exclude=module.exclude,
-            view=cast(ViewName, name),
-        )
-        place = f"data.init_args.{name}"
         train: Labels = "read" if name == "scene_flow" else "if_there"
-        if view.train_split is not None:
-            yield make(place=f"{place}.train_split", split=view.train_split, labels=train)
-        for number, source in enumerate(module.complete_sources(view.train_sources or [])):
-            yield make(
-                place=f"{place}.train_sources[{number}]",
-                dataset=source.dataset or module.dataset,
-                root=source.root,
-                options=source.options,
-                exclude=source.exclude,
-                split=source.split,
-                labels=train,
-            )
-        if view.val_split is not None:
-            also_predicted = view.predict_split is None and module.predict_labels
-            labels: Labels = "read" if module.val_labels or also_predicted else "none"
-            yield make(place=f"{place}.val_split", split=view.val_split, labels=labels)
-        if view.predict_split is not None:
-            labels = "read" if module.predict_labels else "none"
-            yield make(place=f"{place}.predict_split", split=view.predict_split, labels=labels)
+        also_predicted = view.predict_split is None and module.predict_labels
+        splits: list[tuple[str, str | Source | None, Labels]] = [
+            ("train_split", view.train_split, train),
+            *((f"train_sources[{i}]", source, train) for i, source in enumerate(view.train_sources or [])),
+            ("val_split", view.val_split, "read" if module.val_labels or also_predicted else "none"),
+            ("predict_split", view.predict_split, "read" if module.predict_labels else "none"),
+        ]
+        for key, split, labels in splits:
+            if split is not None:
+                place = f"data.init_args.{name}.{key}"
+                (source,) = module.complete_sources([Source(split) if isinstance(split, str) else split])
+                dataset = source.dataset or module.dataset
+                yield NamedSplit(place, dataset, source, cast(ViewName, name), labels)
 
 
 def _open(named: NamedSplit) -> tuple[list[PlannedSample], list[Problem]]:
-    dataset = dataset_class(named.dataset)
-    options = dataset.chosen_options(named.options)
-    root = dataset.find_root(named.root, options)
+    dataset, split = dataset_class(named.dataset), named.source.split
+    options = dataset.chosen_options(named.source.options)
+    root = dataset.find_root(named.source.root, options)
     read = named.labels == "read"
     check = partial(dataset.check_use, view=named.view, labels=read)
-    entries, bad = examine_entries(dataset, root, named.split, options, check)
+    entries, bad = examine_entries(dataset, root, split, options, check)
     problems = [
-        Problem(named.dataset, root, None, line.text, named.split, "bad_split_line", line.message)
-        for line in bad
+        Problem(named.dataset, root, None, line.text, split, "bad_split_line", line.message) for line in bad
     ]
-    entries = leave_out(entries, named.exclude, dataset, named.split)
-    if named.split not in dataset.split_words:
-        reasons = no_pairs(dataset, root, named.split, entries)
+    entries = leave_out(entries, named.source.exclude, dataset, split)
+    if split not in dataset.split_words:
+        reasons = no_pairs(dataset, root, split, entries)
         problems += [
-            Problem(named.dataset, root, entry, entry.name, named.split, "bad_split_line", reason)
+            Problem(named.dataset, root, entry, entry.name, split, "bad_split_line", reason)
             for entry, reason in reasons.items()
         ]
         entries = [entry for entry in entries if entry not in reasons]

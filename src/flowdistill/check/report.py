@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from flowdistill.check.problems import KINDS, Kind, Problem
 from flowdistill.check.sources import Own, how_to_get
@@ -50,7 +50,9 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own
             lines += [_line(problem) for problem in of_kind[:_SHOWN]]
             if len(of_kind) > _SHOWN:
                 lines.append(f"  and {len(of_kind) - _SHOWN} more")
-            lines += [f"  -> {advice}" for advice in _advice(kind, of_kind, own)]
+            get_again = kind in ("missing", "unreadable")
+            advices = how_to_get(of_kind, own) if get_again else [_ADVICE[kind]]
+            lines += [f"  -> {advice}" for advice in advices]
     return "\n".join(lines)
 
 
@@ -59,10 +61,3 @@ def _line(problem: Problem) -> str:
         return f"  {problem.detail}"
     mark = "warning: " if problem.severity == "warning" else ""
     return f"  {mark}{problem.sample}  {problem.file}: {problem.detail}"
-
-
-def _advice(kind: Kind, problems: Sequence[Problem], own: Own) -> Iterator[str]:
-    if kind in ("missing", "unreadable"):
-        yield from how_to_get(problems, own)
-    else:
-        yield _ADVICE[kind]

@@ -29,21 +29,17 @@ def own_trees(plan: Plan, reports: Sequence[Sequence[FileReport]]) -> dict[Tree,
         plan: of the check.
         reports: for each of `plan.jobs`, in order: one report per file.
     """
-    size_of = {
-        file.path: report.size
-        for job, found in zip(plan.jobs, reports, strict=True)
-        for file, report in zip(job.files, found, strict=True)
-        if report.size is not None
-    }
+    report_of = plan.by_file(reports)
     sizes: dict[Tree, set[tuple[int, int]]] = {}
     labelled: set[Tree] = set()
     for sample in itertools.chain.from_iterable(plan.splits):
         tree = sample.dataset, sample.root
         for file in (*sample.files, *sample.spare):
-            if file.path not in size_of:
+            size = report_of[file.path, file.kind].size
+            if size is None:
                 continue
             if file.group == "image":
-                sizes.setdefault(tree, set()).add(size_of[file.path])
+                sizes.setdefault(tree, set()).add(size)
             elif file.group != "proxy":
                 labelled.add(tree)
         sizes.setdefault(tree, set())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, MutableMapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
 
 from flowdistill.check.change_sign import speaks_against
 from flowdistill.check.examine import FileKey, FileReport
@@ -28,7 +27,7 @@ _SIGN = (
 _LAST = "disparity_t1"
 
 
-def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> None:
+def add_verdicts(plan: Plan, reports: Mapping[FileKey, FileReport]) -> None:
     """Add `wrong_content` to the reports on labels for which the images support a misreading.
 
     Labels of the same key, data set and root are evaluated together: if most of them are misread in the same way, it is
@@ -39,27 +38,23 @@ def add_verdicts(plan: Plan, reports: MutableMapping[FileKey, FileReport]) -> No
     misread: set[tuple[str, str, str]] = set()  # dataset, root and key
     # The disparity at t1 was compared using the other labels, so their errors must not be attributed to it.
     for last in (False, True):
-        groups: dict[tuple[str, str, str], dict[FileKey, None]] = defaultdict(dict)
+        groups: dict[tuple[str, str, str], dict[FileKey, FileReport]] = defaultdict(dict)
         for sample in everything:
             for file in (*sample.files, *sample.spare):
-                judged = (file.key == _LAST) == last and reports[file.path, file.kind].votes
+                report = reports[file.path, file.kind]
+                judged = (file.key == _LAST) == last and report.votes
                 if judged and not (last and _rests_on_misread(sample, file, reports, misread)):
-                    groups[sample.dataset, sample.root, file.key][file.path, file.kind] = None
-        for (dataset, root, key), files in groups.items():
-            votes = {place: reports[place].votes for place in files}
-            misreading = _misreading_of_all(list(votes.values()))
+                    groups[sample.dataset, sample.root, file.key][file.path, file.kind] = report
+        for group, by_file in groups.items():
+            files = list(by_file.values())
+            misreading = _misreading_of_all([report.votes for report in files])
             if misreading is not None:
-                misread.add((dataset, root, key))
-            for place, finding in _judge(votes, misreading).items():
-                _add(reports, place, finding)
-            for place in files:
-                sign = reports[place].change_sign
+                misread.add(group)
+            _judge(files, misreading)
+            for report in files:
+                sign = report.change_sign
                 if sign is not None and speaks_against(sign):
-                    _add(reports, place, Finding("wrong_sign", _SIGN.format(sign.other, sign.total)))
-
-
-def _add(reports: MutableMapping[FileKey, FileReport], place: FileKey, finding: Finding) -> None:
-    reports[place] = replace(reports[place], findings=(*reports[place].findings, finding))
+                    report.findings += (Finding("wrong_sign", _SIGN.format(sign.other, sign.total)),)
 
 
 def _rests_on_misread(
@@ -76,26 +71,22 @@ def _rests_on_misread(
     return any(found.kind in ("wrong_content", "wrong_sign") for other in others for found in other.findings)
 
 
-def _judge(votes: Mapping[FileKey, Mapping[str, Votes]], misreading: str | None) -> dict[FileKey, Finding]:
-    """Return the findings on the files of one group, all or most of which may have the same misreading."""
-    findings: dict[FileKey, Finding] = {}
-    if misreading is not None:
-        of_it = {place: found[misreading] for place, found in votes.items() if misreading in found}
-        agreeing = {place: found for place, found in of_it.items() if found.share > 0.5}
-        where = f"in {len(agreeing)} of {len(votes)} such files, here "
-        findings = {
-            place: Finding("wrong_content", _words(misreading, found, where))
-            for place, found in agreeing.items()
-        }
-    singles = {
-        place: single
-        for place, found in votes.items()
-        if place not in findings and (single := _best(found, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE))
-    }
-    for place, single in singles.items():
-        detail = f"{_words(single, votes[place][single], '')}; {len(singles)} of {len(votes)} such files are outliers"
-        findings[place] = Finding("wrong_content", detail, "warning")
-    return findings
+def _judge(files: Sequence[FileReport], misreading: str | None) -> None:
+    """Add the findings on the files of one group, all or most of which may have the same misreading."""
+    agreeing: list[tuple[FileReport, Votes]] = []
+    singles: list[tuple[FileReport, str]] = []
+    for report in files:
+        found = report.votes.get(misreading) if misreading is not None else None
+        if found is not None and found.share > 0.5:
+            agreeing.append((report, found))
+        elif single := _best(report.votes, _LEAST_VOTES_OF_FILE, _MAJORITY_OF_FILE):
+            singles.append((report, single))
+    for report, found in agreeing:
+        where = f"in {len(agreeing)} of {len(files)} such files, here "
+        report.findings += (Finding("wrong_content", _words(str(misreading), found, where)),)
+    for report, single in singles:
+        detail = f"{_words(single, report.votes[single], '')}; {len(singles)} of {len(files)} such files are outliers"
+        report.findings += (Finding("wrong_content", detail, "warning"),)
 
 
 def _misreading_of_all(files: Sequence[Mapping[str, Votes]]) -> str | None:

@@ -10,7 +10,8 @@ motion  # (N, 2) px, x then y
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 import cv2
 import numpy as np
@@ -43,12 +44,7 @@ class Votes:
     compared: int = 0
 
     def __add__(self, more: Votes) -> Votes:
-        return Votes(
-            self.other + more.other,
-            self.stored + more.stored,
-            self.residual + more.residual,
-            self.compared + more.compared,
-        )
+        return Votes(*map(add, astuple(self), astuple(more)))
 
     @property
     def total(self) -> int:

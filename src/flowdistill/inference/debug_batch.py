@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,19 +98,15 @@ def run_step(model: MotionModule, batch: Batch) -> Step:
     """Compute loss and gradient of a batch, as in training; nothing is updated."""
     found = Step()
 
-    def watch(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if not all(bool(torch.isfinite(value).all()) for value in _tensors(output)):
-                found.modules.append(name)
-
-        return hook
+    def watch(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not all(bool(torch.isfinite(value).all()) for value in _tensors(output)):
+            found.modules.append(name)
 
     for name, module in model.named_modules():
         if name:
-            module.register_forward_hook(watch(name))
-    loss: Any = None
+            module.register_forward_hook(partial(watch, name))
     with model.trainer.precision_plugin.forward_context():
-        loss = model.training_step(batch, 0)
+        loss = cast(Tensor, model.training_step(batch, 0))
     loss.backward()
     (step,) = model.recent_steps.read()
     found.values = step.values
@@ -162,20 +159,15 @@ def _where(batch: Batch) -> list[str]:
 
 def report(found: Step) -> list[str]:
     """Describe the results of a step, as lines of text."""
-    lines = ["", "loss and terms:", *(f"  {name:40}{value:14.6g}" for name, value in found.values.items())]
+    modules, gradients = "every module's output is finite", "every gradient is finite"
     if found.modules:
-        lines += [
-            "",
-            f"first module whose output is not finite: {found.modules[0]} ({len(found.modules)} in total)",
-        ]
-    else:
-        lines += ["", "every module's output is finite"]
+        first, total = found.modules[0], len(found.modules)
+        modules = f"first module whose output is not finite: {first} ({total} in total)"
     if found.gradients:
         shown = ", ".join(found.gradients[:5]) + (" ..." if len(found.gradients) > 5 else "")
-        lines += [f"weights whose gradient is not finite: {len(found.gradients)}: {shown}"]
-    else:
-        lines += ["every gradient is finite"]
-    return lines
+        gradients = f"weights whose gradient is not finite: {len(found.gradients)}: {shown}"
+    terms = [f"  {name:40}{value:14.6g}" for name, value in found.values.items()]
+    return ["", "loss and terms:", *terms, "", modules, gradients]
 
 
 def write_pictures(batch: Batch, folder: Path) -> list[Path]:
@@ -191,27 +183,18 @@ def write_pictures(batch: Batch, folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"--output: cannot make the folder {folder} ({error.strerror})") from error
     tensors = cast("dict[str, Any]", batch)
+    drawn = (*IMAGES, "flow", "teacher_flow", "disparity_t0", "disparity_t1")
+    labels = [key for key in drawn if key in tensors]
+    half = (len(labels) + 1) // 2
     written = []
     for row, name in enumerate(batch["name"]):
-        frames = [key for key in IMAGES if key in tensors]
-        pictures: list[np.ndarray] = [_uint8(tensors[key][row]) for key in frames]
-        labels = list(frames)
-        for key in ("flow", "teacher_flow", "disparity_t0", "disparity_t1"):
-            if key not in tensors:
-                continue
-            values = tensors[key][row].float().permute(1, 2, 0).numpy()
-            mask = tensors.get(f"valid_{key}")
-            valid = None if mask is None else mask[row, 0].numpy()
-            colours = flow_to_colours if values.shape[2] == 2 else disparity_to_colours
-            bad = ~np.isfinite(values).all(axis=-1)
-            picture = colours(values, valid=valid)
-            picture[bad if valid is None else bad & valid] = _NOT_FINITE
-            pictures.append(picture)
-            labels.append(key)
+        masks = [tensors.get(f"valid_{key}") for key in labels]
+        pictures = [
+            _picture(tensors[key][row], None if mask is None else mask[row, 0].numpy())
+            for key, mask in zip(labels, masks, strict=True)
+        ]
         file = folder / f"{row}_{name.replace('/', '_')}.png"
-        half = (len(pictures) + 1) // 2
-        sheet = contact_sheet([pictures[:half], pictures[half:]], [labels[:half], labels[half:]])
-        write_image(file, sheet)
+        write_image(file, contact_sheet([pictures[:half], pictures[half:]], [labels[:half], labels[half:]]))
         written.append(file)
     return written
 
@@ -221,12 +204,16 @@ def on_device(batch: Mapping[str, Any]) -> Batch:
     return apply_on_device(cast(Batch, dict(batch)))
 
 
-def _uint8(image: Tensor) -> np.ndarray:
-    """Convert (3, H, W) in [0, 1] to uint8 RGB; non-finite pixels are magenta."""
-    values = image.float().permute(1, 2, 0).numpy()
+def _picture(value: Tensor, valid: np.ndarray | None) -> np.ndarray:
+    """Draw an image (3, H, W) in [0, 1], a flow (2, H, W) or a disparity (1, H, W) as uint8 RGB."""
+    values = value.float().permute(1, 2, 0).numpy()
+    if values.shape[2] == 3:
+        picture = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
+    else:
+        colours = flow_to_colours if values.shape[2] == 2 else disparity_to_colours
+        picture = colours(values, valid=valid)
     bad = ~np.isfinite(values).all(axis=-1)
-    picture = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
-    picture[bad] = _NOT_FINITE
+    picture[bad if valid is None else bad & valid] = _NOT_FINITE
     return picture
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from flowdistill.data.sample import IMAGES, Sample
 from flowdistill.errors import UserError
@@ -27,7 +26,7 @@ _BACK_IN_TIME = {
 _SWAPPED_CAMERAS = {
     "left_t0": "right_t0", "right_t0": "left_t0", "left_t1": "right_t1", "right_t1": "left_t1",
 }  # fmt: skip
-_ALWAYS = ("name", "size")
+_AS_STORED = {key: key for key in IMAGES}
 
 
 def open_checkpoint(part: CheckpointPart, flow: bool, disparity: bool) -> Teacher:
@@ -70,7 +69,7 @@ class NetworkTeacher:
         forward = self._predict(sample)
         if "disparity_t0" not in forward and "flow_backward" in forward:
             return {key: forward[key] for key in ("flow", "flow_backward")}
-        backward = self._predict(_reordered(sample, _BACK_IN_TIME))
+        backward = self._predict(_changed(sample, _BACK_IN_TIME))
         found = {"flow": forward["flow"], "flow_backward": backward["flow"]}
         if self.disparity:
             found |= {
@@ -78,8 +77,8 @@ class NetworkTeacher:
                 "disparity_next": backward["disparity_t0"],
                 "disparity_t1": forward["disparity_t1"],
             }
-            mirrored = _mirrored(_reordered(sample, _SWAPPED_CAMERAS))
-            right, right_next = self._predict(mirrored), self._predict(_reordered(mirrored, _BACK_IN_TIME))
+            mirrored = _changed(sample, _SWAPPED_CAMERAS, flip=-1)
+            right, right_next = self._predict(mirrored), self._predict(_changed(mirrored, _BACK_IN_TIME))
             found["disparity_right_t0"] = _unmirrored(right["disparity_t0"])
             found["disparity_right_next"] = _unmirrored(right_next["disparity_t0"])
         return found
@@ -88,7 +87,7 @@ class NetworkTeacher:
         first = _motions(predict_sample(self.model, sample))
         if not self.flips:
             return {key: estimate(value) for key, value in first.items()}
-        second = _motions(predict_sample(self.model, _upside_down(sample)))
+        second = _motions(predict_sample(self.model, _changed(sample, _AS_STORED, flip=-2)))
         found = {}
         for key, value in first.items():
             other = second[key][::-1].copy()
@@ -103,25 +102,13 @@ def _motions(prediction: Mapping[str, npt.NDArray[Any]]) -> Arrays:
     return {key: value for key, value in prediction.items() if value.dtype != np.bool_}
 
 
-def _changed(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
-    """Apply a change to the images of a sample; drops everything else on the pixel grid."""
-    images = cast(dict[str, Any], sample)
-    kept = {key: images[key] for key in _ALWAYS}
-    return cast(Sample, kept | {key: change(images[key]) for key in IMAGES if key in images})
-
-
-def _reordered(sample: Sample, source: Mapping[str, str]) -> Sample:
-    images = cast(dict[str, Any], sample)
-    kept = {key: images[key] for key in _ALWAYS}
-    return cast(Sample, kept | {key: images[old] for key, old in source.items() if old in images})
-
-
-def _mirrored(sample: Sample) -> Sample:
-    return _changed(sample, lambda image: image.flip(-1))
-
-
-def _upside_down(sample: Sample) -> Sample:
-    return _changed(sample, lambda image: image.flip(-2))
+def _changed(sample: Sample, source: Mapping[str, str], flip: int | None = None) -> Sample:
+    """Return the images of a sample, taken from its keys `source` and flipped along an axis; drops its labels."""
+    old = cast(dict[str, Any], sample)
+    images = {key: old[before] for key, before in source.items() if before in old}
+    if flip is not None:
+        images = {key: image.flip(flip) for key, image in images.items()}
+    return cast(Sample, {"name": old["name"], "size": old["size"], **images})
 
 
 def _unmirrored(found: Estimate) -> Estimate:

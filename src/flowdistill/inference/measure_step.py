@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,9 +83,7 @@ def measure(
 
     def run(batch: Batch) -> None:
         optimizer.zero_grad()
-        with trainer.precision_plugin.forward_context():
-            loss = cast(Tensor, model.training_step(batch, 0))
-        loss.backward()
+        _forward(model, batch, trainer).backward()
         model.recent_steps.read()
         optimizer.step()
 
@@ -157,7 +156,6 @@ def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, tr
     seconds: dict[str, list[float]] = {
         name: [] for name in (*parts, "network", "loss", "backward", "optimizer")
     }
-    handles = []
     running: dict[str, float] = {}
     spent: dict[str, float] = {}
 
@@ -166,24 +164,21 @@ def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, tr
             torch.cuda.synchronize(device)
         return time.perf_counter()
 
-    def watch(name: str, module: nn.Module) -> None:
-        def before(*_: Any) -> None:
-            running[name] = now()
+    def before(name: str, *_: Any) -> None:
+        running[name] = now()
 
-        def after(*_: Any) -> None:
-            spent[name] = spent.get(name, 0.0) + now() - running[name]  # some parts run more than once
+    def after(name: str, *_: Any) -> None:
+        spent[name] = spent.get(name, 0.0) + now() - running[name]  # some parts run more than once
 
-        handles.append(module.register_forward_pre_hook(before))
-        handles.append(module.register_forward_hook(after))
-
+    handles = []
     for name, module in (*parts.items(), ("network", model.network)):
-        watch(name, module)
+        handles.append(module.register_forward_pre_hook(partial(before, name)))
+        handles.append(module.register_forward_hook(partial(after, name)))
     for _ in range(_REPEATS):
         spent.clear()
         optimizer.zero_grad()
         started = now()
-        with trainer.precision_plugin.forward_context():
-            loss = cast(Tensor, model.training_step(batch, 0))
+        loss = _forward(model, batch, trainer)
         forward = now()
         within = dict(spent)  # a checkpointed part runs again in the backward pass
         loss.backward()
@@ -199,29 +194,32 @@ def _times(found: Profile, model: MotionModule, batch: Batch, optimizer: Any, tr
     for handle in handles:
         handle.remove()
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), trainer.precision_plugin.forward_context():
-        model.training_step(batch, 0)
+    with counter, torch.no_grad():
+        _forward(model, batch, trainer)
     model.recent_steps.read()
-    counts = counter.get_flop_counts()
     root = type(model.network).__name__
-
-    def flops(name: str) -> int:
-        own = counts.get(f"{root}.{name}" if name else root, {})
-        return int(sum(own.values()))
-
+    flops = {name: int(sum(counts.values())) for name, counts in counter.get_flop_counts().items()}
     median = {name: statistics.median(values) for name, values in seconds.items() if values}
     for name, module in parts.items():
-        count = sum(weight.numel() for weight in module.parameters())
-        found.parts.append(Part(name, count, flops(name), median.get(name)))
-    between = flops("") - sum(part.flops or 0 for part in found.parts)
+        found.parts.append(Part(name, _weights(module), flops.get(f"{root}.{name}", 0), median.get(name)))
+    total = flops.get(root, 0)
+    between = total - sum(part.flops or 0 for part in found.parts)
     rest = median["network"] - sum(part.seconds or 0.0 for part in found.parts)
     found.parts.append(Part("between (correlation, warps)", 0, between, max(rest, 0.0)))
-    total = sum(weight.numel() for weight in model.network.parameters())
-    found.parts.append(Part("network, forward", total, flops(""), median["network"]))
+    found.parts.append(Part("network, forward", _weights(model.network), total, median["network"]))
     found.parts += [Part(name, seconds=median[name]) for name in ("loss", "backward", "optimizer")]
     if isinstance(model, DDFlowModule) and model.teacher is not None:
-        count = sum(weight.numel() for weight in model.teacher.parameters())
-        found.parts.append(Part("teacher (its time is in the loss's)", count))
+        found.parts.append(Part("teacher (its time is in the loss's)", _weights(model.teacher)))
+
+
+def _forward(model: MotionModule, batch: Batch, trainer: Any) -> Tensor:
+    """Return the loss of a batch, in the trainer's precision."""
+    with trainer.precision_plugin.forward_context():
+        return cast(Tensor, model.training_step(batch, 0))
+
+
+def _weights(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
 
 
 def _kept_bytes(model: MotionModule, batch: Batch, trainer: Any) -> int:
@@ -235,11 +233,8 @@ def _kept_bytes(model: MotionModule, batch: Batch, trainer: Any) -> int:
             storages[storage.data_ptr()] = storage.nbytes()
         return value
 
-    with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value),
-        trainer.precision_plugin.forward_context(),
-    ):
-        loss = model.training_step(batch, 0)  # kept alive, so that no storage is reused meanwhile
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        loss = _forward(model, batch, trainer)  # kept alive, so that no storage is reused meanwhile
     model.recent_steps.read()
     assert loss is not None
     return sum(storages.values())
@@ -256,16 +251,11 @@ def _peak(device: torch.device, run: Callable[[], None]) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         run()
         return int(torch.cuda.max_memory_allocated(device))
-    before = _resident()
+    status = Path("/proc/self/statm")
+    before = int(status.read_text().split()[1]) * resource.getpagesize() if status.is_file() else 0
     run()
     unit = 1 if sys.platform == "darwin" else 1024
     return max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before, 0)
-
-
-def _resident() -> int:
-    """Return the current resident bytes of this process."""
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * resource.getpagesize() if status.is_file() else 0
 
 
 def _available_memory() -> int:

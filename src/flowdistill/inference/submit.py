@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,12 @@ from flowdistill.training.base import MotionModule
 
 # Name of the test part of each data set.
 _PART = {"kitti2015": "testing", "kitti2012": "testing", "sintel": "test"}
+# Format of a file -> function that writes a motion (H, W, C) px.
+_WRITERS: dict[str, Callable[[Path, npt.NDArray[np.float32]], None]] = {
+    "flo": write_flo,
+    "flow": write_kitti_flow,
+    "disparity": write_kitti_disparity,
+}
 
 
 def check_model(model: MotionModule, kind: SubmissionKind) -> None:
@@ -136,21 +142,11 @@ def _predict(
         for path, file in wanted.pop(sample["name"]).items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, file, prediction[file.motion])
+            _WRITERS[file.content](target, prediction[file.motion])
             sizes[file.image] = sample["left_t0"].shape[-2], sample["left_t0"].shape[-1]
     if wanted:
         raise ValueError(f"{len(wanted)} samples were not given, the first is {next(iter(wanted))}")
     return sizes
-
-
-def _write(path: Path, file: SubmissionFile, motion: npt.NDArray[np.float32]) -> None:
-    """Write a motion (H, W, C) px in the file's format."""
-    if file.content == "flo":
-        write_flo(path, motion)
-    elif file.content == "flow":
-        write_kitti_flow(path, motion)
-    else:
-        write_kitti_disparity(path, motion)
 
 
 def _title(model: MotionModule) -> str:

@@ -37,9 +37,8 @@ from flowdistill.inference.predict import to_array
 from flowdistill.visual import disparity_to_colours, error_to_colours, flow_to_colours
 
 # Key of the batch contract -> folder.
-FLOWS = {"flow": "flow", "flow_backward": "flow_backward"}
-DISPARITIES = {key: folder for key, folder in FOLDERS.items() if key != "flow"}
-MASKS = {"occluded": "occluded", "occluded_backward": "occluded_backward"}
+MOTIONS = {**FOLDERS, "flow_backward": "flow_backward"}
+MASKS = ("occluded", "occluded_backward")  # each is its own folder
 LABELS = {key.removeprefix("teacher_"): folder for key, (folder, _) in FLOW_VIEW.items()}
 
 
@@ -133,20 +132,16 @@ def write_prediction(
     """
     for key, value in prediction.items():
         array = to_array(value[row])
-        if key in FLOWS:
-            folder = FLOWS[key]
-            write_kitti_flow(_file(output, folder, name), array)
-            write_image(_file(output, f"{folder}_colour", name), flow_to_colours(array))
-        elif key in DISPARITIES:
-            folder = DISPARITIES[key]
-            write_kitti_disparity(_file(output, folder, name), array)
-            write_image(_file(output, f"{folder}_colour", name), disparity_to_colours(array))
-        elif key in MASKS:
-            picture = np.repeat(array.astype(np.uint8) * 255, 3, axis=2)
-            write_image(_file(output, MASKS[key], name), picture)
+        if key in MASKS:
+            write_image(_file(output, key, name), np.repeat(array.astype(np.uint8) * 255, 3, axis=2))
             continue
-        else:
+        if key not in MOTIONS:
             raise KeyError(f"no file format is known for a prediction named {key!r}")
+        folder, is_flow = MOTIONS[key], key in ("flow", "flow_backward")
+        write = write_kitti_flow if is_flow else write_kitti_disparity
+        write(_file(output, folder, name), array)
+        colours = flow_to_colours if is_flow else disparity_to_colours
+        write_image(_file(output, f"{folder}_colour", name), colours(array))
         if key in batch and f"valid_{key}" in batch:
             labels = cast(Mapping[str, Tensor], batch)
             truth, valid = to_array(labels[key][row]), to_array(labels[f"valid_{key}"][row])[..., 0]

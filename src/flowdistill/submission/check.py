@@ -13,13 +13,7 @@ from flowdistill.formats.errors import read_bytes
 from flowdistill.formats.png import inspect_png
 from flowdistill.submission.content import FileCheck, check_flo, check_picture
 from flowdistill.submission.kinds import Size, SubmissionKind
-from flowdistill.submission.members import (
-    Fault,
-    FolderMembers,
-    Members,
-    UnreadableMemberError,
-    open_members,
-)
+from flowdistill.submission.members import Fault, FolderMembers, Members, open_members
 from flowdistill.submission.names import MISSING, match_names
 
 #: KITTI's server rejects larger uploads: "Zip file content is either invalid or too large (>500 MB)", which refers to
@@ -117,7 +111,5 @@ def _check_file(
                 "reads"
             )
         return check_flo(name, members.folder / name, sizes)
-    try:
-        return check_picture(name, members.read(name), content, sizes)
-    except UnreadableMemberError as error:
-        return FileCheck([error.fault])
+    stored = members.read(name)
+    return FileCheck([stored]) if isinstance(stored, Fault) else check_picture(name, stored, content, sizes)

@@ -8,9 +8,8 @@ from pathlib import PurePosixPath
 from flowdistill.errors import UserError
 from flowdistill.formats import FormatError
 from flowdistill.formats.png import GREY, inspect_png
-from flowdistill.submission.kinds import KITTI2012_MOTIONS, KITTI2015_FOLDERS, SINTEL_PASSES
-from flowdistill.submission.kinds import TASKS as TASKS_OF
-from flowdistill.submission.members import Members, UnreadableMemberError
+from flowdistill.submission.kinds import KITTI2015_FOLDERS, SINTEL_PASSES, TASKS
+from flowdistill.submission.members import Fault, Members
 from flowdistill.submission.names import is_junk
 
 _KITTI_NAME = re.compile(r"(\d{6})_\d{2}\.png")
@@ -23,8 +22,7 @@ def guess_benchmark(members: Members) -> str:
 
     Raises UserError if it cannot be inferred.
     """
-    names = [name for name in members.names if not is_junk(name)]
-    folders = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
+    names, folders = _names_and_folders(members)
     if folders & set(SINTEL_PASSES):
         return "sintel"
     numbers = [int(match[1]) for name in names if (match := _KITTI_NAME.fullmatch(PurePosixPath(name).name))]
@@ -46,31 +44,33 @@ def guess_task(members: Members, benchmark: str) -> str:
     Raises UserError if it cannot be inferred.
     """
     if benchmark == "sintel":
-        return TASKS_OF[benchmark][0]
-    names = [name for name in members.names if not is_junk(name)]
+        return "flow"
+    names, folders = _names_and_folders(members)
     if benchmark == "kitti2015":
-        parts = {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}
-        found = [folder for folder in KITTI2015_FOLDERS["sceneflow"] if folder in parts]
-        for task, folders in KITTI2015_FOLDERS.items():
-            if found == list(folders):
-                return task
+        found = [folder for folder in KITTI2015_FOLDERS["sceneflow"] if folder in folders]
         if found:
-            return "sceneflow"
-    return _task_of_pictures(members, names)
-
-
-def _task_of_pictures(members: Members, names: list[str]) -> str:
-    """Return the task of most of the first images: disparity is grey, flow is not."""
+            tasks = (task for task, wanted in KITTI2015_FOLDERS.items() if found == wanted)
+            return next(tasks, "sceneflow")
+    # The task of most of the first images: disparity is grey, flow is not.
     grey = colour = 0
     for name in [name for name in names if name.endswith(".png")][:_LOOKED_AT]:
+        content = members.read(name)
+        if isinstance(content, Fault):
+            continue
         try:
-            is_grey = inspect_png(name, members.read(name)).colour_type == GREY
-        except (FormatError, UnreadableMemberError):
+            is_grey = inspect_png(name, content).colour_type == GREY
+        except FormatError:
             continue
         grey, colour = grey + is_grey, colour + (not is_grey)
     if not grey + colour:
         raise UserError(
             "no image in the submission can be read, so it is unknown whether it is disparity or flow. Set it with "
-            f"--task {' or '.join(KITTI2012_MOTIONS)}"
+            f"--task {' or '.join(TASKS['kitti2012'])}"
         )
     return "stereo" if grey > colour else "flow"
+
+
+def _names_and_folders(members: Members) -> tuple[list[str], set[str]]:
+    """Return the files of a submission that the user added, and the names of their folders."""
+    names = [name for name in members.names if not is_junk(name)]
+    return names, {part for name in names for part in PurePosixPath(name.replace("\\", "/")).parts[:-1]}

@@ -23,39 +23,26 @@ Motion = Literal["disparity_t0", "disparity_t1", "flow"]  # keys of the batch co
 Size = tuple[int, int]  # height, width in px
 
 BENCHMARKS = ("kitti2015", "kitti2012", "sintel")
-_KITTI2015_MOTIONS: dict[str, tuple[Motion, ...]] = {
+# Quantities of each task of KITTI.
+_MOTIONS: dict[str, tuple[Motion, ...]] = {
     "stereo": ("disparity_t0",),
     "flow": ("flow",),
     "sceneflow": ("disparity_t0", "disparity_t1", "flow"),
 }
-#: Folders of KITTI 2015 by task, with their quantity.
-KITTI2015_FOLDERS: dict[str, dict[str, Motion]] = {
-    task: {FOLDERS[motion]: motion for motion in motions} for task, motions in _KITTI2015_MOTIONS.items()
-}
-KITTI2012_MOTIONS: dict[str, Motion] = {"stereo": "disparity_t0", "flow": "flow"}
+#: Folders of KITTI 2015 by task.
+KITTI2015_FOLDERS = {task: [FOLDERS[motion] for motion in motions] for task, motions in _MOTIONS.items()}
 TASKS: dict[str, tuple[str, ...]] = {
-    "kitti2015": tuple(KITTI2015_FOLDERS),
-    "kitti2012": tuple(KITTI2012_MOTIONS),
+    "kitti2015": tuple(_MOTIONS),
+    "kitti2012": ("stereo", "flow"),
     "sintel": ("flow",),
 }
 KITTI_SIZES, SINTEL_SIZES = DOWNLOADS["kitti2015"].sizes, DOWNLOADS["sintel"].sizes
 SINTEL_PASSES = ("clean", "final")
 #: Sintel's test scenes and their numbers of frames; a scene has one flow fewer.
 SINTEL_TEST_FRAMES = {
-    "PERTURBED_market_3": 50,
-    "PERTURBED_shaman_1": 50,
-    "ambush_1": 23,
-    "ambush_3": 41,
-    "bamboo_3": 50,
-    "cave_3": 50,
-    "market_1": 50,
-    "market_4": 50,
-    "mountain_2": 50,
-    "temple_1": 50,
-    "tiger": 50,
-    "wall": 50,
-}
-_KITTI2015_SCENES, _KITTI2012_SCENES = 200, 195
+    "PERTURBED_market_3": 50, "PERTURBED_shaman_1": 50, "ambush_1": 23, "ambush_3": 41, "bamboo_3": 50, "cave_3": 50,
+    "market_1": 50, "market_4": 50, "mountain_2": 50, "temple_1": 50, "tiger": 50, "wall": 50,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,21 +72,14 @@ class SubmissionKind:
         return list(dict.fromkeys(file.image for file in self.files.values()))
 
 
-def kitti2015(task: str, scenes: int = _KITTI2015_SCENES) -> SubmissionKind:
+def kitti2015(task: str, scenes: int = 200) -> SubmissionKind:
     """KITTI 2015's submission for a task of `TASKS`; `scenes` is only changed by tests."""
-    files = {
-        f"{folder}/{name}.png": _kitti_file(motion, name)
-        for folder, motion in KITTI2015_FOLDERS[task].items()
-        for name in _kitti_names(scenes)
-    }
-    return SubmissionKind("kitti2015", f"KITTI 2015 {task}", files, KITTI_SIZES, zipped=True)
+    return _kitti(2015, task, scenes)
 
 
-def kitti2012(task: str, scenes: int = _KITTI2012_SCENES) -> SubmissionKind:
+def kitti2012(task: str, scenes: int = 195) -> SubmissionKind:
     """KITTI 2012's submission for a task of `TASKS`; `scenes` is only changed by tests."""
-    motion = KITTI2012_MOTIONS[task]
-    files = {f"{name}.png": _kitti_file(motion, name) for name in _kitti_names(scenes)}
-    return SubmissionKind("kitti2012", f"KITTI 2012 {task}", files, KITTI_SIZES, zipped=True)
+    return _kitti(2012, task, scenes)
 
 
 def sintel(frames: Mapping[str, int] | None = None) -> SubmissionKind:
@@ -130,9 +110,11 @@ def submission_kind(benchmark: str, task: str) -> SubmissionKind:
     return kitti2015(task) if benchmark == "kitti2015" else kitti2012(task)
 
 
-def _kitti_names(scenes: int) -> list[str]:
-    return [f"{scene:06d}_10" for scene in range(scenes)]
-
-
-def _kitti_file(motion: Motion, name: str) -> SubmissionFile:
-    return SubmissionFile(motion, "flow" if motion == "flow" else "disparity", f"{name}.png", name)
+def _kitti(year: int, task: str, scenes: int) -> SubmissionKind:
+    files = {}
+    for motion in _MOTIONS[task]:
+        folder = f"{FOLDERS[motion]}/" if year == 2015 else ""
+        content: Content = "flow" if motion == "flow" else "disparity"
+        for name in [f"{scene:06d}_10" for scene in range(scenes)]:
+            files[f"{folder}{name}.png"] = SubmissionFile(motion, content, f"{name}.png", name)
+    return SubmissionKind(f"kitti{year}", f"KITTI {year} {task}", files, KITTI_SIZES, zipped=True)

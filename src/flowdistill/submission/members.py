@@ -31,22 +31,14 @@ class Fault:
     detail: str = ""  # details for this file
 
 
-class UnreadableMemberError(Exception):
-    """A member cannot be read; `fault` contains the reason."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.problem)
-        self.fault = fault
-
-
 class Members(Protocol):
     """Paths with / between folders, and their bytes."""
 
     names: list[str]  # files only, sorted
     faults: list[Fault]  # of the container itself, and of members that are not in `names`
 
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes. Raises UnreadableMemberError."""
+    def read(self, name: str) -> bytes | Fault:
+        """Return a file's bytes, or the reason why it cannot be read."""
         ...
 
     def total_bytes(self) -> int:
@@ -71,20 +63,17 @@ class FolderMembers:
             else:
                 self.names.append(name)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes | Fault:
         path = self.folder / name
         try:
             size = path.stat().st_size
             if size > LARGEST_MEMBER:
-                raise UnreadableMemberError(_too_large(name, size))
+                return _too_large(name, size)
             if not path.is_file():  # reading from a pipe would wait for its writer
-                raise UnreadableMemberError(Fault(name, "is not a file", "remove it"))
+                return Fault(name, "is not a file", "remove it")
             return path.read_bytes()
         except OSError as error:
-            advice = "check its permissions"
-            raise UnreadableMemberError(
-                Fault(name, "cannot be read", advice, error.strerror or str(error))
-            ) from error
+            return Fault(name, "cannot be read", "check its permissions", error.strerror or str(error))
 
     def total_bytes(self) -> int:
         return sum((self.folder / name).stat().st_size for name in self.names)
@@ -102,31 +91,27 @@ class ZipMembers:
         infos = [info for info in everything if not _is_link(info)]
         self._infos = {info.filename: info for info in infos}
         self.names = sorted(self._infos)
-        repeated = [name for name, count in Counter(info.filename for info in infos).items() if count > 1]
+        count = Counter(info.filename for info in infos)
+        repeated = [name for name in count if count[name] > 1]
+        links = [info.filename for info in everything if _is_link(info)]
         self.faults = [
-            Fault(name, "is in the archive more than once", "zip into a new archive") for name in repeated
-        ]
-        self.faults += [
-            Fault(info.filename, "is a link, not a file", "zip again, without -y")
-            for info in everything
-            if _is_link(info)
+            *(Fault(name, "is in the archive more than once", "zip into a new archive") for name in repeated),
+            *(Fault(name, "is a link, not a file", "zip again, without -y") for name in links),
         ]
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str) -> bytes | Fault:
         info = self._infos[name]
         if info.flag_bits & _ENCRYPTED:
-            raise UnreadableMemberError(Fault(name, "is encrypted", "zip without a password"))
+            return Fault(name, "is encrypted", "zip without a password")
         if info.file_size > LARGEST_MEMBER:
-            raise UnreadableMemberError(_too_large(name, info.file_size))
+            return _too_large(name, info.file_size)
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             advice = "zip with deflate or without compression"
-            raise UnreadableMemberError(Fault(name, "uses an unsupported compression method", advice))
+            return Fault(name, "uses an unsupported compression method", advice)
         try:
             return self._archive.read(info)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise UnreadableMemberError(
-                Fault(name, "is damaged in the archive", "zip again", str(error))
-            ) from error
+            return Fault(name, "is damaged in the archive", "zip again", str(error))
 
     def total_bytes(self) -> int:
         return sum(info.file_size for info in self._infos.values())

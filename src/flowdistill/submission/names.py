@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from flowdistill.data.tree import many
@@ -111,35 +112,32 @@ def _missing_faults(missing: Sequence[str], kind: SubmissionKind) -> list[Fault]
     advice = f"predict it too: {kind.title} has {len(kind.files)} files"
     wanted, absent = _folders(kind.files), _folders(missing)
     gone = {folder for folder, count in absent.items() if count == wanted[folder]}
-    faults: list[Fault] = []
-    for folder in sorted(gone):
-        if not any(str(parent) in gone for parent in PurePosixPath(folder).parents):
-            if folder == ".":
-                return [
-                    Fault("/", "contains none of the expected files", advice, f"the first is {missing[0]}")
-                ]
-            apart = "; stereo and flow alone are separate archives" if folder == "disp_1" else ""
-            faults.append(Fault(f"{folder}/", MISSING, f"{advice}{apart}", f"{absent[folder]} files"))
-    for path in missing:
-        if not any(str(parent) in gone for parent in PurePosixPath(path).parents):
-            faults.append(Fault(path, MISSING, advice))
-    return faults
+    if "." in gone:
+        return [Fault("/", "contains none of the expected files", advice, f"the first is {missing[0]}")]
+    faults = _faults(missing, gone, MISSING, advice)
+    apart = f"{advice}; stereo and flow alone are separate archives"
+    return [replace(fault, advice=apart) if fault.file == "disp_1/" else fault for fault in faults]
 
 
 def _extra_faults(extra: Sequence[str], found: Sequence[str]) -> list[Fault]:
     """Return one fault per file, or one for a folder that contains only unexpected files."""
-    advice = "remove it"
-    kept, there = _folders(found), _folders(extra)
-    foreign = {folder for folder in there if folder not in kept and folder != "."}
-    faults = []
-    for folder in sorted(foreign):
-        if not any(str(parent) in foreign for parent in PurePosixPath(folder).parents):
-            files = many(there[folder], "file")
-            faults.append(Fault(f"{folder}/", "does not belong in the submission", advice, files))
-    for path in extra:
-        if not any(str(parent) in foreign for parent in PurePosixPath(path).parents):
-            faults.append(Fault(path, "does not belong in the submission", advice))
-    return faults
+    foreign = _folders(extra).keys() - _folders(found).keys() - {"."}
+    return _faults(extra, foreign, "does not belong in the submission", "remove it")
+
+
+def _faults(paths: Sequence[str], whole: Set[str], problem: str, advice: str) -> list[Fault]:
+    """Return one fault for each of the outermost folders in `whole`, then one per path outside of them."""
+
+    def outside(path: str) -> bool:
+        return not any(str(parent) in whole for parent in PurePosixPath(path).parents)
+
+    counts = _folders(paths)
+    faults = [
+        Fault(f"{folder}/", problem, advice, many(counts[folder], "file"))
+        for folder in sorted(whole)
+        if outside(folder)
+    ]
+    return faults + [Fault(path, problem, advice) for path in paths if outside(path)]
 
 
 def _folders(paths: Iterable[str]) -> Counter[str]:

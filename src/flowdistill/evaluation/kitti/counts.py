@@ -8,7 +8,8 @@ Source: KITTI 2015 development kit, `evaluate_scene_flow`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,7 @@ class ClassCounts:
     pixels_submitted: int
 
     def __add__(self, other: ClassCounts) -> ClassCounts:
-        return ClassCounts(
-            self.errors + other.errors,
-            self.pixels + other.pixels,
-            self.errors_submitted + other.errors_submitted,
-            self.pixels_submitted + other.pixels_submitted,
-        )
+        return ClassCounts(*map(add, astuple(self), astuple(other)))
 
     @property
     def rate(self) -> float:
@@ -109,19 +105,15 @@ def count(
         foreground: (H, W) pixels of class fg, the others are bg; None if all are bg.
         error: (H, W) px, finite, or None if there is no end-point error (scene flow).
     """
-    wrong = outlier & valid
     steps = None if error is None else _error_steps(error, valid)
     if foreground is None:
-        return MetricCounts(_count_class(wrong, valid, submitted), ClassCounts(0, 0, 0, 0), steps)
-    background = ~foreground
-    return MetricCounts(
-        _count_class(wrong & background, valid & background, submitted),
-        _count_class(wrong & foreground, valid & foreground, submitted),
-        steps,
-    )
+        return MetricCounts(_count_class(outlier, valid, submitted), ClassCounts(0, 0, 0, 0), steps)
+    background = _count_class(outlier, valid & ~foreground, submitted)
+    return MetricCounts(background, _count_class(outlier, valid & foreground, submitted), steps)
 
 
-def _count_class(wrong: Mask, pixels: Mask, submitted: Mask) -> ClassCounts:
+def _count_class(outlier: Mask, pixels: Mask, submitted: Mask) -> ClassCounts:
+    wrong = outlier & pixels
     masks = (wrong, pixels, wrong & submitted, pixels & submitted)
     return ClassCounts(*[int(np.count_nonzero(mask)) for mask in masks])
 

@@ -7,13 +7,14 @@ PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a .png, .flo or .p
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowdistill.data.access import is_folder
+from flowdistill.data.splits import SplitEntry, read_split
 from flowdistill.data.tree import check_files, listing, report_missing
 from flowdistill.errors import UserError
-from flowdistill.evaluation.kitti.split import read_images
 
 PREDICTION_SUFFIXES = (".png", ".flo", ".pfm")
 MOTIONS = ("disp_0", "disp_1", "flow")
@@ -83,14 +84,21 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
     if not found:
         raise UserError("nothing to evaluate:\n" + "\n".join(f"  {note}" for note in notes))
     truths = {motion: truths[motion] for motion in found}
-    objects = ground_truth / OBJECT_MAP
-    if not is_folder(objects):
+    objects: Path | None = ground_truth / OBJECT_MAP
+    if not is_folder(ground_truth / OBJECT_MAP):
         notes.append(f"no folder {objects}: every pixel counts as background")
+        objects = None
     folders = [folder for motion in truths.values() for folder in motion.values()]
     images = _images(folders, ground_truth, split)
-    _check_truths(ground_truth, folders + [objects] * is_folder(objects), images)
+    places = folders if objects is None else [*folders, objects]
+    check_files(
+        ground_truth,
+        {place.name: [f"{image}.png" for image in images] for place in places},
+        "ground truth files",
+        "Every folder of the ground truth must contain the same images.",
+    )
     files = _find_predictions(found, images, split or ground_truth)
-    return KittiFiles(files, truths, objects if is_folder(objects) else None, images, notes)
+    return KittiFiles(files, truths, objects, images, notes)
 
 
 def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str, Path]]]:
@@ -122,20 +130,50 @@ def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) 
 
 def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:
     """Return the sorted names of the images to evaluate: those of any ground-truth folder, or those of the split."""
-    names = {name.removesuffix(".png") for folder in folders for name in listing(folder) if _is_picture(name)}
+    names = {
+        name.removesuffix(".png")
+        for folder in folders
+        for name in listing(folder)
+        if name.endswith(".png") and not name.startswith(".")  # macOS leaves ._NAME.png in its archives
+    }
     if not names:
         places = ", ".join(str(folder) for folder in folders)
         raise UserError(f"--ground-truth: no PNG file in {places}")
-    return sorted(names) if split is None else read_images(split, names, ground_truth)
+    return sorted(names) if split is None else _read_images(split, names, ground_truth)
 
 
-def _check_truths(ground_truth: Path, folders: list[Path], images: list[str]) -> None:
-    check_files(
-        ground_truth,
-        {folder.name: [f"{image}.png" for image in images] for folder in folders},
-        "ground truth files",
-        "Every folder of the ground truth must contain the same images.",
-    )
+def _read_images(split: Path, known: Set[str], ground_truth: Path) -> list[str]:
+    """Return the sorted ids of a split file.
+
+    Args:
+        split: the file.
+        known: names of the images with ground truth.
+        ground_truth: their folder, for the message.
+
+    Raises:
+        UserError: the file is not a valid split, or a line (given in the message) cannot be scored: its id has no
+            ground truth, or it requests the right camera or proxy labels.
+    """
+
+    def check(entry: SplitEntry) -> None:
+        if entry.camera != "left":
+            raise UserError(
+                "KITTI's ground truth is that of the left camera: predictions for the right one cannot be scored. "
+                "Remove the line."
+            )
+        if entry.labels is not None:
+            raise UserError(
+                f"labels={entry.labels} selects proxy labels, but predictions are only scored against the ground truth "
+                f"in {ground_truth}. Remove `labels={entry.labels}`, or use a split of frames with ground truth, such "
+                "as data_splits/kitti_40.txt."
+            )
+        if entry.id not in known:
+            raise UserError(
+                f"{entry.id} has no ground truth: no folder of {ground_truth} contains {entry.id}.png. Remove the "
+                "line, or set --ground-truth to the data set that the split was made for."
+            )
+
+    return sorted(entry.id for entry in read_split(split, check))
 
 
 def _find_predictions(
@@ -166,10 +204,6 @@ def _find_predictions(
         "whole is skipped.",
     )
     return found
-
-
-def _is_picture(name: str) -> bool:
-    return name.endswith(".png") and not name.startswith(".")  # macOS leaves ._NAME.png in its archives
 
 
 def _folder(layout: dict[str, str], motion: str, occlusion: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowdistill.evaluation.sintel.frame import FrameErrors
-from flowdistill.evaluation.sintel.frames import by_scene, pool
+from flowdistill.evaluation.sintel.frames import FrameErrors, by_scene, pool
 from flowdistill.evaluation.sintel.regions import REGIONS
 
 
