@@ -12,11 +12,10 @@ from flowdistill.data import read_split
 from flowdistill.data.shipped import find
 from flowdistill.recipes.commands import finished, last_checkpoint
 from flowdistill.recipes.reproduce.arguments import configs
-from flowdistill.recipes.reproduce.lock import make_folder
 from flowdistill.recipes.reproduce.measure import Measured, measure_labels, measure_training
 from flowdistill.recipes.reproduce.needs import screen
 from flowdistill.recipes.reproduce.others import LABELLED
-from flowdistill.recipes.reproduce.run import check_files, is_done, use_threads
+from flowdistill.recipes.reproduce.run import check_files, is_done, make_folder, use_threads
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
 from flowdistill.training.init_from import read_checkpoint
