@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, render, train
-from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, start_of
+from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, merged_config, start_of
 from flowdistill.recipes.reproduce.cards import keep_training_card
 from flowdistill.recipes.reproduce.needs import check_data
 from flowdistill.recipes.reproduce.nodes import announced, announcements, join_trainings, node_rank
@@ -178,8 +177,7 @@ def run_training(training: Training, settings: Settings) -> Path:
 
 def inputs_of(training: Training, settings: Settings, start: Path | None) -> list[Path]:
     """Return the files that define a training besides its configs: initial weights, splits, config of the labels."""
-    merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
-    view = merged.data.init_args[training.view]
+    view = merged_config(training, settings).data.init_args[training.view]
     splits = [find(split) for split in (view.train_split, view.val_split) if find(split).is_file()]
     made_by = settings.kitti / PROXY / "labels.yaml"
     labels = [made_by] if training.labels and made_by.is_file() else []
