@@ -46,11 +46,6 @@ class Label:
     confidence: Values
     keep: Mask
 
-    @property
-    def estimate(self) -> Estimate:
-        """The estimate before filtering."""
-        return Estimate(self.values, self.known)
-
 
 @dataclass(frozen=True)
 class SampleLabels:
@@ -148,14 +143,12 @@ def _next_disparity(
     """Make `disparity_t1` on the grid of left_t0: valid only where the flow is."""
     names, checks = config.motions.disparity, config.confidence.disparity
     if config.motions.disparity_t1 == "direct":
-        own = [_given("disparity_t1", name, said) for name in names]
-        sure = [
-            direct_confidence(estimate, flow.estimate, sample, checks, name)
-            for estimate, name in zip(own, names, strict=True)
-        ]
-        label = _most_confident(list(zip(own, sure, strict=True)), checks.keep)
-        found, trust = label.known, label.confidence
-        values = label.values
+        judged, along = [], Estimate(flow.values, flow.known)
+        for name in names:
+            own = _given("disparity_t1", name, said)
+            judged.append((own, direct_confidence(own, along, sample, checks, name)))
+        label = _most_confident(judged, checks.keep)
+        values, found, trust = label.values, label.known, label.confidence
     else:
         stereo = _fused("disparity_next", names, said, sample, config)
         sampled = sample_at(stereo.values, stereo.known, flow.values, stereo.confidence)

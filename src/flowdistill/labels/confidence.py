@@ -58,11 +58,7 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
     estimate = estimates[name]
     least = np.ones(estimate.known.shape, np.float32)
     for error, tolerance in _errors(name, estimates, sample, checks, who):
-        square = np.square(np.asarray(tolerance, np.float64))
-        # An infinite error gives a confidence of 0.
-        least = np.minimum(
-            least, (square / (square + np.square(error.astype(np.float64)))).astype(np.float32)
-        )
+        least = np.minimum(least, _trust(error, tolerance))
     return np.where(estimate.known, least, np.float32(0))
 
 
@@ -81,9 +77,15 @@ def direct_confidence(estimate: Estimate, flow: Estimate, sample: Sample, checks
         )
     grey = _grey(sample, "left_t0"), _grey(sample, "right_t1")
     error = _difference(grey, flow.values + along_row(estimate.values, -1), checks.photometric)
-    square = checks.photometric.tolerance**2
-    sure = (square / (square + np.square(error))).astype(np.float32)
+    sure = _trust(error, checks.photometric.tolerance)
     return np.where(estimate.known & flow.known, sure, np.float32(0))
+
+
+def _trust(error: Values, tolerance: Tolerance) -> Values:
+    """Return the confidence of a check; an infinite error gives 0."""
+    square = np.square(np.asarray(tolerance, np.float64))
+    trust: Values = (square / (square + np.square(error.astype(np.float64)))).astype(np.float32)
+    return trust
 
 
 def _errors(

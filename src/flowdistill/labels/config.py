@@ -13,12 +13,11 @@ confidence:
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
-from typing import Any, Literal
+from typing import Literal
 
 from flowdistill.errors import UserError
 from flowdistill.labels.estimate import MOTIONS
@@ -49,21 +48,19 @@ class OpenCVPart:
     preset: Literal["ultrafast", "fast", "medium"] = "medium"
 
     def __post_init__(self) -> None:
-        _check(
-            self.max_disparity > 0 and self.max_disparity % 16 == 0,
-            f"opencv.max_disparity is {self.max_disparity}; use a positive multiple of 16",
-        )
-        _check(
-            self.block_size > 0 and self.block_size % 2 == 1,
-            f"opencv.block_size is {self.block_size}; use an odd number",
-        )
-        _check(
-            0 <= self.uniqueness_ratio < 100,
-            f"opencv.uniqueness_ratio is {self.uniqueness_ratio}; use 0 to 99",
-        )
-        _check(1 <= self.prefilter_cap <= 63, f"opencv.prefilter_cap is {self.prefilter_cap}; use 1 to 63")
-        for name in ("speckle_window", "speckle_range"):
-            _check(getattr(self, name) >= 0, f"opencv.{name} is {getattr(self, name)}; use 0 or more")
+        for name, right, use in (
+            (
+                "max_disparity",
+                self.max_disparity > 0 and self.max_disparity % 16 == 0,
+                "a positive multiple of 16",
+            ),
+            ("block_size", self.block_size > 0 and self.block_size % 2 == 1, "an odd number"),
+            ("uniqueness_ratio", 0 <= self.uniqueness_ratio < 100, "0 to 99"),
+            ("prefilter_cap", 1 <= self.prefilter_cap <= 63, "1 to 63"),
+            ("speckle_window", self.speckle_window >= 0, "0 or more"),
+            ("speckle_range", self.speckle_range >= 0, "0 or more"),
+        ):
+            _check(right, f"opencv.{name} is {getattr(self, name)}; use {use}")
 
 
 @dataclass
@@ -273,11 +270,6 @@ class LabelConfig:
             _check(name in asked, f"teachers.{name} is not used: list it under motions, or remove it")
         one_camera = self.view == "flow" and bool(self.motions.disparity)
         _check(not one_camera, "motions.disparity needs both cameras: set view: scene_flow, or disparity: []")
-
-
-def as_dict(config: LabelConfig) -> dict[str, Any]:
-    """Return the config as nested dicts, lists, numbers and strings."""
-    return dataclasses.asdict(config)
 
 
 def _check(right: bool, otherwise: str) -> None:

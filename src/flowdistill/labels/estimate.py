@@ -19,15 +19,15 @@ from flowdistill.errors import UserError
 Values = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-FLOWS = ("flow", "flow_backward")
-DISPARITIES = (
+MOTIONS = (
+    "flow",
+    "flow_backward",
     "disparity_t0",  # on the grid of left_t0
     "disparity_right_t0",  # on that of right_t0, positive too
     "disparity_next",  # on that of left_t1: plain stereo of the second pair
     "disparity_right_next",  # on that of right_t1
     "disparity_t1",  # the contract's: that of time t1 on the grid of left_t0
 )
-MOTIONS = (*FLOWS, *DISPARITIES)
 """All motions that a teacher may give. The last is derived from the others if a teacher does not give it."""
 
 

@@ -63,8 +63,7 @@ def check_folder(folder: Path, settings: dict[str, Any]) -> None:
         raise UserError(
             f"{folder} has files but no {LABELS_CONFIG}, so it is not a labels folder. {_ADVICE}."
         )
-    if (differing := _differing(path, settings)) and _has_samples(folder):
-        raise _other_settings(folder, differing)
+    _differing(folder, settings)
 
 
 @contextmanager
@@ -89,10 +88,7 @@ def labelling(folder: Path, settings: dict[str, Any], entry: SplitEntry) -> Iter
 def _claim(folder: Path, settings: dict[str, Any]) -> None:
     """Write the settings into the folder, replacing others if no sample was completed with them."""
     path = folder / LABELS_CONFIG
-    differing = _differing(path, settings)
-    if differing and _has_samples(folder):
-        raise _other_settings(folder, differing)
-    if differing or not is_file(path):
+    if _differing(folder, settings) or not is_file(path):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -103,24 +99,23 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _has_samples(folder: Path) -> bool:
-    """Whether any sample is complete."""
-    return any(f"/{_COUNTS}/" in name for name in files_below(folder, lambda _: None))
+def _differing(folder: Path, settings: dict[str, Any]) -> list[str]:
+    """List the differences between a folder's config and the settings; empty if there is no config.
 
-
-def _differing(path: Path, settings: dict[str, Any]) -> list[str]:
-    """List the differences between a labels' config and the settings; empty if there is no config."""
+    Raises:
+        UserError: there are some, and a sample was completed with that config; or it cannot be read.
+    """
+    path = folder / LABELS_CONFIG
     try:
         stored = yaml.safe_load(path.read_text(encoding="utf-8")) if is_file(path) else settings
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read ({error}). {_ADVICE}.") from error
-    return _differences(stored, settings)
-
-
-def _other_settings(folder: Path, differing: list[str]) -> UserError:
-    return UserError(
-        f"The labels in {folder} were made with other settings: {'; '.join(differing)}. {_ADVICE}."
-    )
+    differing = _differences(stored, settings)
+    if differing and any(f"/{_COUNTS}/" in name for name in files_below(folder, lambda _: None)):
+        raise UserError(
+            f"The labels in {folder} were made with other settings: {'; '.join(differing)}. {_ADVICE}."
+        )
+    return differing
 
 
 def read_counts(folder: Path, entry: SplitEntry, keys: list[str]) -> dict[str, Tally] | None:
@@ -138,7 +133,7 @@ def write_counts(folder: Path, entry: SplitEntry, counts: dict[str, Tally]) -> N
     """Write a sample's counts; done after the labels, to mark the sample as complete."""
     path = counts_path(folder, entry)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({key: value.as_dict() for key, value in counts.items()}).encode())
+    write_atomically(path, json.dumps({key: vars(value) for key, value in counts.items()}).encode())
 
 
 def counts_path(folder: Path, entry: SplitEntry) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from flowdistill.data.sample import Sample
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 from flowdistill.labels.combine import make_labels
-from flowdistill.labels.config import CheckpointPart, LabelConfig, TeacherPart, as_dict
+from flowdistill.labels.config import CheckpointPart, LabelConfig
 from flowdistill.labels.estimate import Teacher
 from flowdistill.labels.files_teacher import FilesTeacher
 from flowdistill.labels.folder import labelling, read_counts, write_counts
@@ -69,25 +69,21 @@ class LabelJob:
 
 @lru_cache(maxsize=1)
 def _teachers(job: LabelJob) -> dict[str, Teacher]:
-    """Open the config's teachers, once per process."""
-    return {
-        name: open_teacher(part, job.config, name, job.open_checkpoint)
-        for name, part in job.config.teachers.items()
-    }
+    """Open the config's teachers for the motions that it requires, once per process.
 
-
-def open_teacher(
-    part: TeacherPart, config: LabelConfig, name: str, open_checkpoint: OpenCheckpoint
-) -> Teacher:
-    """Open the teacher of a part for the motions that the config requires. Raises UserError if it cannot be opened."""
-    flow, disparity = name in config.motions.flow, name in config.motions.disparity
-    if part.opencv is not None:
-        return OpenCVTeacher(part.opencv, flow, disparity)
-    if part.files is not None:
-        return FilesTeacher(part.files)
-    if part.checkpoint is not None:
-        return open_checkpoint(part.checkpoint, flow, disparity)
-    raise ValueError("a teacher has one part")
+    Raises:
+        UserError: one cannot be opened.
+    """
+    teachers: dict[str, Teacher] = {}
+    for name, part in job.config.teachers.items():
+        flow, disparity = name in job.config.motions.flow, name in job.config.motions.disparity
+        if part.opencv is not None:
+            teachers[name] = OpenCVTeacher(part.opencv, flow, disparity)
+        elif part.files is not None:
+            teachers[name] = FilesTeacher(part.files)
+        elif part.checkpoint is not None:
+            teachers[name] = job.open_checkpoint(part.checkpoint, flow, disparity)
+    return teachers
 
 
 def settings_of(config: LabelConfig) -> dict[str, Any]:
@@ -96,7 +92,7 @@ def settings_of(config: LabelConfig) -> dict[str, Any]:
     Raises:
         UserError: a checkpoint does not exist.
     """
-    settings = as_dict(config)
+    settings = asdict(config)
     for name, part in config.teachers.items():
         if part.checkpoint is not None:
             path = Path(part.checkpoint.path)

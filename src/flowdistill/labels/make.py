@@ -14,8 +14,7 @@ from flowdistill.formats import write_atomically
 from flowdistill.labels.config_file import read_config
 from flowdistill.labels.folder import check_folder, labels_folder, read_counts
 from flowdistill.labels.job import LabelJob, OpenCheckpoint, open_images, settings_of
-from flowdistill.labels.report import pool, table, to_json
-from flowdistill.labels.report_picture import draw_report
+from flowdistill.labels.report import draw_report, pool, table, to_json
 from flowdistill.labels.statistics import Tally
 from flowdistill.labels.writer import keys_to_write
 

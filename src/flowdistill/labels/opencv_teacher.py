@@ -65,8 +65,7 @@ class OpenCVTeacher:
             if self.disparity:
                 for time, suffix in (("t0", "t0"), ("t1", "next")):
                     left, right = image_array(sample, f"left_{time}"), image_array(sample, f"right_{time}")
-                    name = "disparity_t0" if time == "t0" else "disparity_next"
-                    found[name] = self.match_stereo(left, right)
+                    found[f"disparity_{suffix}"] = self.match_stereo(left, right)
                     found[f"disparity_right_{suffix}"] = self.match_right(left, right)
         return found
 

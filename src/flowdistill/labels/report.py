@@ -1,14 +1,21 @@
-"""The label report: density, lost values, and, with ground truth, error against density by confidence threshold."""
+"""The label report, as table, JSON and plot.
+
+Density, lost values, and, with ground truth, error against density by confidence threshold.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowdistill.labels.statistics import BINS, Tally, add
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RATE, _ERROR, _CHOSEN = "#1b5e86", "#c77d1e", "#d1495b"
 #: Motion -> the name of its outlier rate.
 RATES = {"disparity_t0": "bad-3", "disparity_t1": "bad-3", "flow": "Fl", "flow_backward": "Fl"}
 
@@ -29,11 +36,11 @@ class Point:
 
 def pool(samples: Iterable[dict[str, Tally]]) -> dict[str, Tally]:
     """Sum the counts of all samples, by motion."""
-    gathered: dict[str, list[Tally]] = {}
+    pooled: dict[str, Tally] = {}
     for sample in samples:
-        for key, value in sample.items():
-            gathered.setdefault(key, []).append(value)
-    return {key: reduce(add, values) for key, values in gathered.items()}
+        for key, tally in sample.items():
+            pooled[key] = add(pooled[key], tally) if key in pooled else tally
+    return pooled
 
 
 def curve(tally: Tally) -> list[Point]:
@@ -116,13 +123,14 @@ def table(pooled: dict[str, Tally]) -> str:
     rows = [head]
     for key, tally in pooled.items():
         found = summary(tally)
+        kept = found["kept_of_compared"]
         rows.append(
             (
                 key,
                 f"{100 * tally.known / tally.pixels:.1f} -> {100 * tally.kept / tally.pixels:.1f}",
                 f"{RATES[key]} {_change(found['outliers_before'], found['outliers'], 100)}",
                 _change(found["end_point_error_before"], found["end_point_error"], 1),
-                _percent(found["kept_of_compared"]),
+                "" if kept is None else f"{100 * kept:.1f}",
                 str(tally.lost),
             )
         )
@@ -138,5 +146,45 @@ def _change(before: float | None, after: float | None, scale: int) -> str:
     return f"{scale * before:.2f} -> " + ("none left" if after is None else f"{scale * after:.2f}")
 
 
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+def draw_report(pooled: dict[str, Tally], title: str) -> bytes | None:
+    """Draw a PNG of error against the share of pixels kept: a panel per motion with ground truth; None without any."""
+    curves = {key: points for key, tally in pooled.items() if (points := curve(tally))}
+    if not curves:
+        return None
+    # Imported here since it takes a second.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.6 * len(curves) + 0.6, 3.6), dpi=110, layout="constrained")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for panel, (key, points) in zip(panels, curves.items(), strict=True):
+        _draw(panel, key, points, pooled[key])
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def _draw(panel: Axes, key: str, points: list[Point], tally: Tally) -> None:
+    share = [100 * point.share for point in points]
+    rate = [100 * point.outliers for point in points]
+    panel.plot(share, rate, color=_RATE, linewidth=1.8)
+    panel.set_title(key, fontsize=9, loc="left")
+    panel.set_xlabel("pixels with truth that have a label, %", fontsize=8)
+    panel.set_ylabel(f"{RATES[key]}, %", fontsize=8, color=_RATE)
+    panel.set_xlim(0, 100)
+    panel.set_ylim(0, max(rate) * 1.1 or 1)
+    panel.grid(color="0.92", linewidth=0.8)
+    other = panel.twinx()
+    errors = [point.end_point_error for point in points]
+    other.plot(share, errors, color=_ERROR, linewidth=1.2, linestyle="--")
+    other.set_ylabel("mean error, px", fontsize=8, color=_ERROR)
+    other.set_ylim(0, max(errors) * 1.1 or 1)
+    if tally.compared_kept:
+        # The labels as written; disparity at t1 passes two filters, so it may lie off the curve.
+        share_kept = 100 * tally.compared_kept / tally.true
+        rate_kept = 100 * tally.wrong_kept / tally.compared_kept
+        panel.plot(share_kept, rate_kept, "o", color=_CHOSEN, markersize=6, label="written", zorder=5)
+        panel.legend(fontsize=7, frameon=False, loc="upper left")
+    for axes in (panel, other):
+        axes.tick_params(labelsize=7)
+        axes.spines["top"].set_visible(False)

@@ -6,8 +6,7 @@ last bin also confidence 1.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -47,10 +46,6 @@ class Tally:
     compared: list[int]
     wrong: list[int]
     error: list[float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for a JSON file."""
-        return asdict(self)
 
 
 def tally(
@@ -110,14 +105,8 @@ def add(one: Tally, other: Tally) -> Tally:
         >>> add(one, one).kept
         48
     """
-    sums: dict[str, Any] = {}
-    second = other.as_dict()
-    for name, value in one.as_dict().items():
-        more = second[name]
-        sums[name] = (
-            [a + b for a, b in zip(value, more, strict=True)] if isinstance(value, list) else value + more
-        )
-    return Tally(**sums)
+    second = vars(other)
+    return Tally(**{name: np.add(value, second[name]).tolist() for name, value in vars(one).items()})
 
 
 def _outliers(error: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

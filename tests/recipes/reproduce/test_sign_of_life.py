@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from flowdistill.errors import UserError
-from flowdistill.recipes.reproduce import sign_of_life
-from flowdistill.recipes.reproduce.sign_of_life import Watch, at_work
+from flowdistill.recipes.reproduce import nodes
+from flowdistill.recipes.reproduce.nodes import Watch, at_work
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_of_life, "BEAT", 0.05)
-    monkeypatch.setattr(sign_of_life, "SILENCE", 0.5)
-    monkeypatch.setattr(sign_of_life, "FIRST_SIGN", 1.0)
+    monkeypatch.setattr(nodes, "BEAT", 0.05)
+    monkeypatch.setattr(nodes, "SILENCE", 0.5)
+    monkeypatch.setattr(nodes, "FIRST_SIGN", 1.0)
 
 
 def wait(watch: Watch, seconds: float) -> None:

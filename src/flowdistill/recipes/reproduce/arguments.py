@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from omegaconf import OmegaConf
+
+from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.recipes.commands import config_arguments, finished
 from flowdistill.recipes.reproduce.settings import PUBLISHED_BATCH, Settings
@@ -41,6 +45,11 @@ def configs(training: Training, settings: Settings) -> list[str]:
     data = settings.things_config if training.data == "things" else "configs/data/kitti.yaml"
     smoke = training.smoke if settings.smoke else ()
     return [training.model, data, settings.trainer_config, *training.patches, *smoke]
+
+
+def merged_config(training: Training, settings: Settings) -> Any:
+    """Return the content of the configs."""
+    return OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
 
 
 def fit_arguments(training: Training, settings: Settings, start: Path | None) -> list[str]:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowdistill.data import read_split
 from flowdistill.errors import UserError
@@ -27,6 +27,13 @@ from flowdistill.tracking.sections import CheckpointRecord, Split
 from flowdistill.training.init_from import read_checkpoint
 
 
+class Done(NamedTuple):
+    """Commands of a part of a stage, and whether they ran just now."""
+
+    commands: list[list[str]]
+    is_new: bool
+
+
 def training_cards(folder: Path) -> list[RunCard]:
     """Read the run cards of all parts of a training in `folder`, newest last."""
     paths = sorted(
@@ -41,24 +48,20 @@ def keep_training_card(stage: str, settings: Settings, checkpoint: Path) -> None
     A run that was killed between its last checkpoint and its card resumes with nothing to do: then that part's card
     contains little, and the previous one, if any, is used.
     """
-    content = file_record(checkpoint)
     step = int(read_checkpoint(checkpoint, "the last checkpoint")["global_step"])
-    weights: dict[str, CheckpointRecord] = {"last": {**content, "step": step}}
+    weights: dict[str, CheckpointRecord] = {"last": {**file_record(checkpoint), "step": step}}
     found = [card for card in training_cards(settings.folder(stage)) if card.status == "completed"]
-    whole = [card for card in found if card.weights]
-    if whole or found:
-        card = (whole or found)[-1]
-        card = dataclasses.replace(card, name=stage, weights={**card.weights, **weights})
-    else:
+    if not found:
         reason = "the run was killed after its last step and before its card was written"
-        card = dataclasses.replace(stage_card(stage, "lightning fit", now(), reason=reason), weights=weights)
-    _write(card, settings)
+        found = [stage_card(stage, "lightning fit", now(), reason=reason)]
+    card = ([card for card in found if card.weights] or found)[-1]
+    _write(dataclasses.replace(card, name=stage, weights={**card.weights, **weights}), settings)
 
 
 def write_stage_card(
     stage: str,
     settings: Settings,
-    commands: Sequence[Sequence[str]],
+    done: Sequence[Done],
     started: datetime,
     metrics: Mapping[str, float],
     made: Sequence[Path],
@@ -66,22 +69,21 @@ def write_stage_card(
     config: Mapping[str, Any] | None = None,
     splits: Mapping[str, Split] | None = None,
 ) -> None:
-    """Write the card of a stage that is not a training: its commands, inputs, metrics and outputs."""
+    """Write the card of a stage that is not a training: its commands, inputs, metrics and outputs.
+
+    An existing card is kept if no command ran just now.
+    """
+    if not any(part.is_new for part in done) and (settings.output / "cards" / stage / JSON_NAME).is_file():
+        return
     outputs = {str(path.relative_to(path.parents[1])): path for path in made}
-    lines = "\n".join(shlex.join(command) for command in commands)
+    lines = "\n".join(shlex.join(command) for part in done for command in part.commands)
     seeds = {"seed": settings.seed}
-    card = stage_card(stage, lines, started, metrics, inputs, outputs, config, splits, seeds)
-    _write(card, settings)
+    _write(stage_card(stage, lines, started, metrics, inputs, outputs, config, splits, seeds), settings)
 
 
 def kitti_split(settings: Settings, split: str) -> Split:
     """Return the card's section for a split of KITTI."""
     return combine([source_section("kitti2015", str(settings.kitti), split, read_split(split))])
-
-
-def has_card(stage: str, settings: Settings) -> bool:
-    """Whether a stage's card exists."""
-    return (settings.output / "cards" / stage / JSON_NAME).is_file()
 
 
 def median_step(card: RunCard) -> float:

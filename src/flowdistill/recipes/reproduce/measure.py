@@ -47,15 +47,10 @@ def measure_training(training: Training, settings: Settings) -> Measured:
         share = f", at batch 1 and times {settings.samples_of_a_device}"
     files = {path: find(path).read_text() for path in configs(training, settings)}
     folder = settings.output / "plan" / f"{training.name}_{_key(files, on_cpu, here.samples_of_a_device)}"
-    stored = _stored(folder)
-    if stored is not None:
+    if (stored := _stored(folder)) is not None:
         return stored
-    layout = "things" if training.data == "things" else "kitti2015"
-    size = "72x144" if settings.smoke else {"things": "540x960", "kitti2015": "375x1242"}[layout]
-    data = settings.output / "plan" / f"{layout}_{size}"
-    data.parent.mkdir(parents=True, exist_ok=True)
-    render(data, f"--scenes {_LABELLED} --frames 2 --size {size} --layout {layout} --seed 0")
-    splits = ("scan:TRAIN", "scan:TEST") if layout == "things" else ("scan", "scan")
+    data = _frames("things" if training.data == "things" else "kitti2015", settings)
+    splits = ("scan:TRAIN", "scan:TEST") if training.data == "things" else ("scan", "scan")
     arguments = fit_arguments(training, replace(here, devices=1, nodes=1), None)
     run(LIGHTNING, [
         "fit", *arguments,
@@ -73,22 +68,19 @@ def measure_training(training: Training, settings: Settings) -> Measured:
     checkpoint = last_checkpoint(folder / "run")
     assert checkpoint is not None
     scale = settings.samples_of_a_device if share else 1
-    return _keep(
-        folder, Measured(median_step(card) * scale, checkpoint.stat().st_size, f"measured{share}"), checkpoint
-    )
+    measured = Measured(median_step(card) * scale, checkpoint.stat().st_size, f"measured{share}")
+    for file in checkpoint.parent.glob("*.ckpt"):  # useless after so few steps
+        file.unlink()
+    return _keep(folder, measured)
 
 
 def measure_labels(settings: Settings) -> Measured:
     """Time the labels of a few rendered frames; the result is saved in OUTPUT/plan."""
     chosen = label_configs(settings)
     folder = settings.output / "plan" / f"labels_{_key({path: find(path).read_text() for path in chosen})}"
-    stored = _stored(folder)
-    if stored is not None:
+    if (stored := _stored(folder)) is not None:
         return stored
-    size = "72x144" if settings.smoke else "375x1242"
-    data = settings.output / "plan" / f"kitti2015_{size}"
-    data.parent.mkdir(parents=True, exist_ok=True)
-    render(data, f"--scenes {_LABELLED} --frames 2 --size {size} --layout kitti2015 --seed 0")
+    data = _frames("kitti2015", settings)
     few, all_ = data.parent / "few.txt", data.parent / "all.txt"
     ids = [f"{scene:06d}_00" for scene in range(_LABELLED)]
     write_atomically(few, "\n".join(ids[:2]).encode())
@@ -107,7 +99,16 @@ def measure_labels(settings: Settings) -> Measured:
     # The difference excludes the start of the program.
     one = max(seconds[1] - seconds[0], 0.0) / (_LABELLED - 2)
     size_on_disk = sum(file.stat().st_size for file in (data / f"{PROXY}_all").rglob("*") if file.is_file())
-    return _keep(folder, Measured(one, size_on_disk // _LABELLED, f"measured, on {cores} cores"), None)
+    return _keep(folder, Measured(one, size_on_disk // _LABELLED, f"measured, on {cores} cores"))
+
+
+def _frames(layout: str, settings: Settings) -> Path:
+    """Render a few frames of the real size; return their folder."""
+    size = "72x144" if settings.smoke else {"things": "540x960", "kitti2015": "375x1242"}[layout]
+    data = settings.output / "plan" / f"{layout}_{size}"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    render(data, f"--scenes {_LABELLED} --frames 2 --size {size} --layout {layout} --seed 0")
+    return data
 
 
 def _key(*parts: object) -> str:
@@ -122,11 +123,8 @@ def _stored(folder: Path) -> Measured | None:
     return Measured(**json.loads(file.read_text())) if file.is_file() else None
 
 
-def _keep(folder: Path, measured: Measured, checkpoint: Path | None) -> Measured:
-    """Save the result; delete the weights, which are useless after so few steps."""
-    if checkpoint is not None:
-        for file in checkpoint.parent.glob("*.ckpt"):
-            file.unlink()
+def _keep(folder: Path, measured: Measured) -> Measured:
+    """Save the result."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "measured.json", json.dumps(asdict(measured)).encode())
     return measured

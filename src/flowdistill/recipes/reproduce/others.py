@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from flowdistill.data import read_split
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
+from flowdistill.formats import write_atomically
 from flowdistill.recipes.commands import config_arguments, finished, read_json, run
 from flowdistill.recipes.reproduce.arguments import predict_arguments
-from flowdistill.recipes.reproduce.cards import has_card, kitti_split, write_stage_card
-from flowdistill.recipes.reproduce.marks import leave, stored
+from flowdistill.recipes.reproduce.cards import Done, kitti_split, write_stage_card
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.stages import SMOKE, SUBMITTED, TRAININGS, Training
 from flowdistill.tracking import file_record, now
@@ -47,19 +49,18 @@ def check(settings: Settings) -> None:
         print(f"done before: {folder}")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    started, counts, commands, reports = now(), {}, [], []
+    started, commands, reports = now(), [], []
+    metrics: dict[str, float] = {}
     for name, (config, root) in parts.items():
         report = folder / f"{name}.json"
         report.unlink(missing_ok=True)
-        command = ["data", "check", "--config", config, "--root", str(root), "--json", str(report)]
-        commands.append(command)
         reports.append(report)
-        run(FLOWDISTILL, command, allowed=(0, 1))
+        commands.append(["data", "check", "--config", config, "--root", str(root), "--json", str(report)])
+        run(FLOWDISTILL, commands[-1], allowed=(0, 1))
         content = read_json(report)
         if content is None:
             raise UserError(f"`flowdistill data check` of {root} failed; its message is above")
         problems = content["problems"]
-        kinds = Counter(problem["kind"] for problem in problems)
         harmless = HARMLESS if name == "things" else set()
         # A warning may be a false positive: it is in the report, but does not stop the recipe.
         if bad := sum(p["severity"] == "error" and p["kind"] not in harmless for p in problems):
@@ -67,10 +68,11 @@ def check(settings: Settings) -> None:
                 f"the data under {root} have {bad} problems, listed in {report}; fix them, and start again. To skip "
                 "the check, select the other stages with STAGES="
             )
-        counts[name] = dict(kinds)
-    metrics = {f"{name}/{kind}": float(n) for name, kinds in counts.items() for kind, n in kinds.items()}
-    write_stage_card("check", settings, commands, started, metrics, reports, config=inputs)
-    leave(folder / "done.json", inputs, commands)
+        counts = Counter(problem["kind"] for problem in problems)
+        metrics |= {f"{name}/{kind}": float(number) for kind, number in counts.items()}
+    done = [Done(commands, is_new=True)]
+    write_stage_card("check", settings, done, started, metrics, reports, config=inputs)
+    _leave(folder / "done.json", inputs, commands)
 
 
 def labels(settings: Settings) -> None:
@@ -83,10 +85,6 @@ def labels(settings: Settings) -> None:
         "configs": {path: find(path).read_text() for path in chosen},
         "split": find(LABELLED).read_text(),
     }
-    if stored(mark, inputs) is not None and report.is_file() and labels_are_there(settings):
-        print(f"done before: {settings.kitti / PROXY}")
-        return
-    started = now()
     command = [
         "labels", "make", *config_arguments(chosen),
         "--root", str(settings.kitti),
@@ -94,20 +92,16 @@ def labels(settings: Settings) -> None:
         "--output", PROXY,
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
-    run(FLOWDISTILL, command)
+    started = now()
+    exists = report.is_file() and labels_are_there(settings)
+    done = _once(mark, inputs, [command], report.parent, exists, replace=False)
     found = read_json(report)
     assert found is not None
+    splits = {"labelled": kitti_split(settings, LABELLED)}
+    numbers = label_numbers(found)
     write_stage_card(
-        "labels",
-        settings,
-        [command],
-        started,
-        label_numbers(found),
-        [report],
-        config=found["settings"],
-        splits={"labelled": kitti_split(settings, LABELLED)},
+        "labels", settings, [done], started, numbers, [report], config=found["settings"], splits=splits
     )
-    leave(mark, inputs, [command])
 
 
 def label_configs(settings: Settings) -> list[str]:
@@ -143,37 +137,22 @@ def evaluate(settings: Settings) -> None:
         UserError: no network is finished.
     """
     scored = [training for training in TRAININGS.values() if training.scored_on is not None]
-    done = {training.name: finished(settings.folder(training.name)) for training in scored}
-    if not any(done.values()):
-        raise UserError(
-            'evaluate: no network is trained yet; select a training, such as STAGES="pretrain evaluate"'
-        )
+    networks = _finished(
+        [training.name for training in scored],
+        settings,
+        "evaluated",
+        'evaluate: no network is trained yet; select a training, such as STAGES="pretrain evaluate"',
+    )
     started = now()
-    commands: list[list[str]] = []
+    done = [_score(TRAININGS[name], settings, checkpoint) for name, checkpoint in networks.items()]
     metrics: dict[str, float] = {}
-    new = False
-    for training in scored:
-        checkpoint = done[training.name]
-        if checkpoint is None:
-            print(f"{training.name} is not finished and not evaluated")
-            continue
-        ran, is_new = _score(training, settings, checkpoint)
-        commands += ran
-        new |= is_new
-        counts = pooled(training, settings)
+    for name in networks:
+        counts = pooled(TRAININGS[name], settings)
         assert counts is not None
-        metrics |= {
-            f"{training.name}/{metric}": 100 * block["all"]["rate"] for metric, block in counts.items()
-        }
-    if new or not has_card("evaluate", settings):
-        networks = {name: checkpoint for name, checkpoint in done.items() if checkpoint is not None}
-        splits = {
-            str(training.scored_on): kitti_split(settings, str(training.scored_on)) for training in scored
-        }
-        results = [settings.folder("evaluate") / name / "result.json" for name in networks]
-        write_stage_card(
-            "evaluate", settings, commands, started, metrics, results, inputs=networks, splits=splits
-        )
+        metrics |= {f"{name}/{metric}": 100 * block["all"]["rate"] for metric, block in counts.items()}
+    splits = {str(t.scored_on): kitti_split(settings, str(t.scored_on)) for t in scored}
+    results = [settings.folder("evaluate") / name / "result.json" for name in networks]
+    write_stage_card("evaluate", settings, done, started, metrics, results, networks, splits=splits)
 
 
 def pooled(training: Training, settings: Settings) -> dict[str, Any] | None:
@@ -194,27 +173,19 @@ def pooled(training: Training, settings: Settings) -> dict[str, Any] | None:
 
 def _inputs(training: Training, settings: Settings, checkpoint: Path) -> dict[str, Any]:
     assert training.scored_on is not None
-    return {
-        "weights": file_record(checkpoint)["sha256"],
-        "data": str(settings.kitti.resolve()),
-        "split": find(training.scored_on).read_text(),
-    }
+    split = find(training.scored_on).read_text()
+    return {**_weights_and_data(settings, checkpoint), "split": split}
 
 
-def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[list[list[str]], bool]:
-    """Predict and count, unless done for these weights; return the commands, and whether they ran just now."""
+def _weights_and_data(settings: Settings, checkpoint: Path) -> dict[str, Any]:
+    return {"weights": file_record(checkpoint)["sha256"], "data": str(settings.kitti.resolve())}
+
+
+def _score(training: Training, settings: Settings, checkpoint: Path) -> Done:
+    """Predict and count, unless done for these weights."""
     assert training.scored_on is not None
     folder = settings.folder("evaluate") / training.name
     result, predictions = folder / "result.json", folder / "predictions"
-    inputs = _inputs(training, settings, checkpoint)
-    before = stored(folder / "done.json", inputs)
-    if before is not None and result.is_file():
-        print(f"done before: {folder}")
-        return before, False
-    if folder.exists():
-        shutil.rmtree(folder)
-    predict = ["predict", *predict_arguments(training, settings, checkpoint, predictions)]
-    run(LIGHTNING, predict)
     score = [
         "evaluate", "kitti",
         "--predictions", str(predictions),
@@ -223,9 +194,9 @@ def _score(training: Training, settings: Settings, checkpoint: Path) -> tuple[li
         "--json", str(result),
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
-    run(FLOWDISTILL, score)
-    leave(folder / "done.json", inputs, [predict, score])
-    return [predict, score], True
+    predict = ["predict", *predict_arguments(training, settings, checkpoint, predictions)]
+    inputs = _inputs(training, settings, checkpoint)
+    return _once(folder / "done.json", inputs, [predict, score], folder, result.is_file())
 
 
 def submit(settings: Settings) -> None:
@@ -234,41 +205,80 @@ def submit(settings: Settings) -> None:
     Raises:
         UserError: neither is finished.
     """
-    found = {name: finished(settings.folder(name)) for name in SUBMITTED}
-    checkpoints = {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
-    if not checkpoints:
-        raise UserError(f"submit: neither {' nor '.join(SUBMITTED)} is finished")
-    for name in found.keys() - checkpoints.keys():
-        print(f"{name} is not finished and not submitted")
-    folder = settings.folder("submit")
-    folder.mkdir(parents=True, exist_ok=True)
-    started, commands, new = now(), [], False
-    archives = {name: folder / f"{name}_{SUBMITTED[name]}.zip" for name in checkpoints}
-    for name, checkpoint in checkpoints.items():
-        mark = folder / f"{name}.json"
-        inputs = {"weights": file_record(checkpoint)["sha256"], "data": str(settings.kitti.resolve())}
-        before = stored(mark, inputs)
-        if before is not None and archives[name].is_file():
-            print(f"done before: {archives[name]}")
-            commands += before
-            continue
-        archives[name].unlink(missing_ok=True)
-        command = _submission(name, settings, checkpoint, archives[name])
-        run(FLOWDISTILL, command)
-        leave(mark, inputs, [command])
-        commands.append(command)
-        new = True
-    if new or not has_card("submit", settings):
-        made = list(archives.values())
-        write_stage_card("submit", settings, commands, started, {}, made, inputs=checkpoints)
+    nothing = f"submit: neither {' nor '.join(SUBMITTED)} is finished"
+    networks = _finished(SUBMITTED, settings, "submitted", nothing)
+    started, folder, done = now(), settings.folder("submit"), []
+    archives = {name: folder / f"{name}_{SUBMITTED[name]}.zip" for name in networks}
+    for name, archive in archives.items():
+        command = [
+            "submit", "kitti2015",
+            "--task", SUBMITTED[name],
+            "--checkpoint", str(networks[name]),
+            "--root", str(settings.kitti),
+            "--output", str(archive),
+            "--device", "cpu" if settings.smoke or settings.accelerator == "cpu" else "cuda",
+        ]  # fmt: skip
+        inputs = _weights_and_data(settings, networks[name])
+        done.append(_once(folder / f"{name}.json", inputs, [command], archive, archive.is_file()))
+    write_stage_card("submit", settings, done, started, {}, list(archives.values()), networks)
 
 
-def _submission(name: str, settings: Settings, checkpoint: Path, archive: Path) -> list[str]:
-    return [
-        "submit", "kitti2015",
-        "--task", SUBMITTED[name],
-        "--checkpoint", str(checkpoint),
-        "--root", str(settings.kitti),
-        "--output", str(archive),
-        "--device", "cpu" if settings.smoke or settings.accelerator == "cpu" else "cuda",
-    ]  # fmt: skip
+def _once(
+    mark: Path,
+    inputs: dict[str, Any],
+    commands: list[list[str]],
+    made: Path,
+    exists: bool,
+    replace: bool = True,
+) -> Done:
+    """Run commands unless their completion marker has the same inputs and the output exists.
+
+    Args:
+        mark: the completion marker.
+        inputs: what the output depends on.
+        commands: `lightning predict`, or of `flowdistill`.
+        made: the output.
+        exists: whether it is complete.
+        replace: whether to delete one that is incomplete, or of other inputs.
+    """
+    before = stored(mark, inputs)
+    if before is not None and exists:
+        print(f"done before: {made}")
+        return Done(before, False)
+    if replace and made.is_dir():
+        shutil.rmtree(made)
+    elif replace:
+        made.unlink(missing_ok=True)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    for command in commands:
+        run(LIGHTNING if command[0] == "predict" else FLOWDISTILL, command)
+    _leave(mark, inputs, commands)
+    return Done(commands, True)
+
+
+def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
+    """Return a stage's commands if its completion marker exists and has the same inputs.
+
+    Raises:
+        UserError: the marker is damaged.
+    """
+    content = read_json(mark)
+    if content is None or content.get("inputs") != inputs:
+        return None
+    commands: list[list[str]] = content["commands"]
+    return commands
+
+
+def _leave(mark: Path, inputs: dict[str, Any], commands: list[list[str]]) -> None:
+    write_atomically(mark, json.dumps({"inputs": inputs, "commands": commands}, indent=1).encode())
+
+
+def _finished(names: Iterable[str], settings: Settings, done: str, nothing: str) -> dict[str, Path]:
+    """Return the finished ones of these trainings with their checkpoints; `nothing` is the error if there are none."""
+    found = {name: finished(settings.folder(name)) for name in names}
+    if not any(found.values()):
+        raise UserError(nothing)
+    for name, checkpoint in found.items():
+        if checkpoint is None:
+            print(f"{name} is not finished and not {done}")
+    return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from omegaconf import OmegaConf
 
 from flowdistill.data import read_split
-from flowdistill.data.shipped import find
 from flowdistill.recipes.commands import finished, last_checkpoint
-from flowdistill.recipes.reproduce.arguments import configs
-from flowdistill.recipes.reproduce.lock import make_folder
+from flowdistill.recipes.reproduce.arguments import merged_config
 from flowdistill.recipes.reproduce.measure import Measured, measure_labels, measure_training
 from flowdistill.recipes.reproduce.needs import screen
 from flowdistill.recipes.reproduce.others import LABELLED
-from flowdistill.recipes.reproduce.run import check_files, is_done, use_threads
+from flowdistill.recipes.reproduce.run import check_files, is_done, make_folder, use_threads
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import SUBMITTED, TRAININGS, Training, title
 from flowdistill.training.init_from import read_checkpoint
@@ -78,11 +75,8 @@ def plan_row(stage: str, settings: Settings, measured: dict[str, Measured]) -> R
     state = "done" if is_done(stage, settings) else "to do"
     if stage == "labels":
         samples = len(read_split(LABELLED))
-        one = measured[stage]
         left = 0 if state == "done" else samples
-        return Row(
-            stage, state, samples, left, one.seconds, left * one.seconds / 3600, samples * one.bytes, one.how
-        )
+        return _timed(stage, state, samples, left, measured[stage], samples)
     frame = 72 * 144 if settings.smoke else _FRAME
     if stage == "evaluate":
         scored = [
@@ -96,8 +90,7 @@ def plan_row(stage: str, settings: Settings, measured: dict[str, Measured]) -> R
 
 
 def _training_row(training: Training, settings: Settings, one: Measured | None) -> Row:
-    merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
-    steps = int(merged.trainer.max_steps)
+    steps = int(merged_config(training, settings).trainer.max_steps)
     folder = settings.folder(training.name)
     done = 0
     state = "to do"
@@ -110,9 +103,12 @@ def _training_row(training: Training, settings: Settings, one: Measured | None) 
     if one is None:
         return Row(training.name, state, steps, left, how="no GPU here: trainings are not timed")
     # The newest checkpoint is stored twice: as last.ckpt and with its step.
-    return Row(
-        training.name, state, steps, left, one.seconds, left * one.seconds / 3600, 2 * one.bytes, one.how
-    )
+    return _timed(training.name, state, steps, left, one, 2)
+
+
+def _timed(stage: str, state: str, steps: int, left: int, one: Measured, copies: int) -> Row:
+    hours = left * one.seconds / 3600
+    return Row(stage, state, steps, left, one.seconds, hours, copies * one.bytes, one.how)
 
 
 def table(rows: Sequence[Row], settings: Settings) -> str:
@@ -121,7 +117,7 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
     lines = [head, "-" * (len(head) + 34)]
     for row in rows:
         lines.append(
-            f"{row.stage:<20}{row.state:<22}{_count(row.steps):>11}{_number(row.step_seconds, 3):>10}"
+            f"{row.stage:<20}{row.state:<22}{_number(row.steps):>11}{_number(row.step_seconds, 3):>10}"
             f"{_number(row.hours, 2):>12}{_number(None if row.bytes is None else row.bytes / 1e9, 2):>10}"
             f"  {title(row.stage)}"
         )
@@ -147,9 +143,5 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _number(value: float | None, digits: int) -> str:
+def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"

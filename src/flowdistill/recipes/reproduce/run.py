@@ -7,27 +7,33 @@ OUTPUT/table.md table.json
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
-from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, train
-from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, start_of
+from flowdistill.recipes.commands import check_folder, finished, last_checkpoint, render, train
+from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_arguments, merged_config, start_of
 from flowdistill.recipes.reproduce.cards import keep_training_card
-from flowdistill.recipes.reproduce.lock import exclusive_lock
 from flowdistill.recipes.reproduce.needs import check_data
 from flowdistill.recipes.reproduce.nodes import announced, announcements, join_trainings, node_rank
 from flowdistill.recipes.reproduce.others import labels_are_there, run_other
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
-from flowdistill.recipes.reproduce.smoke import render_data
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training, title
 from flowdistill.recipes.reproduce.table import write_table
+
+# Rendered data of a smoke run, with the names and numbers of KITTI's frames, so that every stage and split runs
+# unchanged: 200 sequences of 21 frames. They do not depend on the seed of the trainings.
+SMOKE_DATA = {
+    "FlyingThings3D": "--scenes 64 --frames 6 --size 72x144 --layout things --seed 1",
+    "kitti2015": "--scenes 200 --frames 21 --size 72x144 --layout kitti2015 --seed 0",
+}
 
 
 def reproduce(settings: Settings, stages: Sequence[str]) -> None:
@@ -65,8 +71,44 @@ def reproduce_smoke(settings: Settings, stages: Sequence[str]) -> None:
     """
     check_files(settings)
     with exclusive_lock(settings.data_root):
-        render_data(settings.data_root)
+        for name, options in SMOKE_DATA.items():
+            render(settings.data_root / name, options)
+        # The test scenes are the training scenes again, because they are not scored.
+        testing = settings.kitti / "testing"
+        if not testing.is_symlink():
+            testing.symlink_to("training", target_is_directory=True)
     reproduce(settings, stages)
+
+
+@contextmanager
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Lock the folder; wait, with a message, while another process holds the lock.
+
+    The kernel releases the lock when the process ends for any reason. Some network file systems do not share locks
+    between machines; there, commands on two machines are not mutually exclusive.
+
+    Raises:
+        UserError: the folder cannot be created or written to.
+    """
+    make_folder(folder)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process is using {folder}; waiting for it to finish ...", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_folder(folder: Path) -> None:
+    """Create a writable folder. Raises UserError if this is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise UserError(
+            f"OUTPUT={folder}: the folder cannot be created or written to ({error.strerror})"
+        ) from error
 
 
 def use_threads(settings: Settings) -> None:
@@ -135,8 +177,7 @@ def run_training(training: Training, settings: Settings) -> Path:
 
 def inputs_of(training: Training, settings: Settings, start: Path | None) -> list[Path]:
     """Return the files that define a training besides its configs: initial weights, splits, config of the labels."""
-    merged = OmegaConf.merge(*(OmegaConf.load(find(path)) for path in configs(training, settings)))
-    view = merged.data.init_args[training.view]
+    view = merged_config(training, settings).data.init_args[training.view]
     splits = [find(split) for split in (view.train_split, view.val_split) if find(split).is_file()]
     made_by = settings.kitti / PROXY / "labels.yaml"
     labels = [made_by] if training.labels and made_by.is_file() else []

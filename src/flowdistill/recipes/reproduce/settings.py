@@ -70,11 +70,8 @@ class Settings:
 
     @property
     def trainer_config(self) -> str:
-        return (
-            "configs/reproduce/smoke/trainer.yaml"
-            if self.smoke
-            else f"configs/trainer/{self.accelerator}.yaml"
-        )
+        folder, name = ("reproduce/smoke", "trainer") if self.smoke else ("trainer", self.accelerator)
+        return f"configs/{folder}/{name}.yaml"
 
     def folder(self, stage: str) -> Path:
         """Return the output folder of a stage."""
