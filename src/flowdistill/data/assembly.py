@@ -18,16 +18,10 @@ from torch import Tensor
 
 from flowdistill.data.calibration import Calibration
 from flowdistill.data.files import Content, SampleFile
-from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSIONS, PIXEL_MAPS, VALID_MASKS
+from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSION_OF, OCCLUSIONS, PIXEL_MAPS, VALID_MASKS
 from flowdistill.data.splits import Camera
 from flowdistill.errors import UserError
 
-# Flows without their own valid mask: unknown pixels are marked as occluded. Neither case gives a training signal.
-_OCCLUSION_OF = {
-    "flow_backward": "occluded_backward",
-    "teacher_flow": "teacher_occluded",
-    "teacher_flow_backward": "teacher_occluded_backward",
-}
 # The keys that are essential for a view. Others are optional in a sample.
 ESSENTIAL = frozenset(
     key
@@ -44,7 +38,7 @@ def keys_of(files: Iterable[SampleFile]) -> set[str]:
         if file.kind.quantity == "calibration":
             keys.add("baseline")
         elif _is_motion(file):
-            keys.add(_OCCLUSION_OF.get(file.key, f"valid_{file.key}"))
+            keys.add(OCCLUSION_OF.get(file.key, f"valid_{file.key}"))
     if {"occluded", "valid_flow"} <= keys:
         keys.add("valid_flow_noc")
     return keys
@@ -122,8 +116,8 @@ def _add_motion(sample: dict[str, Any], file: SampleFile, values: np.ndarray, kn
     if kind.holds_unknown and not valid.all():
         motion.masked_fill_(~valid, 0)
     sample[key] = motion
-    if key in _OCCLUSION_OF:
-        sample[_OCCLUSION_OF[key]] = ~valid
+    if key in OCCLUSION_OF:
+        sample[OCCLUSION_OF[key]] = ~valid
     else:
         sample[f"valid_{key}"] = valid
 
