@@ -44,24 +44,18 @@ def keys_of(files: Iterable[SampleFile]) -> set[str]:
     return keys
 
 
-def same_size(
-    first: tuple[str, tuple[int, int]] | None, path: str, content: Content
-) -> tuple[str, tuple[int, int]]:
-    """Check that a file has the same size as the first one of its sample, and return the first and its (height, width).
+def check_size(path: str, content: Content, reference: str, size: tuple[int, ...]) -> None:
+    """Check that a file has the (height, width) of the first one of its sample, `reference`.
 
     Raises:
         UserError: if the sizes differ.
     """
     height, width = content.values.shape[:2]
-    if first is None:
-        return path, (height, width)
-    reference, size = first
     if (height, width) != size:
         raise UserError(
             f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
             f"{path} is {height}x{width}. Replace the wrong one or remove the sample from the split."
         )
-    return first
 
 
 def add_content(

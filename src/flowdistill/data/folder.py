@@ -32,7 +32,7 @@ from flowdistill.data.folder_scan import Frame, pair, scan_folder
 from flowdistill.data.frame_ids import frame_id
 from flowdistill.data.notes import note
 from flowdistill.data.options import Number, Option, Text
-from flowdistill.data.splits import BadLine, SplitEntry, examine_split, parse_line
+from flowdistill.data.splits import BadLine, Camera, SplitEntry, examine_split, parse_line
 from flowdistill.data.stereo_names import StereoNames
 from flowdistill.data.tree import few
 from flowdistill.errors import UserError
@@ -73,21 +73,14 @@ class FolderDataset(MotionDataset):
             raise ValueError(
                 f"{entry.id}: an entry of a folder needs its frames; see read_split and named_split"
             )
-        left, right = entry.frames[:2], entry.frames[2:]
-        cameras = {"left": left if entry.camera == "left" else right}
-        if self.view == "scene_flow":
-            cameras = {"left": left, "right": right}
-        if not all(cameras.values()):
+        frames: dict[Camera, tuple[str, ...]] = {"left": entry.frames[:2], "right": entry.frames[2:]}
+        if not frames["right"] and (self.view == "scene_flow" or entry.camera == "right"):
             raise UserError(
                 "Frames of two cameras are required, but it is not known which files are the right camera's. Set "
                 "data.init_args.options to the parts of the paths that distinguish the cameras, for example "
                 "{left: image_2, right: image_3}."
             )
-        return [
-            SampleFile(f"{side}_t{time}", paths[time], ANY_IMAGE, "image")
-            for time in (0, 1)
-            for side, paths in cameras.items()
-        ]
+        return self.image_files(entry, lambda camera, time: frames[camera][time], ANY_IMAGE)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         return []

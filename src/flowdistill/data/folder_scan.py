@@ -7,6 +7,7 @@ image size changes, because both frames of a pair must have the same size.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -21,6 +22,8 @@ from flowdistill.data.tree import contents, few, many
 from flowdistill.data.video import video_frames
 from flowdistill.errors import UserError
 from flowdistill.formats import FormatError, inspect_any_image, is_sixteen_bit_image, is_turned_image
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,16 @@ class _Scanner:
 
     def _equally_large(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Yield the parts of a sequence within which the image size is constant."""
-        if _says(is_sixteen_bit_image, self._full(paths[0])):
+        if _inspected(is_sixteen_bit_image, self._full(paths[0])):
             self.sixteen_bit.append(paths[0])
-        if _says(is_turned_image, self._full(paths[0])):
+        if _inspected(is_turned_image, self._full(paths[0])):
             self.turned.append(paths[0])
         run: list[str] = []
         before: tuple[int, int] | None = None
         for path in paths:
-            size = _size(self._full(path)) or before  # a damaged image is reported when it is read
+            size = (
+                _inspected(inspect_any_image, self._full(path)) or before
+            )  # a damaged image is reported when it is read
             if run and before is not None and size != before:
                 self.resized.append(f"{path} is {_sides(size)}, {run[-1]} is {_sides(before)}")
                 yield run
@@ -233,18 +238,12 @@ def _unused(frames: Sequence[Frame], stride: int) -> list[Frame]:
     return [frame for place, frame in enumerate(frames) if place < stride and place + stride >= len(frames)]
 
 
-def _size(path: str) -> tuple[int, int] | None:
+def _inspected(inspect: Callable[[str], Result], path: str) -> Result | None:
+    """Return what the header of an image says; None for a damaged one."""
     try:
-        return inspect_any_image(path)
+        return inspect(path)
     except FormatError:
         return None
-
-
-def _says(question: Callable[[str], bool], path: str) -> bool:
-    try:
-        return question(path)
-    except FormatError:
-        return False
 
 
 def _sides(size: tuple[int, int] | None) -> str:
