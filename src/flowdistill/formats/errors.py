@@ -1,7 +1,6 @@
 """The error for files that cannot be read as expected, and helpers for its messages."""
 
 import os
-from pathlib import Path
 
 from flowdistill.errors import UserError
 
@@ -32,22 +31,16 @@ def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:
 
     Raises FormatError, with the system's reason, if the file is missing, a folder, unreadable or empty.
     """
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
-        raise format_error(path, expected, system_reason(error)) from error
-    if not content:
-        raise format_error(path, expected, "an empty file")
-    return content
+    return read_start(path, expected, -1)[0]
 
 
 def read_start(path: str | os.PathLike[str], expected: str, length: int) -> tuple[bytes, int]:
-    """Return at most the first `length` bytes of a file, and its size in bytes. Raises as `read_bytes`."""
+    """Return the first `length` bytes of a file, if it has as many (-1: all), and its size. Raises as `read_bytes`."""
     try:
         with open(path, "rb") as file:
             start = file.read(length)
             size = os.fstat(file.fileno()).st_size
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         raise format_error(path, expected, system_reason(error)) from error
     if not start:
         raise format_error(path, expected, "an empty file")
@@ -62,6 +55,11 @@ def system_reason(error: Exception) -> str:
         return "a folder"
     reason = getattr(error, "strerror", None) or str(error)
     return f"a file that cannot be opened ({reason})"
+
+
+def are_sides(shape: tuple[int, ...]) -> bool:
+    """Return whether all lengths of an array to be written lie in 1..MAX_SIDE."""
+    return 0 < min(shape, default=0) <= max(shape) <= MAX_SIDE
 
 
 def check_sides(path: str | os.PathLike[str], height: int, width: int, file_format: str) -> None:
