@@ -1,6 +1,7 @@
 """The error for files that cannot be read as expected, and helpers for its messages."""
 
 import os
+from pathlib import Path
 
 from flowdistill.errors import UserError
 
@@ -31,16 +32,22 @@ def read_bytes(path: str | os.PathLike[str], expected: str) -> bytes:
 
     Raises FormatError, with the system's reason, if the file is missing, a folder, unreadable or empty.
     """
-    return read_start(path, expected, -1)[0]
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise format_error(path, expected, system_reason(error)) from error
+    if not content:
+        raise format_error(path, expected, "an empty file")
+    return content
 
 
 def read_start(path: str | os.PathLike[str], expected: str, length: int) -> tuple[bytes, int]:
-    """Return the first `length` bytes of a file, if it has as many (-1: all), and its size. Raises as `read_bytes`."""
+    """Return at most the first `length` bytes of a file, and its size in bytes. Raises as `read_bytes`."""
     try:
         with open(path, "rb") as file:
             start = file.read(length)
             size = os.fstat(file.fileno()).st_size
-    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+    except (OSError, ValueError) as error:
         raise format_error(path, expected, system_reason(error)) from error
     if not start:
         raise format_error(path, expected, "an empty file")
