@@ -11,13 +11,12 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from flowdistill.data.folder_names import gaps, same_stem, sequences
+from flowdistill.data.folder_names import StereoNames, gaps, same_stem, sequences
 from flowdistill.data.folder_walk import join, unchanged, walk
 from flowdistill.data.frame_ids import frame_id
 from flowdistill.data.index import SplitIndex
 from flowdistill.data.notes import note
 from flowdistill.data.splits import SplitEntry
-from flowdistill.data.stereo_names import StereoNames
 from flowdistill.data.tree import contents, few, many
 from flowdistill.data.video import video_frames
 from flowdistill.errors import UserError
