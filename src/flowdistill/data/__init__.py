@@ -50,28 +50,13 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Batch": "sample",
-    "ChairsDataset": "chairs",
-    "FolderDataset": "folder",
-    "InfiniteBatches": "sampler",
-    "Kitti2012Dataset": "kitti2012",
-    "KittiDataset": "kitti",
-    "Mixture": "mixture",
-    "MotionDataModule": "datamodule",
-    "MotionDataset": "dataset",
-    "Sample": "sample",
-    "SampleFile": "files",
-    "SintelDataset": "sintel",
-    "Source": "views",
-    "SplitEntry": "splits",
-    "ThingsDataset": "things",
-    "ThingsSubsetDataset": "things_subset",
-    "View": "views",
-    "collate": "sample",
-    "open_dataset": "datasets",
-    "read_split": "splits",
-    "write_splits": "split_rules",
-}
+    "Batch": "sample", "ChairsDataset": "chairs", "FolderDataset": "folder", "InfiniteBatches": "sampler",
+    "Kitti2012Dataset": "kitti2012", "KittiDataset": "kitti", "Mixture": "mixture",
+    "MotionDataModule": "datamodule", "MotionDataset": "dataset", "Sample": "sample", "SampleFile": "files",
+    "SintelDataset": "sintel", "Source": "views", "SplitEntry": "splits", "ThingsDataset": "things",
+    "ThingsSubsetDataset": "things_subset", "View": "views", "collate": "sample",
+    "open_dataset": "datasets", "read_split": "splits", "write_splits": "split_rules",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

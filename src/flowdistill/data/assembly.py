@@ -18,16 +18,10 @@ from torch import Tensor
 
 from flowdistill.data.calibration import Calibration
 from flowdistill.data.files import Content, SampleFile
-from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSIONS, PIXEL_MAPS, VALID_MASKS
+from flowdistill.data.sample import DISPARITIES, IMAGES, OCCLUSION_OF, OCCLUSIONS, PIXEL_MAPS, VALID_MASKS
 from flowdistill.data.splits import Camera
 from flowdistill.errors import UserError
 
-# Flows without their own valid mask: unknown pixels are marked as occluded. Neither case gives a training signal.
-_OCCLUSION_OF = {
-    "flow_backward": "occluded_backward",
-    "teacher_flow": "teacher_occluded",
-    "teacher_flow_backward": "teacher_occluded_backward",
-}
 # The keys that are essential for a view. Others are optional in a sample.
 ESSENTIAL = frozenset(
     key
@@ -44,30 +38,24 @@ def keys_of(files: Iterable[SampleFile]) -> set[str]:
         if file.kind.quantity == "calibration":
             keys.add("baseline")
         elif _is_motion(file):
-            keys.add(_OCCLUSION_OF.get(file.key, f"valid_{file.key}"))
+            keys.add(OCCLUSION_OF.get(file.key, f"valid_{file.key}"))
     if {"occluded", "valid_flow"} <= keys:
         keys.add("valid_flow_noc")
     return keys
 
 
-def same_size(
-    first: tuple[str, tuple[int, int]] | None, path: str, content: Content
-) -> tuple[str, tuple[int, int]]:
-    """Check that a file has the same size as the first one of its sample, and return the first and its (height, width).
+def check_size(path: str, content: Content, reference: str, size: tuple[int, ...]) -> None:
+    """Check that a file has the (height, width) of the first one of its sample, `reference`.
 
     Raises:
         UserError: if the sizes differ.
     """
     height, width = content.values.shape[:2]
-    if first is None:
-        return path, (height, width)
-    reference, size = first
     if (height, width) != size:
         raise UserError(
             f"Files of one sample differ in size (height x width): {reference} is {size[0]}x{size[1]}, "
             f"{path} is {height}x{width}. Replace the wrong one or remove the sample from the split."
         )
-    return first
 
 
 def add_content(
@@ -122,8 +110,8 @@ def _add_motion(sample: dict[str, Any], file: SampleFile, values: np.ndarray, kn
     if kind.holds_unknown and not valid.all():
         motion.masked_fill_(~valid, 0)
     sample[key] = motion
-    if key in _OCCLUSION_OF:
-        sample[_OCCLUSION_OF[key]] = ~valid
+    if key in OCCLUSION_OF:
+        sample[OCCLUSION_OF[key]] = ~valid
     else:
         sample[f"valid_{key}"] = valid
 

@@ -1,5 +1,6 @@
 """Settings of the training augmentation, published presets, and the transforms they correspond to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -141,6 +142,24 @@ class Augmentation:
         return height, width
 
 
+_PROBABILITY = ("is a probability from 0 to 1", lambda value: 0 <= value <= 1)
+_SIZE = ("is [height, width] in pixels, both positive", lambda size: min(size) >= 1)
+# What a setting must be: in words, and as a function of its value.
+_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "zoom_probability": _PROBABILITY,
+    "erase_probability": _PROBABILITY,
+    "colour_probability": _PROBABILITY,
+    "pad_to": _SIZE,
+    "crop": _SIZE,
+    "scale": ("is [smallest, largest] factor, above 0", lambda factor: 0 < factor[0] <= factor[1] < 100),
+    "max_stretch": ("is a ratio from 1 to 10", lambda ratio: 1 <= ratio <= 10),
+    "max_relative_rotation": ("is in degrees, from 0 to 180", lambda angle: 0 <= angle <= 180),
+    "max_relative_shift": ("is in pixels, from 0 to 1000", lambda shift: 0 <= shift <= 1000),
+    "max_blur_sigma": (f"is in pixels, from 0 to {LARGEST_BLUR:g}", lambda sigma: 0 <= sigma <= LARGEST_BLUR),
+    "max_noise_std": ("is from 0 to 1, for values in [0, 1]", lambda std: 0 <= std <= 1),
+}
+
+
 def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
     """Reject settings that the transforms do not support.
 
@@ -152,26 +171,8 @@ def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
         UserError: with the key and its valid values.
     """
     full = chosen.with_preset()
-    for key in ("zoom_probability", "erase_probability", "colour_probability"):
-        _check(place, full, key, "is a probability from 0 to 1", lambda value: 0 <= value <= 1)
-    for key in ("pad_to", "crop"):
-        _check(place, full, key, "is [height, width] in pixels, both positive", lambda size: min(size) >= 1)
-    _check(place, full, "scale", "is [smallest, largest] factor, above 0", lambda s: 0 < s[0] <= s[1] < 100)
-    _check(place, full, "max_stretch", "is a ratio from 1 to 10", lambda ratio: 1 <= ratio <= 10)
-    _check(
-        place, full, "max_relative_rotation", "is in degrees, from 0 to 180", lambda angle: 0 <= angle <= 180
-    )
-    _check(
-        place, full, "max_relative_shift", "is in pixels, from 0 to 1000", lambda shift: 0 <= shift <= 1000
-    )
-    _check(
-        place,
-        full,
-        "max_blur_sigma",
-        f"is in pixels, from 0 to {LARGEST_BLUR:g}",
-        lambda s: 0 <= s <= LARGEST_BLUR,
-    )
-    _check(place, full, "max_noise_std", "is from 0 to 1, for values in [0, 1]", lambda s: 0 <= s <= 1)
+    for key, (says, holds) in _VALUES.items():
+        _check(place, full, key, says, holds)
     if not stereo:
         return
     if full.flips and full.flips != "vertical":
@@ -183,16 +184,11 @@ def check_augmentation(place: str, chosen: Augmentation, stereo: bool) -> None:
         raise UserError(
             f"{place}.max_relative_rotation: the two images of a pair would no longer be rectified. Set it to 0."
         )
-    _check(
-        place,
-        full,
-        "max_relative_shift",
-        "is in whole pixels for stereo pairs",
-        lambda shift: shift == int(shift),
-    )
+    words = "is in whole pixels for stereo pairs"
+    _check(place, full, "max_relative_shift", words, lambda shift: shift == int(shift))
 
 
-def _check(place: str, full: Augmentation, key: str, says: str, holds: Any) -> None:
+def _check(place: str, full: Augmentation, key: str, says: str, holds: Callable[[Any], bool]) -> None:
     value = getattr(full, key)
     if value is not None and not holds(value):
         shown = list(value) if isinstance(value, tuple) else value

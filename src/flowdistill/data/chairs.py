@@ -15,7 +15,7 @@ from typing import ClassVar
 from flowdistill.data.access import is_folder
 from flowdistill.data.chairs_split import official_ids
 from flowdistill.data.dataset import MotionDataset, ViewName
-from flowdistill.data.files import FLO, IMAGE, SampleFile
+from flowdistill.data.files import FLO, SampleFile
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents, listing
 from flowdistill.errors import UserError
@@ -52,10 +52,7 @@ class ChairsDataset(MotionDataset):
     split_words: ClassVar[tuple[str, ...]] = ("scan", "official:train", "official:val")
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:
-        return [
-            SampleFile("left_t0", self._path(entry, "img1.ppm"), IMAGE, "image"),
-            SampleFile("left_t1", self._path(entry, "img2.ppm"), IMAGE, "image"),
-        ]
+        return self.image_files(entry, lambda _, time: self._path(entry, f"img{time + 1}.ppm"))
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         return [SampleFile("flow", self._path(entry, "flow.flo"), FLO)]

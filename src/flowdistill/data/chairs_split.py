@@ -4,14 +4,10 @@ The data set's page provides it as `FlyingChairs_train_val.txt`: one line per pa
 2 = validation. If that file exists beside the data it is used, else the ids below, which are the same split.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
-
-Part = Literal["train", "val"]
 
 PAIRS = 22_872
 FILE = "FlyingChairs_train_val.txt"
@@ -76,20 +72,16 @@ def official_ids(root: str, part: str) -> list[str]:
 
 
 def _ids_by_file(path: Path, part: str) -> list[str]:
-    lines = _lines(path)
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="ascii").rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as text: {error}") from error
     for number, line in enumerate(lines, start=1):
-        if line.strip() not in _LINE.values():
+        if line not in _LINE.values():
             raise UserError(
-                f"{path}, line {number}: expected 1 (training) or 2 (validation), found {line.strip()[:40]!r}."
+                f"{path}, line {number}: expected 1 (training) or 2 (validation), found {line[:40]!r}."
             )
-    ids = [f"{pair:05d}" for pair, line in enumerate(lines, start=1) if line.strip() == _LINE[part]]
+    ids = [f"{pair:05d}" for pair, line in enumerate(lines, start=1) if line == _LINE[part]]
     if not ids:
         raise UserError(f"{path} has no pair for {part}: there is no line {_LINE[part]}.")
     return ids
-
-
-def _lines(path: Path) -> Sequence[str]:
-    try:
-        return path.read_text(encoding="ascii").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as text: {error}") from error

@@ -14,8 +14,8 @@ import torch
 from tqdm import tqdm
 
 from flowdistill.data.access import is_folder
-from flowdistill.data.assembly import ESSENTIAL, add_content, finish, keys_of, same_size
-from flowdistill.data.files import Content, SampleFile
+from flowdistill.data.assembly import ESSENTIAL, add_content, check_size, finish, keys_of
+from flowdistill.data.files import IMAGE, Content, FileKind, SampleFile
 from flowdistill.data.index import SplitIndex
 from flowdistill.data.missing_files import raise_missing
 from flowdistill.data.options import Option, choose_options
@@ -121,11 +121,12 @@ class MotionDataset(ABC):
     def __getitem__(self, index: int) -> Sample:
         entry = self.entries[index]
         sample: dict[str, Any] = {}
-        first: tuple[str, tuple[int, int]] | None = None
+        first: tuple[str, tuple[int, ...]] | None = None
         for file in self._files(entry):
             content = file.kind.read(file.path)
             if isinstance(content, Content):
-                first = same_size(first, file.path, content)
+                first = first or (file.path, content.values.shape[:2])
+                check_size(file.path, content, *first)
             add_content(sample, file, content, entry.camera)
         finish(sample)
         sample = {key: value for key, value in sample.items() if key in self.keys}
@@ -157,6 +158,17 @@ class MotionDataset(ABC):
     @abstractmethod
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         """Return the ground-truth files of an entry in this view."""
+
+    def image_files(
+        self, entry: SplitEntry, path: Callable[[Camera, int], str], kind: FileKind = IMAGE
+    ) -> list[SampleFile]:
+        """Return the image files of an entry in this view, from the path of each camera's frame at time 0 and 1."""
+        cameras = {"left": entry.camera} if self.view == "flow" else {camera: camera for camera in CAMERAS}
+        return [
+            SampleFile(f"{side}_t{time}", path(camera, time), kind, "image")
+            for time in (0, 1)
+            for side, camera in cameras.items()
+        ]
 
     def extras(self, entry: SplitEntry) -> list[SampleFile]:
         """Return the files that are neither images nor labels: calibration."""

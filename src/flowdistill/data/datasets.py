@@ -12,7 +12,7 @@ from flowdistill.data.folder import FolderDataset
 from flowdistill.data.kitti import KittiDataset
 from flowdistill.data.kitti2012 import Kitti2012Dataset
 from flowdistill.data.sintel import SintelDataset
-from flowdistill.data.splits import BadLine, SplitEntry, line_numbers
+from flowdistill.data.splits import BadLine, SplitEntry, line_numbers, without_bad_lines
 from flowdistill.data.things import ThingsDataset
 from flowdistill.data.things_subset import ThingsSubsetDataset
 from flowdistill.data.tree import Listings
@@ -157,10 +157,7 @@ def split_entries(
     Raises:
         UserError: for an unknown word, a wrong or missing file, or if no entry is left.
     """
-    entries, bad = examine_entries(dataset, root, split, options, dataset.check_entry)
-    if bad:
-        raise UserError(bad[0].message)
-    return entries
+    return without_bad_lines(*examine_entries(dataset, root, split, options, dataset.check_entry))
 
 
 def examine_entries(

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flowdistill.data.dataset import MotionDataset
-from flowdistill.data.splits import SplitEntry, examine_split
+from flowdistill.data.splits import SplitEntry, examine_split, without_bad_lines
 from flowdistill.errors import UserError
-from flowdistill.formats import write_atomically
+from flowdistill.formats.atomic import make_parent, write_atomically
 
 _RULE = "# Samples with problems, found by `flowdistill data check`. To leave them out: --data.init_args.exclude FILE"
 
@@ -17,19 +17,12 @@ def read_exclusions(path: str | Path, dataset: type[MotionDataset]) -> list[Spli
     Raises:
         UserError: if the file is missing, or one of its lines is not valid in a split of this dataset.
     """
-    entries, bad = examine_split(path, dataset.check_entry, may_be_empty=True)
-    if bad:
-        raise UserError(bad[0].message)
-    return entries
+    return without_bad_lines(*examine_split(path, dataset.check_entry, may_be_empty=True))
 
 
 def write_exclusions(path: str | Path, entries: Iterable[SplitEntry]) -> None:
     """Write an exclusion list atomically; its folder is created if needed."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot make its folder ({error.strerror or error})") from error
+    make_parent(path)
     lines = [_RULE, *dict.fromkeys(entry.line for entry in entries)]
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 

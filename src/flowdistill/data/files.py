@@ -100,16 +100,10 @@ class SampleFile:
     group: Group = "label"
 
 
-def _image(path: str) -> Content:
-    return Content(read_image(path))
-
-
-def _any_image(path: str) -> Content:
-    return Content(read_any_image(path))
-
-
-def _webp_image(path: str) -> Content:
-    return Content(read_webp_image(path))
+def _plain(read: Callable[[str], np.ndarray], path: str) -> Content:
+    """Content without a valid mask; grey values (H, W) become (H, W, 1)."""
+    values = read(path)
+    return Content(values if values.ndim == 3 else values[..., None])
 
 
 def _kitti_flow(path: str) -> Content:
@@ -127,20 +121,11 @@ def _flo(path: str) -> Content:
     return Content(values, known(values))
 
 
-def _pfm_flow(path: str) -> Content:
-    values = _pfm(path, 3)[..., :2]
-    return Content(values, known(values))
-
-
-def _pfm_map(path: str) -> Content:
-    values = _pfm(path, 1)
-    return Content(values, known(values))
-
-
-def _pfm(path: str, channels: int) -> npt.NDArray[np.float32]:
+def _pfm(path: str, channels: int) -> Content:
     values = read_pfm(path)
     _check_channels(path, values.shape[2], channels)
-    return values
+    values = values[..., :2]  # the third channel of a flow is unused
+    return Content(values, known(values))
 
 
 def _inspect_pfm(path: str, channels: int) -> tuple[int, int]:
@@ -157,14 +142,6 @@ def _check_channels(path: str, found: int, channels: int) -> None:
         raise FormatError(f"{path}: expected {_PFM_OF[channels]}, found {found}")
 
 
-def _mask(path: str) -> Content:
-    return Content(read_mask(path)[..., None])
-
-
-def _object_map(path: str) -> Content:
-    return Content(read_object_map(path)[..., None])
-
-
 def _inspect_calibration(path: str, left: str, right: str) -> None:
     read_calibration(path, left, right)  # a few lines of text
 
@@ -174,9 +151,9 @@ def _inspect_calibration(path: str, left: str, right: str) -> None:
 # widths.
 _FLOW_WIDTHS, _DISPARITY_WIDTHS, _KITTI_FLOW_WIDTHS = 4.0, 1.5, 0.35
 
-IMAGE = FileKind("8-bit image", "image", _image, inspect_image)
-ANY_IMAGE = FileKind("image", "image", _any_image, inspect_any_image)
-WEBP_IMAGE = FileKind("WebP image", "image", _webp_image, inspect_webp_image)
+IMAGE = FileKind("8-bit image", "image", partial(_plain, read_image), inspect_image)
+ANY_IMAGE = FileKind("image", "image", partial(_plain, read_any_image), inspect_any_image)
+WEBP_IMAGE = FileKind("WebP image", "image", partial(_plain, read_webp_image), inspect_webp_image)
 KITTI_FLOW = FileKind(
     "16-bit KITTI flow", "flow", _kitti_flow, inspect_kitti_flow, largest=_KITTI_FLOW_WIDTHS
 )
@@ -188,22 +165,24 @@ KITTI_DISPARITY = FileKind(
     largest=_DISPARITY_WIDTHS,
 )
 FLO = FileKind(".flo flow", "flow", _flo, inspect_flo, largest=_FLOW_WIDTHS, holds_unknown=True)
-PFM_FLOW = FileKind(
-    "PFM flow", "flow", _pfm_flow, partial(_inspect_pfm, channels=3), largest=_FLOW_WIDTHS, holds_unknown=True
+MASK = FileKind("mask (255 = true)", "mask", partial(_plain, read_mask), inspect_mask)
+OBJECT_MAP = FileKind("object map", "object_map", partial(_plain, read_object_map), inspect_object_map)
+
+
+def _pfm_kind(
+    title: str, quantity: Quantity, sign: Literal[1, -1], largest: float, channels: int
+) -> FileKind:
+    read, inspect = partial(_pfm, channels=channels), partial(_inspect_pfm, channels=channels)
+    return FileKind(title, quantity, read, inspect, sign, largest, holds_unknown=True)
+
+
+PFM_FLOW = _pfm_kind("PFM flow", "flow", 1, _FLOW_WIDTHS, 3)
+PFM_DISPARITY = _pfm_kind("PFM disparity, positive", "disparity", 1, _DISPARITY_WIDTHS, 1)
+PFM_CHANGE = _pfm_kind("PFM change of a positive disparity", "disparity_change", 1, _DISPARITY_WIDTHS, 1)
+NEGATIVE_PFM_DISPARITY = _pfm_kind("PFM disparity, negative", "disparity", -1, _DISPARITY_WIDTHS, 1)
+NEGATIVE_PFM_CHANGE = _pfm_kind(
+    "PFM change of a negative disparity", "disparity_change", -1, _DISPARITY_WIDTHS, 1
 )
-MASK = FileKind("mask (255 = true)", "mask", _mask, inspect_mask)
-OBJECT_MAP = FileKind("object map", "object_map", _object_map, inspect_object_map)
-
-
-def _pfm_kind(title: str, quantity: Quantity, sign: Literal[1, -1]) -> FileKind:
-    inspect = partial(_inspect_pfm, channels=1)
-    return FileKind(title, quantity, _pfm_map, inspect, sign, _DISPARITY_WIDTHS, holds_unknown=True)
-
-
-PFM_DISPARITY = _pfm_kind("PFM disparity, positive", "disparity", 1)
-PFM_CHANGE = _pfm_kind("PFM change of a positive disparity", "disparity_change", 1)
-NEGATIVE_PFM_DISPARITY = _pfm_kind("PFM disparity, negative", "disparity", -1)
-NEGATIVE_PFM_CHANGE = _pfm_kind("PFM change of a negative disparity", "disparity_change", -1)
 
 
 @cache

@@ -10,7 +10,7 @@ names differ only in the frame number (`folder_names.py`), in the order of these
 
 Options: `every: K` uses frames 0, K, 2K, ... of each sequence; `stride: S` makes t1 the S-th of these after t0;
 `limit: N` uses at most N pairs, spread evenly over all. `left: image_2, right: image_3` identifies the right camera's
-files by parts of their paths (`stereo_names.py`); `left` alone restricts the frames to files with it in their path.
+files by parts of their paths (`StereoNames`); `left` alone restricts the frames to files with it in their path.
 
 An id is the path of t0 without its suffix, `walk/frame_0001`, or that of a video and the frame number from 0,
 `walk/clip.mp4/000000`; white space and `#=%` are written %20, %23, %3D, %25 (`frame_ids.py`). Instead of a file of ids
@@ -28,12 +28,12 @@ from typing import ClassVar
 from flowdistill.data.access import is_folder, is_nowhere
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import ANY_IMAGE, SampleFile
+from flowdistill.data.folder_names import StereoNames
 from flowdistill.data.folder_scan import Frame, pair, scan_folder
 from flowdistill.data.frame_ids import frame_id
 from flowdistill.data.notes import note
 from flowdistill.data.options import Number, Option, Text
-from flowdistill.data.splits import BadLine, SplitEntry, examine_split, parse_line
-from flowdistill.data.stereo_names import StereoNames
+from flowdistill.data.splits import BadLine, Camera, SplitEntry, examine_split, parse_line
 from flowdistill.data.tree import few
 from flowdistill.errors import UserError
 
@@ -73,21 +73,14 @@ class FolderDataset(MotionDataset):
             raise ValueError(
                 f"{entry.id}: an entry of a folder needs its frames; see read_split and named_split"
             )
-        left, right = entry.frames[:2], entry.frames[2:]
-        cameras = {"left": left if entry.camera == "left" else right}
-        if self.view == "scene_flow":
-            cameras = {"left": left, "right": right}
-        if not all(cameras.values()):
+        frames: dict[Camera, tuple[str, ...]] = {"left": entry.frames[:2], "right": entry.frames[2:]}
+        if not frames["right"] and (self.view == "scene_flow" or entry.camera == "right"):
             raise UserError(
                 "Frames of two cameras are required, but it is not known which files are the right camera's. Set "
                 "data.init_args.options to the parts of the paths that distinguish the cameras, for example "
                 "{left: image_2, right: image_3}."
             )
-        return [
-            SampleFile(f"{side}_t{time}", paths[time], ANY_IMAGE, "image")
-            for time in (0, 1)
-            for side, paths in cameras.items()
-        ]
+        return self.image_files(entry, lambda camera, time: frames[camera][time], ANY_IMAGE)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         return []

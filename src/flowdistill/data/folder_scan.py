@@ -7,20 +7,22 @@ image size changes, because both frames of a pair must have the same size.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tqdm import tqdm
 
-from flowdistill.data.folder_names import gaps, same_stem, sequences
+from flowdistill.data.folder_names import StereoNames, gaps, same_stem, sequences
 from flowdistill.data.folder_walk import join, unchanged, walk
 from flowdistill.data.frame_ids import frame_id
 from flowdistill.data.index import SplitIndex
 from flowdistill.data.notes import note
 from flowdistill.data.splits import SplitEntry
-from flowdistill.data.stereo_names import StereoNames
 from flowdistill.data.tree import contents, few, many
 from flowdistill.data.video import video_frames
 from flowdistill.errors import UserError
 from flowdistill.formats import FormatError, inspect_any_image, is_sixteen_bit_image, is_turned_image
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,20 @@ def scan_folder(root: str, options: Mapping[str, str]) -> SplitIndex:
     return _kept[key][1]
 
 
+# What is unusual about a folder, and how it is reported.
+_REMARKS = {
+    "gaps": "numbers are missing at {places}: between {names}; the frames on both sides are treated as consecutive",
+    "resized": "the image size changes, and no pair spans the change: {names}",
+    "16 bit": "16 bits per channel are scaled to 8: {names}, and the frames after them",
+    "turned": "an orientation tag is ignored, images are not rotated: {names}, and the frames after them",
+    "alone": "frames without a right frame are left out: {names}",
+    "labels": "skipped, labels or predictions according to their names: {names}",
+    "not read": "not read, not one of png, jpg, webp, bmp, tif, ppm, mp4, ...: {names}",
+}
+
+
 class _Scanner:
-    """One scan; the lists collect the contents of the notes, as paths below the root."""
+    """One scan; `found` has the paths below the root that each remark is about."""
 
     def __init__(self, root: str, options: Mapping[str, str]) -> None:
         self.root, self.options = root, options
@@ -72,11 +86,8 @@ class _Scanner:
         self.files = [join(folder, name) for folder, names in self.tree.images.items() for name in names]
         self.cameras = StereoNames(self.files, options["left"], options["right"])
         self.video_cameras = StereoNames(self.tree.videos, options["left"], options["right"])
-        self.sixteen_bit: list[str] = []
-        self.turned: list[str] = []
-        self.gaps: list[str] = []
-        self.resized: list[str] = []
-        self.without_partner: list[str] = []
+        self.found: dict[str, list[str]] = {what: [] for what in _REMARKS}
+        self.found["labels"], self.found["not read"] = self.tree.passed_over, self.tree.not_read
 
     def pairs(self) -> list[SplitEntry]:
         """Return a sample for every frame that has another frame `stride` frames later."""
@@ -103,7 +114,7 @@ class _Scanner:
                     )
                 for names_in_order in sequences(names):
                     missing = gaps(names_in_order)
-                    self.gaps += [f"{join(folder, gap.before)} and {gap.after}" for gap in missing]
+                    self.found["gaps"] += [f"{join(folder, gap.before)} and {gap.after}" for gap in missing]
                     paths = [join(folder, name) for name in names_in_order[:: self.every]]
                     for run in self._equally_large(paths):
                         yield [self._frame(path) for path in run]
@@ -111,16 +122,17 @@ class _Scanner:
 
     def _equally_large(self, paths: Sequence[str]) -> Iterator[list[str]]:
         """Yield the parts of a sequence within which the image size is constant."""
-        if _says(is_sixteen_bit_image, self._full(paths[0])):
-            self.sixteen_bit.append(paths[0])
-        if _says(is_turned_image, self._full(paths[0])):
-            self.turned.append(paths[0])
+        for what, question in (("16 bit", is_sixteen_bit_image), ("turned", is_turned_image)):
+            if _inspected(question, self._full(paths[0])):
+                self.found[what].append(paths[0])
         run: list[str] = []
         before: tuple[int, int] | None = None
         for path in paths:
-            size = _size(self._full(path)) or before  # a damaged image is reported when it is read
+            size = (
+                _inspected(inspect_any_image, self._full(path)) or before
+            )  # a damaged image is reported when it is read
             if run and before is not None and size != before:
-                self.resized.append(f"{path} is {_sides(size)}, {run[-1]} is {_sides(before)}")
+                self.found["resized"].append(f"{path} is {_sides(size)}, {run[-1]} is {_sides(before)}")
                 yield run
                 run = []
             run.append(path)
@@ -149,17 +161,14 @@ class _Scanner:
             return [Frame(f"{id_}/{number:06d}", left.path(number)) for number in left.numbers()]
         partner = self.video_cameras.partner(video)
         if partner not in self.tree.videos:
-            self.without_partner.append(f"{video} (there is no {partner})")
+            self.found["alone"].append(f"{video} (there is no {partner})")
             return []
         right = video_frames(self.root, partner, self.every)
         both = min(left.count, right.count)
         if left.count != right.count:
-            self.without_partner.append(f"{video} or {partner} from frame {both} on")
-        return [
-            Frame(f"{id_}/{number:06d}", left.path(number), right.path(number))
-            for number in left.numbers()
-            if number < both
-        ]
+            self.found["alone"].append(f"{video} or {partner} from frame {both} on")
+        numbers = range(0, both, self.every)
+        return [Frame(f"{id_}/{number:06d}", left.path(number), right.path(number)) for number in numbers]
 
     def _remarks(self, found: list[list[Frame]], pairs: int) -> Iterator[str]:
         used = [frames for frames in found if len(frames) > self.stride]
@@ -169,25 +178,9 @@ class _Scanner:
         yield f"{many(pairs, 'pair')} in {many(len(used), 'sequence')} of {frames}{chosen} in {self.root}"
         if unused := [frame.path for frames in found for frame in _unused(frames, self.stride)]:
             yield f"{many(len(unused), 'frame')} not part of any pair: {few(unused)}"
-        if self.gaps:
-            yield (
-                f"numbers are missing at {many(len(self.gaps), 'place')}: between {few(self.gaps)}; the frames on "
-                "both sides are treated as consecutive"
-            )
-        if self.resized:
-            yield f"the image size changes, and no pair spans the change: {few(self.resized)}"
-        if self.sixteen_bit:
-            yield f"16 bits per channel are scaled to 8: {few(self.sixteen_bit)}, and the frames after them"
-        if self.turned:
-            yield (
-                f"an orientation tag is ignored, images are not rotated: {few(self.turned)}, and the frames after them"
-            )
-        if self.without_partner:
-            yield f"frames without a right frame are left out: {few(self.without_partner)}"
-        if self.tree.passed_over:
-            yield f"skipped, labels or predictions according to their names: {few(self.tree.passed_over)}"
-        if self.tree.not_read:
-            yield f"not read, not one of png, jpg, webp, bmp, tif, ppm, mp4, ...: {few(self.tree.not_read)}"
+        for what, remark in _REMARKS.items():
+            if names := self.found[what]:
+                yield remark.format(places=many(len(names), "place"), names=few(names))
         if other := self._other_cameras():
             yield f"{many(len(other), 'file')} without {self.options['left']!r} in the path left out: {few(other)}"
 
@@ -233,18 +226,12 @@ def _unused(frames: Sequence[Frame], stride: int) -> list[Frame]:
     return [frame for place, frame in enumerate(frames) if place < stride and place + stride >= len(frames)]
 
 
-def _size(path: str) -> tuple[int, int] | None:
+def _inspected(inspect: Callable[[str], Result], path: str) -> Result | None:
+    """Return what the header of an image says; None for a damaged one."""
     try:
-        return inspect_any_image(path)
+        return inspect(path)
     except FormatError:
         return None
-
-
-def _says(question: Callable[[str], bool], path: str) -> bool:
-    try:
-        return question(path)
-    except FormatError:
-        return False
 
 
 def _sides(size: tuple[int, int] | None) -> str:

@@ -17,7 +17,6 @@ from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import (
-    IMAGE,
     KITTI_DISPARITY,
     KITTI_FLOW,
     OBJECT_MAP,
@@ -66,16 +65,8 @@ class KittiDataset(MotionDataset):
     calibration_folder: ClassVar[str] = "calib_cam_to_cam"
 
     def images(self, entry: SplitEntry) -> list[SampleFile]:
-        times = {"t0": entry.id, "t1": successor(entry.id)}
-        cameras: dict[str, Camera] = {"left": entry.camera}
-        if self.view == "scene_flow":
-            cameras = {"left": "left", "right": "right"}
-        folders = self.image_folders(self.options)
-        return [
-            SampleFile(f"{side}_{time}", self._path(folders[camera], f"{id_}.png"), IMAGE, "image")
-            for time, id_ in times.items()
-            for side, camera in cameras.items()
-        ]
+        ids, folders = (entry.id, successor(entry.id)), self.image_folders(self.options)
+        return self.image_files(entry, lambda camera, time: self._path(folders[camera], f"{ids[time]}.png"))
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         files: list[SampleFile] = []

@@ -5,10 +5,14 @@ incomplete: this is an error, since either format alone would be a smaller data 
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
-from flowdistill.data.files import IMAGE, WEBP_IMAGE, FileKind
+from flowdistill.data.dataset import MotionDataset
+from flowdistill.data.files import IMAGE, WEBP_IMAGE, FileKind, SampleFile
+from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.tree import listing
 from flowdistill.errors import UserError
 
@@ -26,6 +30,44 @@ class Pictures(NamedTuple):
     def kind(self) -> FileKind:
         """The kind of file, which defines how the images are read."""
         return _KINDS[self.suffix]
+
+
+class PicturesDataset(MotionDataset):
+    """What FlyingThings3D and its subset have in common: two cameras, and images in one of two formats."""
+
+    labelled_cameras: ClassVar[tuple[Camera, ...]] = CAMERAS
+    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    digits: ClassVar[int]
+    """Of a frame number in the names of images."""
+
+    @classmethod
+    @abstractmethod
+    def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
+        """Return the images of a part of the data that are read. Raises UserError if some are PNG and others WebP."""
+
+    @abstractmethod
+    def picture_folder(self, part: str) -> str:
+        """Return the folder, under the root, of the images of a part of the data, which contains one per camera."""
+
+    def images(self, entry: SplitEntry) -> list[SampleFile]:
+        part, frame = self._parts(entry)
+        folder, suffix = f"{self.root}/{self.picture_folder(part)}", self._pictures.suffix
+        return self.image_files(
+            entry,
+            lambda camera, time: f"{folder}/{camera}/{frame + time:0{self.digits}d}{suffix}",
+            self._pictures.kind,
+        )
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        """PNG or WebP, as for the first sample; samples without this format are then reported as missing."""
+        first = self.entries[0]
+        return self.pictures_of(self.root, self._parts(first)[0], self.options, first.camera)
+
+    def _parts(self, entry: SplitEntry) -> tuple[str, int]:
+        """Return the part of the data and the frame number in an id."""
+        match = self.match_id(entry)
+        return match[1], int(match[2])
 
 
 def frames_of(names: Collection[str], suffix: str, digits: int) -> set[str]:

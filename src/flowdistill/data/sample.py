@@ -21,15 +21,10 @@ from flowdistill.errors import UserError
 IMAGES = ("left_t0", "right_t0", "left_t1", "right_t1")
 FLOWS = ("flow", "flow_backward", "teacher_flow", "teacher_flow_backward")
 DISPARITIES = ("disparity_t0", "disparity_t1")
-VALID_MASKS = (
-    "valid_flow",
-    "valid_flow_noc",
-    "valid_disparity_t0",
-    "valid_disparity_t0_noc",
-    "valid_disparity_t1",
-    "valid_disparity_t1_noc",
-)
+VALID_MASKS = tuple(f"valid_{motion}{noc}" for motion in ("flow", *DISPARITIES) for noc in ("", "_noc"))
 OCCLUSIONS = ("occluded", "occluded_backward", "teacher_occluded", "teacher_occluded_backward")
+OCCLUSION_OF = dict(zip(FLOWS[1:], OCCLUSIONS[1:], strict=True))
+"""The flows without a valid mask -> the mask that marks their unknown pixels as occluded."""
 PIXEL_MAPS = (*IMAGES, *FLOWS, *DISPARITIES, *VALID_MASKS, *OCCLUSIONS, "foreground")
 """Every key that is defined on the pixel grid, so that geometric transforms apply to it."""
 

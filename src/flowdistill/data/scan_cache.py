@@ -61,30 +61,21 @@ def cached_ids(root: str, key: str, find: Callable[[Scan], list[str]]) -> list[s
     """
     places = cache_places(root, f"{key}.json")
     for path in places:
-        stored = _read(root, path)
-        if stored is not None:
-            ids, remarks = stored
-            note(
-                f"{key}: {len(ids)} pairs in {root}, as scanned before ({path}); the tree has not changed since"
-            )
-            _say(remarks)
+        if (content := _read(root, path)) is not None:
+            ids, remarks = content
+            how = f"as scanned before ({path}); the tree has not changed since"
+            break
+    else:
+        scan = Scan(root)
+        ids, remarks = find(scan), scan.remarks
+        if not ids:
             return ids
-    scan = Scan(root)
-    ids = find(scan)
-    if not ids:
-        return ids
-    written = _write(
-        places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids, "remarks": scan.remarks}
-    )
-    kept = f"cached in {written}" if written else "but not cached: no folder for the cache can be written"
-    note(f"{key}: {len(ids)} pairs in {root}, scanned now, {kept}")
-    _say(scan.remarks)
+        written = _write(places, {"version": _VERSION, "stamps": scan.stamps, "ids": ids, "remarks": remarks})
+        kept = f"cached in {written}" if written else "but not cached: no folder for the cache can be written"
+        how = f"scanned now, {kept}"
+    for text in (f"{key}: {len(ids)} pairs in {root}, {how}", *remarks):
+        note(text)
     return ids
-
-
-def _say(remarks: list[str]) -> None:
-    for remark in remarks:
-        note(remark)
 
 
 def cache_places(root: str, name: str) -> list[Path]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from flowdistill.data.dataset import MotionDataset, ViewName
-from flowdistill.data.files import FLO, IMAGE, MASK, SampleFile
+from flowdistill.data.files import FLO, MASK, SampleFile
 from flowdistill.data.splits import Camera, SplitEntry
 from flowdistill.data.tree import contents, listing, without_gaps
 from flowdistill.errors import UserError
@@ -59,10 +59,7 @@ class SintelDataset(MotionDataset):
     def images(self, entry: SplitEntry) -> list[SampleFile]:
         render_pass, scene, frame = self._parts(entry)
         folder = f"{self.root}/{self.options['part']}/{render_pass}/{scene}"
-        return [
-            SampleFile(f"left_t{time}", f"{folder}/frame_{frame + time:04d}.png", IMAGE, "image")
-            for time in (0, 1)
-        ]
+        return self.image_files(entry, lambda _, time: f"{folder}/frame_{frame + time:04d}.png")
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         _, scene, frame = self._parts(entry)

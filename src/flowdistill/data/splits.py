@@ -84,7 +84,11 @@ def read_split(path: str | Path, check: Callable[[SplitEntry], object] | None = 
         >>> len(read_split("data_splits/kitti_200.txt"))  # the files of data_splits come with the package
         200
     """
-    entries, bad = examine_split(path, check)
+    return without_bad_lines(*examine_split(path, check))
+
+
+def without_bad_lines(entries: list[SplitEntry], bad: list[BadLine]) -> list[SplitEntry]:
+    """Return the entries. Raises UserError for the first invalid line, if there are any."""
     if bad:
         raise UserError(bad[0].message)
     return entries
@@ -106,14 +110,9 @@ def examine_split(
     Raises:
         UserError: if the file is missing, or has no sample and `may_be_empty` is not set.
     """
-    path = Path(path)
-    lines = _lines(path)
     line_of: dict[SplitEntry, int] = {}
     bad: list[BadLine] = []
-    for number, line in enumerate(lines, start=1):
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
+    for number, line, words in _lines(Path(path)):
         try:
             entry = (parse or parse_line)(words)
             if check is not None:
@@ -135,10 +134,7 @@ def examine_split(
 def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
     """Return entry -> its first line in a readable split file; invalid lines are skipped."""
     numbers: dict[SplitEntry, int] = {}
-    for number, line in enumerate(_lines(Path(path)), start=1):
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
+    for number, _, words in _lines(Path(path)):
         try:
             numbers.setdefault(parse_line(words), number)
         except UserError:
@@ -146,14 +142,17 @@ def line_numbers(path: str | Path) -> dict[SplitEntry, int]:
     return numbers
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str, list[str]]]:
+    """Return number, text and words of the lines that are neither empty nor comments."""
     path = find(path)
     if not is_file(path):
         raise UserError(_missing(path))
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The split file {path} cannot be read as text: {error}") from error
+    numbered = [(number, line, line.partition("#")[0].split()) for number, line in enumerate(lines, start=1)]
+    return [each for each in numbered if each[2]]
 
 
 def parse_line(words: list[str]) -> SplitEntry:

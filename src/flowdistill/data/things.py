@@ -19,13 +19,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.files import PFM_CHANGE, PFM_DISPARITY, PFM_FLOW, SampleFile
-from flowdistill.data.pictures import PNG, WEBP, Pictures, frames_of, one_kind, pictures_in
+from flowdistill.data.pictures import PNG, WEBP, Pictures, PicturesDataset, frames_of, one_kind, pictures_in
 from flowdistill.data.scan_cache import Scan, cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.tree import contents, without_gaps
@@ -36,7 +35,7 @@ UNUSED = "all_unused_files.txt"
 _UNUSED_FRAME = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(?:left/|right/)?(\d{4})(?:\.\w+)?$")
 
 
-class ThingsDataset(MotionDataset):
+class ThingsDataset(PicturesDataset):
     """FlyingThings3D (`dataset: things`); options: `render_pass: clean|final`.
 
     Examples:
@@ -59,35 +58,8 @@ class ThingsDataset(MotionDataset):
     title = "FlyingThings3D"
     id_form = re.compile(r"((?:TRAIN|TEST)/[A-Z]/\d{4})/(\d{4})")
     id_words = "part, letter, sequence and frame, for example TRAIN/A/0000/0006"
-    labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    digits = 4
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
-
-    def images(self, entry: SplitEntry) -> list[SampleFile]:
-        sequence, frame = self._parts(entry)
-        pictures = self._pictures
-        folder = f"{self.root}/{pictures.folder}/{sequence}"
-        cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
-        return [
-            SampleFile(
-                f"{side}_t{time}",
-                f"{folder}/{camera}/{frame + time:04d}{pictures.suffix}",
-                pictures.kind,
-                "image",
-            )
-            for time in (0, 1)
-            for side, camera in cameras.items()
-        ]
-
-    @cached_property
-    def _pictures(self) -> Pictures:
-        """PNG or WebP, as for the first sample; samples without this format are then reported as missing."""
-        entry = self.entries[0]
-        sequence, _ = self._parts(entry)
-        known = picture_kinds(self.options)
-        return pictures_in(
-            {kind: f"{self.root}/{kind.folder}/{sequence}/{entry.camera}" for kind in known}, 4
-        )
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         sequence, frame = self._parts(entry)
@@ -110,9 +82,13 @@ class ThingsDataset(MotionDataset):
             files.append(SampleFile("flow_backward", past, PFM_FLOW, "optional"))
         return files
 
-    def _parts(self, entry: SplitEntry) -> tuple[str, int]:
-        match = self.match_id(entry)
-        return match[1], int(match[2])
+    @classmethod
+    def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
+        places = {kind: f"{root}/{kind.folder}/{part}/{camera}" for kind in picture_kinds(options)}
+        return pictures_in(places, cls.digits)
+
+    def picture_folder(self, part: str) -> str:
+        return f"{self._pictures.folder}/{part}"
 
     @classmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:

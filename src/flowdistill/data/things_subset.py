@@ -16,12 +16,12 @@ Source: the data set's web page, "DispNet/FlowNet2.0 dataset subsets".
 
 import re
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import ClassVar
 
-from flowdistill.data.dataset import MotionDataset, ViewName
+from flowdistill.data.dataset import ViewName
 from flowdistill.data.files import FLO, MASK, NEGATIVE_PFM_CHANGE, NEGATIVE_PFM_DISPARITY, SampleFile
-from flowdistill.data.pictures import PNG, WEBP, Pictures, pictures_in
+from flowdistill.data.pictures import PNG, WEBP, Pictures, PicturesDataset, pictures_in
 from flowdistill.data.scan_cache import cached_ids
 from flowdistill.data.splits import CAMERAS, Camera, SplitEntry
 from flowdistill.data.subset_pairs import no_pair, pairs_by_flow, up_to_the_last_picture, with_pictures
@@ -31,7 +31,7 @@ from flowdistill.errors import UserError
 PARTS = ("train", "val")
 
 
-class ThingsSubsetDataset(MotionDataset):
+class ThingsSubsetDataset(PicturesDataset):
     """FlyingThings3D's subset (`dataset: things_subset`); options: `render_pass: clean|final`.
 
     Examples:
@@ -54,31 +54,8 @@ class ThingsSubsetDataset(MotionDataset):
     title = "FlyingThings3D's subset"
     id_form = re.compile(r"(train|val)/(\d{7})")
     id_words = "part and frame, for example train/0000000"
-    labelled_cameras: ClassVar[tuple[Camera, ...]] = ("left", "right")
-    option_values: ClassVar[Mapping[str, tuple[str, ...]]] = {"render_pass": ("clean", "final")}
+    digits = 7
     split_words: ClassVar[tuple[str, ...]] = ("scan", *(f"scan:{part}" for part in PARTS))
-
-    def images(self, entry: SplitEntry) -> list[SampleFile]:
-        part, frame = self._parts(entry)
-        pictures = self._pictures
-        folder = f"{self.root}/{part}/{pictures.folder}"
-        cameras = {"left": entry.camera} if self.view == "flow" else {"left": "left", "right": "right"}
-        return [
-            SampleFile(
-                f"{side}_t{time}",
-                f"{folder}/{camera}/{frame + time:07d}{pictures.suffix}",
-                pictures.kind,
-                "image",
-            )
-            for time in (0, 1)
-            for side, camera in cameras.items()
-        ]
-
-    @cached_property
-    def _pictures(self) -> Pictures:
-        """PNG or WebP, as for the first sample; samples without this format are then reported as missing."""
-        part, _ = self._parts(self.entries[0])
-        return self.pictures_of(self.root, part, self.options, self.entries[0].camera)
 
     def truth(self, entry: SplitEntry) -> list[SampleFile]:
         part, frame = self._parts(entry)
@@ -105,16 +82,14 @@ class ThingsSubsetDataset(MotionDataset):
             return []
         return [SampleFile(key, f"{self.root}/{folder}/{name}.png", MASK, "optional")]
 
-    def _parts(self, entry: SplitEntry) -> tuple[str, int]:
-        match = self.match_id(entry)
-        return match[1], int(match[2])
-
     @classmethod
     def pictures_of(cls, root: str, part: str, options: Mapping[str, str], camera: Camera) -> Pictures:
-        """Return the images of a part that are read. Raises UserError if some are PNG and others WebP."""
         folder = f"image_{options['render_pass']}"
         place = f"{root}/{part}/{folder}/{camera}"
-        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, 7)
+        return pictures_in({Pictures(folder, suffix): place for suffix in (PNG, WEBP)}, cls.digits)
+
+    def picture_folder(self, part: str) -> str:
+        return f"{part}/{self._pictures.folder}"
 
     @classmethod
     def markers(cls, options: Mapping[str, str]) -> list[str]:

@@ -111,10 +111,10 @@ def _decode_into(place: str, path: str, every: int) -> VideoFrames:
             _require_space(place, os.path.getsize(file) * -(-announced // every))
 
     try:
-        decoded = decode_video(path, every, keep)
+        count, remark = decode_video(path, every, keep)
         steps = sorted({every, *(manifest["every"] if manifest else ())})
         video = {"version": _VERSION, "size": status.st_size, "changed": status.st_mtime_ns}
-        content = {**video, "count": decoded.count, "remark": decoded.remark, "every": steps}
+        content = {**video, "count": count, "remark": remark, "every": steps}
         write_atomically(f"{place}/{_MANIFEST}", json.dumps(content).encode())
     except UserError as error:
         if manifest is None:
@@ -126,7 +126,7 @@ def _decode_into(place: str, path: str, every: int) -> VideoFrames:
                 "--data.init_args.options.every K."
             ) from error
         raise
-    return VideoFrames(place, decoded.count, every, decoded.remark)
+    return VideoFrames(place, count, every, remark)
 
 
 def _kept(place: str, path: str, every: int) -> VideoFrames | None:

@@ -11,7 +11,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TextIO
 
 import cv2
@@ -32,21 +31,8 @@ _LEAST_SHARE = 0.9
 _MOST_FRAMES = 10**8  # larger numbers in a header are ignored as implausible
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Result of decoding a whole video.
-
-    Attributes:
-        count: number of frames.
-        remark: anything unusual about the video, or "".
-    """
-
-    count: int
-    remark: str
-
-
-def decode_video(path: str, every: int, keep: Keep) -> Decoded:
-    """Decode a video from start to end.
+def decode_video(path: str, every: int, keep: Keep) -> tuple[int, str]:
+    """Decode a video from start to end; returns the number of its frames, and anything unusual about it, or "".
 
     Args:
         path: of the video.
@@ -70,7 +56,7 @@ def decode_video(path: str, every: int, keep: Keep) -> Decoded:
             capture.release()
 
 
-def _decode(path: str, capture: cv2.VideoCapture, every: int, keep: Keep, caught: _Caught) -> Decoded:
+def _decode(path: str, capture: cv2.VideoCapture, every: int, keep: Keep, caught: _Caught) -> tuple[int, str]:
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     number, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
     announced = int(number) if 0 < number < _MOST_FRAMES else 0
@@ -94,7 +80,7 @@ def _decode(path: str, capture: cv2.VideoCapture, every: int, keep: Keep, caught
     if complaint is None and (text := caught.messages()):
         complaint = count, text
     announced_end = 1000 * announced / rate if rate > 0 else 0.0
-    return Decoded(count, _judge(path, count, announced, last + step, announced_end, complaint))
+    return count, _judge(path, count, announced, last + step, announced_end, complaint)
 
 
 def _judge(

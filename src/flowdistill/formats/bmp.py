@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.errors import check_sides, format_error
+from flowdistill.formats.png import unpack_bits
 
 BMP_START = b"BM"
 BMP_HEADER_LIMIT = 14 + 124  # bytes: the file header and the longest picture header
@@ -108,8 +109,7 @@ def decode_bmp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.u
     channels = list(header.channels)
     if bits not in _PALETTES:
         return rows[:, : width * bits // 8].reshape(height, width, bits // 8)[..., channels]
-    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
-    indices = ((rows[..., None] >> shifts) & np.uint8((1 << bits) - 1)).reshape(height, -1)[:, :width]
+    indices = unpack_bits(rows, bits, width)
     first, colours, entry = header.palette
     palette = np.frombuffer(content, np.uint8, colours * entry, first).reshape(colours, entry)
     if (largest := int(indices.max())) >= colours:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -42,15 +42,9 @@ class Conversion:
     components: int = 0
 
     def __add__(self, other: Conversion) -> Conversion:
-        return Conversion(
-            self.pixels + other.pixels,
-            self.valid + other.valid,
-            self.written + other.written,
-            self.lost + other.lost,
-            self.negative + other.negative,
-            max(self.largest_rounding, other.largest_rounding),
-            self.rounding_sum + other.rounding_sum,
-            self.components + other.components,
+        sums = {each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)}
+        return replace(
+            Conversion(**sums), largest_rounding=max(self.largest_rounding, other.largest_rounding)
         )
 
     @property

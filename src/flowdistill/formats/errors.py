@@ -64,6 +64,11 @@ def system_reason(error: Exception) -> str:
     return f"a file that cannot be opened ({reason})"
 
 
+def are_sides(shape: tuple[int, ...]) -> bool:
+    """Return whether all lengths of an array to be written lie in 1..MAX_SIDE."""
+    return 0 < min(shape, default=0) <= max(shape) <= MAX_SIDE
+
+
 def check_sides(path: str | os.PathLike[str], height: int, width: int, file_format: str) -> None:
     """Raises FormatError unless both sides lie in 1..MAX_SIDE."""
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes, read_start
+from flowdistill.formats.errors import MAX_SIDE, are_sides, check_sides, format_error, read_bytes, read_start
 
 _MAGIC = struct.pack("<f", 202021.25)
 _HEADER = struct.Struct("<4sii")
@@ -82,7 +82,7 @@ def write_flo(path: str | os.PathLike[str], flow: npt.ArrayLike) -> None:
         204
     """
     values = np.ascontiguousarray(flow, dtype="<f4")
-    if values.ndim != 3 or values.shape[2] != 2 or not 0 < min(values.shape) <= max(values.shape) <= MAX_SIDE:
+    if values.ndim != 3 or values.shape[2] != 2 or not are_sides(values.shape):
         raise ValueError(f"flow must have the shape (H, W, 2), sides of 1 to {MAX_SIDE}, got {values.shape}")
     height, width, _ = values.shape
     write_atomically(path, [_HEADER.pack(_MAGIC, width, height), values.data])

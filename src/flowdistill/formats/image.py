@@ -8,13 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import (
-    MAX_SIDE,
-    FormatError,
-    format_error,
-    read_bytes,
-    read_start,
-)
+from flowdistill.formats.errors import MAX_SIDE, FormatError, are_sides, format_error, read_bytes, read_start
 from flowdistill.formats.jpeg import JPEG_START, decode_jpeg, inspect_jpeg
 from flowdistill.formats.png import (
     GREY,
@@ -117,7 +111,7 @@ def write_image(path: str | os.PathLike[str], image: npt.ArrayLike) -> None:
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         expected = "uint8 of shape (H, W, 3), (H, W, 1) or (H, W)"
         raise ValueError(f"an image must be {expected}, got {pixels.dtype} of shape {pixels.shape}")
-    if not 0 < min(pixels.shape) <= max(pixels.shape) <= MAX_SIDE:
+    if not are_sides(pixels.shape):
         raise ValueError(f"an image's sides must be 1 to {MAX_SIDE} pixels, got {pixels.shape}")
     stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else np.ascontiguousarray(pixels)
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.formats.errors import MAX_SIDE
+from flowdistill.formats.errors import MAX_SIDE, are_sides
 from flowdistill.formats.png import GREY, RGB, inspect_png_size, read_png, write_png
 
 FLOW_SCALE, FLOW_OFFSET, FLOW_LIMIT = 64, 32768, 512  # codes per px, code of 0 px, largest px
@@ -223,7 +223,7 @@ def write_kitti_disparity(
 def _floating(values: npt.ArrayLike) -> npt.NDArray[np.floating]:
     """Convert to at least float32, since half precision cannot represent the scaled values; must not be empty."""
     array = np.asarray(values)
-    if not 0 < min(array.shape, default=0) <= max(array.shape) <= MAX_SIDE:
+    if not are_sides(array.shape):
         raise ValueError(f"sides must be 1 to {MAX_SIDE} pixels, got {array.shape}")
     return array.astype(np.result_type(array.dtype, np.float32), copy=False)
 

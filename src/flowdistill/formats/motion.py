@@ -6,7 +6,6 @@ The suffix, in any case, determines the format; the content determines the quant
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -86,7 +85,15 @@ def inspect_motion(path: str | os.PathLike[str], wanted: Quantity | None = None)
 
     Raises NoMotionError for other files, FormatError for damaged ones.
     """
-    return _INSPECT[motion_suffix(path)](path, wanted)
+    suffix = motion_suffix(path)
+    if suffix == ".png":
+        return _inspect_png(path)
+    if suffix == ".npz":
+        return _inspect_npz(path, wanted)
+    if suffix == ".pfm":
+        return "flow" if inspect_pfm(path)[2] == 3 else "disparity"
+    inspect_flo(path)
+    return "flow"
 
 
 def read_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) -> Motion:
@@ -103,7 +110,26 @@ def read_motion(path: str | os.PathLike[str], wanted: Quantity | None = None) ->
     quantity = inspect_motion(path, wanted)
     if wanted not in (None, quantity):
         raise format_error(path, str(wanted), quantity)
-    return _READ[motion_suffix(path)](path, quantity)
+    suffix = motion_suffix(path)
+    values: Values
+    valid: Mask | None = None
+    if suffix == ".png":
+        return Motion(
+            quantity, *(read_kitti_flow(path) if quantity == "flow" else read_kitti_disparity(path))
+        )
+    if suffix == ".npz":
+        values, valid = read_npz(path, quantity)
+    else:
+        values = read_flo(path) if suffix == ".flo" else read_pfm(path)
+    numbers = known(values[..., :2])
+    passed_over = {}
+    if valid is not None:
+        passed_over[NO_NUMBER] = int(np.count_nonzero(valid & ~numbers))
+        numbers &= valid
+    if suffix == ".pfm" and quantity == "flow":
+        passed_over[THIRD_CHANNEL] = int(np.count_nonzero(known(values[..., 2:]) & (values[..., 2] != 0)))
+    values = np.where(numbers[..., None], values[..., :2], values.dtype.type(0))
+    return Motion(quantity, values, numbers, {what: count for what, count in passed_over.items() if count})
 
 
 def write_motion(path: str | os.PathLike[str], motion: Motion) -> None:
@@ -139,16 +165,7 @@ def can_hold(suffix: str, quantity: Quantity) -> bool:
     return suffix != ".flo" or quantity == "flow"
 
 
-def _inspect_flo(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
-    inspect_flo(path)
-    return "flow"
-
-
-def _inspect_pfm(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
-    return "flow" if inspect_pfm(path)[2] == 3 else "disparity"
-
-
-def _inspect_png(path: str | os.PathLike[str], wanted: Quantity | None) -> Quantity:
+def _inspect_png(path: str | os.PathLike[str]) -> Quantity:
     header = read_png_header(path, "KITTI's 16-bit PNG")
     if header.bit_depth == 16 and header.colour_type == RGB:
         return "flow"
@@ -170,52 +187,3 @@ def _inspect_npz(path: str | os.PathLike[str], wanted: Quantity | None) -> Quant
     if len(quantities) > 1:
         raise format_error(path, "flow or disparity", "both; choose one with --quantity")
     return quantities[0]
-
-
-def _read_flo(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
-    return _motion(quantity, read_flo(path))
-
-
-def _read_pfm(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
-    stored = read_pfm(path)
-    if quantity == "disparity":
-        return _motion(quantity, stored)
-    third = int(np.count_nonzero(known(stored[..., 2:]) & (stored[..., 2] != 0)))
-    return _motion(quantity, stored[..., :2], passed_over={THIRD_CHANNEL: third} if third else {})
-
-
-def _read_png(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
-    values, valid = read_kitti_flow(path) if quantity == "flow" else read_kitti_disparity(path)
-    return Motion(quantity, values, valid)
-
-
-def _read_npz(path: str | os.PathLike[str], quantity: Quantity) -> Motion:
-    values, valid = read_npz(path, quantity)
-    if valid is None:
-        return _motion(quantity, values)
-    numbers = known(values)
-    wrong = int(np.count_nonzero(valid & ~numbers))
-    return _motion(quantity, values, numbers & valid, {NO_NUMBER: wrong} if wrong else {})
-
-
-def _motion(
-    quantity: Quantity, stored: Values, valid: Mask | None = None, passed_over: dict[str, int] | None = None
-) -> Motion:
-    valid = known(stored) if valid is None else valid
-    return Motion(
-        quantity, np.where(valid[..., None], stored, stored.dtype.type(0)), valid, passed_over or {}
-    )
-
-
-_INSPECT: dict[str, Callable[[str | os.PathLike[str], Quantity | None], Quantity]] = {
-    ".flo": _inspect_flo,
-    ".pfm": _inspect_pfm,
-    ".png": _inspect_png,
-    ".npz": _inspect_npz,
-}
-_READ: dict[str, Callable[[str | os.PathLike[str], Quantity], Motion]] = {
-    ".flo": _read_flo,
-    ".pfm": _read_pfm,
-    ".png": _read_png,
-    ".npz": _read_npz,
-}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.atomic import write_atomically
-from flowdistill.formats.errors import MAX_SIDE, check_sides, format_error, read_bytes, read_start
+from flowdistill.formats.errors import MAX_SIDE, are_sides, check_sides, format_error, read_bytes, read_start
 
 _HEADER = re.compile(rb"P[Ff]\s+(-?\d{1,10})\s+(-?\d{1,10})\s+([-+.\deE]{1,32})(?:\r?\n|\s)")
 _HEADER_LIMIT = 256
@@ -105,11 +105,7 @@ def write_pfm(path: str | os.PathLike[str], values: npt.ArrayLike) -> None:
     array = np.asarray(values, dtype="<f4")
     if array.ndim == 2:
         array = array[..., None]
-    if (
-        array.ndim != 3
-        or array.shape[2] not in (1, 3)
-        or not 0 < min(array.shape) <= max(array.shape) <= MAX_SIDE
-    ):
+    if array.ndim != 3 or array.shape[2] not in (1, 3) or not are_sides(array.shape):
         expected = f"(H, W), (H, W, 1) or (H, W, 3), sides of 1 to {MAX_SIDE}"
         raise ValueError(f"a PFM array must have the shape {expected}, got {array.shape}")
     height, width, channels = array.shape

@@ -31,13 +31,7 @@ COLOUR_TYPES = {
     RGB_ALPHA: "RGB + alpha",
 }
 _SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
-_DEPTHS = {
-    GREY: (1, 2, 4, 8, 16),
-    RGB: (8, 16),
-    PALETTE: (1, 2, 4, 8),
-    GREY_ALPHA: (8, 16),
-    RGB_ALPHA: (8, 16),
-}
+_DEPTHS = dict.fromkeys(_SAMPLES, (8, 16)) | {GREY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}
 _IHDR_END = 33  # bytes, with the signature
 _TAIL = 64  # bytes at the end that are searched for IEND
 # DEFLATE's largest compression ratio.
@@ -169,7 +163,8 @@ def decode_png(
         return stored.astype(f"u{step}")
     if twin.colour_type != GREY:
         return samples
-    return samples[..., 0] if header.bit_depth >= 8 else _unpack(samples[..., 0], header)
+    packed = samples[..., 0]
+    return packed if header.bit_depth >= 8 else unpack_bits(packed, header.bit_depth, header.width)
 
 
 def look_up(
@@ -215,12 +210,11 @@ def _relabelled(path: str | os.PathLike[str], content: bytes, header: PngHeader)
     return b"".join(parts)
 
 
-def _unpack(scanlines: npt.NDArray[np.uint8], header: PngHeader) -> npt.NDArray[np.uint8]:
-    """Unpack samples (H, W) of 1, 2 or 4 bit from the bytes of the scanlines, the leftmost in the highest bits."""
-    depth = header.bit_depth
+def unpack_bits(rows: npt.NDArray[np.uint8], depth: int, width: int) -> npt.NDArray[np.uint8]:
+    """Unpack samples (H, W) of 1, 2 or 4 bit from the bytes of the rows, the leftmost in the highest bits."""
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
-    samples = (scanlines[..., None] >> shifts) & np.uint8((1 << depth) - 1)
-    return np.ascontiguousarray(samples.reshape(header.height, -1)[:, : header.width])
+    samples = (rows[..., None] >> shifts) & np.uint8((1 << depth) - 1)
+    return np.ascontiguousarray(samples.reshape(len(rows), -1)[:, :width])
 
 
 def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> None:

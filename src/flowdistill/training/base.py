@@ -317,6 +317,9 @@ class MotionModule(pl.LightningModule, ABC):
         self.log("train/loss", torch.tensor(values["loss"]), prog_bar=True)
         self.log_dict({name: torch.tensor(value) for name, value in logged.items()})
 
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
     def on_validation_epoch_end(self) -> None:
         self._log_metrics("val")
 

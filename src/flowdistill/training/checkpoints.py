@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from flowdistill.errors import UserError
 from flowdistill.training.atomic_io import save
 from flowdistill.training.progress import validation_is_owed
-from flowdistill.training.run_folder import run_folder
+from flowdistill.training.run_folder import checkpoint_folder, run_folder
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 _OLDER = re.compile(r"step_(\d+)\.ckpt")
@@ -63,11 +63,8 @@ class Checkpoints(Checkpoint):
             return
         failure = self.save(trainer)
         if failure is not None:
-            before = (
-                "no checkpoint was saved before"
-                if self._saved is None
-                else f"{LAST} is of step {self._saved}"
-            )
+            saved = f"{LAST} is of step {self._saved}"
+            before = "no checkpoint was saved before" if self._saved is None else saved
             raise UserError(
                 f"training finished, but the final weights could not be written ({failure}); {before}. Free disk "
                 "space and resume from it: only the steps since then are repeated."
@@ -77,15 +74,12 @@ class Checkpoints(Checkpoint):
         """Save the current step as last.ckpt; must be called on all processes. Returns why it failed, or None."""
         if self.dirpath is None:
             return None
-        for (
-            logger
-        ) in trainer.loggers:  # flush the rows so far, such as the learning rate's, which Lightning buffers
-            logger.save()
+        for logger in trainer.loggers:
+            logger.save()  # flush the rows so far, such as the learning rate's, which Lightning buffers
         last = Path(self.dirpath, LAST)
         before = last.with_name(f"step_{self._saved or 0:09d}.ckpt")
-        older = (
-            trainer.is_global_zero and self._saved not in (None, trainer.global_step) and _link(last, before)
-        )
+        keeps = trainer.is_global_zero and self._saved not in (None, trainer.global_step)
+        older = keeps and _link(last, before)
         self._validated = not validation_is_owed(trainer)
         try:
             failure = save(trainer, last)
@@ -189,17 +183,15 @@ class BestCheckpoint(pl.Callback):
             self.value, self.path = before
 
     def _better(self, value: float) -> bool:
-        if math.isnan(value):
-            return False
         if self.value is None:
-            return True
-        return value < self.value if self.mode == "min" else value > self.value
+            return not math.isnan(value)
+        return value < self.value if self.mode == "min" else value > self.value  # False for NaN
 
     def _target(self, trainer: pl.Trainer) -> Path:
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        folder = checkpoint_folder(trainer)
         if folder is None:
             raise UserError(
                 "--best.metric keeps best.ckpt beside the run's other checkpoints, but this run saves none: add the "
                 "callback flowdistill.training.Checkpoints, as configs/trainer/ does"
             )
-        return Path(folder) / BEST
+        return folder / BEST

@@ -239,9 +239,6 @@ class DDFlowModule(MotionModule):
             )
             self.validation.add(name, losses["census_no_occlusion"], len(batch["name"]))
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return both flows and their occlusion masks, with keys as in the batch contract."""
         forward, backward = self._flows(batch["left_t0"], batch["left_t1"], batch["name"])

@@ -165,9 +165,6 @@ class DwarfModule(MotionModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.validation.update(self.predict_step(batch, batch_idx), batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return flow and both disparities (clipped at 0), with keys as in the batch contract."""
         motion = self.predict_motion(batch)

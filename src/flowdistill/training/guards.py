@@ -14,7 +14,7 @@ from flowdistill.training.recent_steps import BatchOrigin, RecentStep
 
 GRADIENT = "gradient"  # key of its largest absolute value among a step's values
 GRADIENT_NORM = (
-    "gradient_norm"  # of a logged step; may be infinite with float16, which the gradient scaler handles
+    "gradient_norm"  # of a logged step; may be infinite with float16: the gradient scaler handles it
 )
 LEAST_VISIBLE = 0.001  # share of unmasked pixels below which a photometric loss gives no training signal
 
@@ -76,11 +76,11 @@ def non_finite(
             continue
         # A non-finite loss makes the gradient non-finite on all processes: report the gradient only on its own.
         names = [name for name in bad if name != GRADIENT] or bad
-        texts = [text for text in everywhere(_what_is_wrong(step, names)) if text]
-        if not texts:  # each process's own values are finite, but not their sum
-            listed = ", ".join(f"{name} = {step.means[name]}" for name in names)
-            texts = [f"{listed}, the mean over all processes\n{_whence(step.origin)}"]
         own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
+        texts = [text for text in everywhere(_described(own, step.origin) if own else "") if text]
+        if not texts:  # each process's own values are finite, but not their sum
+            means = {name: step.means[name] for name in names}
+            texts = [_described(means, step.origin, ", the mean over all processes")]
         lists = everywhere("\n".join(step.origin.samples) if own else "")
         samples = tuple(name for each in lists for name in each.splitlines())
         what = "gradient" if names == [GRADIENT] else "loss"
@@ -88,15 +88,10 @@ def non_finite(
     return found
 
 
-def _what_is_wrong(step: RecentStep, names: Sequence[str]) -> str:
-    """Describe which of these values are not finite on this process, with its samples; empty if none."""
-    own = {name: step.values[name] for name in names if not math.isfinite(step.values[name])}
-    listed = ", ".join(f"{name} = {value}" for name, value in own.items())
-    return f"{listed}\n{_whence(step.origin)}" if own else ""
-
-
-def _whence(origin: BatchOrigin) -> str:
+def _described(values: Mapping[str, float], origin: BatchOrigin, what: str = "") -> str:
+    """Describe values of a step, and the batch that they are from."""
     return (
+        f"{', '.join(f'{name} = {value}' for name, value in values.items())}{what}\n"
         f"samples of this batch: {', '.join(origin.samples)}\n"
         f"(batch {origin.number} of process {origin.rank}, data seed {origin.seed})"
     )

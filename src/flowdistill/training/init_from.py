@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from flowdistill.errors import UserError
 
 PREFIX = "network."  # the network's attribute in the LightningModules
+_UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
 _TOLD = ("loss", "losses", "alphas", "width", "init_from")  # hyper-parameters that distinguish runs
 
 
@@ -86,15 +87,7 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
         raise UserError(f"{option}: {path} does not exist or is not a file; {advice}")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        OSError,
-    ) as error:
+    except _UNREADABLE as error:
         # A pickle reader's message about a file that is not a pickle does not help; the error's type is enough.
         raise UserError(f"{option}: {path} is not a checkpoint ({type(error).__name__}); {advice}") from error
     if isinstance(stored, dict) and stored and all(isinstance(value, Tensor) for value in stored.values()):

@@ -17,7 +17,7 @@ from flowdistill.training.batch_dump import dump_batch
 from flowdistill.training.checkpoints import BEST, LAST, older_checkpoints
 from flowdistill.training.guards import GRADIENT, NonFinite, NonFiniteLossError
 from flowdistill.training.init_from import read_checkpoint
-from flowdistill.training.run_folder import run_folder
+from flowdistill.training.run_folder import checkpoint_folder, run_folder
 
 LOG = "non_finite.csv"
 _MOST_DUMPS = 5  # per process: a batch takes about 100 MB
@@ -90,14 +90,10 @@ class NonFinitePolicy:
     def _text(self, last: NonFinite, dumped: str, folder: Path, trainer: pl.Trainer) -> str:
         before = ""
         if len(self.seen) > 1:
-            before = (
-                f"\nSkipped before it: {'; '.join(self.seen[:-1])} ({folder / LOG}).\n"
-                f"{_repeated(self.samples, len(self.seen))}"
-            )
-        checkpoints = getattr(trainer.checkpoint_callback, "dirpath", None)
-        hint = ""
-        if checkpoints is not None and trainer.is_global_zero:
-            hint = newest_finite(Path(checkpoints))
+            repeated = _repeated(self.samples, len(self.seen))
+            before = f"\nSkipped before it: {'; '.join(self.seen[:-1])} ({folder / LOG}).\n{repeated}"
+        checkpoints = checkpoint_folder(trainer)
+        hint = newest_finite(checkpoints) if checkpoints is not None and trainer.is_global_zero else ""
         hint = trainer.strategy.broadcast(hint)  # the same message on all processes
         return f"{last.title}\n{self.advice} This step changed no weight.{dumped}{before}\n{hint}".rstrip()
 

@@ -19,3 +19,9 @@ def run_folder(trainer: pl.Trainer) -> Path:
         version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
         folder = Path(logger.save_dir or folder, str(logger.name or ""), version)
     return Path(trainer.strategy.broadcast(str(folder)))
+
+
+def checkpoint_folder(trainer: pl.Trainer) -> Path | None:
+    """Return the folder of a run's checkpoints; None if it saves none."""
+    folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+    return None if folder is None else Path(folder)

@@ -7,6 +7,7 @@ rank 0, waits for the device at every batch, and ends with exit code 0.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 from datetime import timedelta
@@ -21,6 +22,7 @@ from flowdistill.formats import write_atomically
 from flowdistill.stopping import Stopped, StopSignals, signals
 from flowdistill.training.atomic_io import save
 from flowdistill.training.progress import validate_if_owed, validation_is_due
+from flowdistill.training.run_folder import checkpoint_folder
 
 _LONGEST_WAIT = timedelta(hours=2)  # for the slowest process: a validation, a checkpoint on a slow disk
 _OF_JOB = ".slurm_"  # + the job's id: a file beside the runs, with the path of this job's checkpoint folder
@@ -56,11 +58,9 @@ class StopTogether(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size > 1:
             self._group = torch.distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
-        job, folder = slurm_job(), getattr(trainer.checkpoint_callback, "dirpath", None)
-        if job is not None and folder is not None and trainer.is_global_zero:
-            # For RUNS/version_3/checkpoints the marker file is in RUNS, where the requeued job looks for it.
-            Path(folder).parents[1].mkdir(parents=True, exist_ok=True)
-            write_atomically(Path(folder).parents[1] / f"{_OF_JOB}{job}", f"{folder}\n".encode())
+        if (mark := _mark(trainer)) is not None:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(mark, f"{checkpoint_folder(trainer)}\n".encode())
         self.asked.deferred = True
 
     def on_train_batch_end(
@@ -83,10 +83,8 @@ class StopTogether(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.asked.deferred = False
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-        if slurm_job() is not None and folder is not None and trainer.is_global_zero:
-            # The job may start another training.
-            (Path(folder).parents[1] / f"{_OF_JOB}{slurm_job()}").unlink(missing_ok=True)
+        if (mark := _mark(trainer)) is not None:
+            mark.unlink(missing_ok=True)  # the job may start another training
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -108,12 +106,12 @@ class StopTogether(pl.Callback):
 
     def _stop(self, trainer: pl.Trainer, signum: signal.Signals) -> None:
         self.asked.received = signum  # of another process, perhaps
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        folder = checkpoint_folder(trainer)
         said = f"{signum.name}: stopped at step {trainer.global_step}"
         if folder is None:
             note(f"{said}. Nothing was saved: this run writes no checkpoints.")
             raise Stopped(signum, together=True)
-        last = Path(folder) / "last.ckpt"
+        last = folder / "last.ckpt"
         failure = save(trainer, last)
         if not trainer.validating:  # log this step's row, which Lightning would do after the callbacks
             trainer._logger_connector.on_batch_end()
@@ -129,16 +127,12 @@ class StopTogether(pl.Callback):
 
 def resume_line(command: list[str], checkpoint: Path) -> str:
     """Return the run's command line with `--ckpt_path` set to this checkpoint."""
-    import shlex
-
-    words, skip = [], False
-    for word in command:
-        if not skip and not word.startswith("--ckpt_path="):
-            skip = word == "--ckpt_path"
-            if not skip:
-                words.append(word)
-        else:
-            skip = False
+    words, left = [], iter(command)
+    for word in left:
+        if word == "--ckpt_path":
+            next(left, None)  # its value
+        elif not word.startswith("--ckpt_path="):
+            words.append(word)
     return shlex.join([*words, "--ckpt_path", str(checkpoint)])
 
 
@@ -148,6 +142,15 @@ def slurm_job() -> str | None:
     if array is not None and "SLURM_ARRAY_TASK_ID" in os.environ:
         return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     return os.environ.get("SLURM_JOB_ID")
+
+
+def _mark(trainer: pl.Trainer) -> Path | None:
+    """Return the file in which rank 0 of a SLURM job keeps the path of its checkpoints; None elsewhere."""
+    job, folder = slurm_job(), checkpoint_folder(trainer)
+    if job is None or folder is None or not trainer.is_global_zero:
+        return None
+    # For RUNS/version_3/checkpoints it is in RUNS, where the requeued job looks for it.
+    return folder.parents[1] / f"{_OF_JOB}{job}"
 
 
 def slurm_run(runs: Path) -> Path | None:

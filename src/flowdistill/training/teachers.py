@@ -149,6 +149,12 @@ class NetworkTeacher(Teacher):
         forward, backward = self.network(batch["left_t0"], batch["left_t1"])
         return TeacherLabels(forward.full, backward.full, *occlusion_masks(forward.full, backward.full))
 
+    def prepare(self, student: DDFlowNet) -> None:
+        self.adopt(copy.deepcopy(student))
+
+    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
+        self.prepare(student)  # the state dict is loaded afterwards, with the weights
+
     def adopt(self, network: DDFlowNet) -> None:
         """Use a network as the teacher: frozen, in evaluation mode."""
         self.network = network.requires_grad_(False).eval()
@@ -212,12 +218,6 @@ class AverageTeacher(NetworkTeacher):
     def init_args(self) -> dict[str, Any]:
         return {"decay": self.decay}
 
-    def prepare(self, student: DDFlowNet) -> None:
-        self.adopt(copy.deepcopy(student))
-
-    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
-        self.prepare(student)  # the state dict is loaded afterwards, with the weights
-
     @torch.no_grad()
     def after_step(self, student: DDFlowNet) -> None:
         assert self.network is not None
@@ -236,12 +236,6 @@ class SnapshotTeacher(NetworkTeacher):
     def __init__(self) -> None:
         super().__init__()
         self.taken_at = -1  # step, -1: not yet
-
-    def prepare(self, student: DDFlowNet) -> None:
-        self.adopt(copy.deepcopy(student))
-
-    def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
-        self.prepare(student)  # the state dict is loaded afterwards, with weights and step
 
     def before_teaching(self, student: DDFlowNet, step: int) -> None:
         if self.taken_at < 0:
@@ -267,13 +261,7 @@ def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
     return known[name](**teacher.get("init_args", {}))
 
 
-def _kinds() -> list[type[Teacher]]:
+def _kinds(base: type[Teacher] = Teacher) -> list[type[Teacher]]:
     """All teacher classes, including those defined outside this file."""
-    found: list[type[Teacher]] = []
-    left: list[type[Teacher]] = [*Teacher.__subclasses__(), *NetworkTeacher.__subclasses__()]
-    left.remove(NetworkTeacher)
-    while left:
-        kind = left.pop()
-        found.append(kind)
-        left += kind.__subclasses__()
-    return found
+    found = [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
+    return [kind for kind in found if kind is not NetworkTeacher]

@@ -1,6 +1,6 @@
 """Random parameters of the photometric augmentation, independent of the code that applies them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Draw:
     gain: tuple[float, float, float]  # of red, green and blue: brightness times channel
     blur: float  # standard deviation of the Gaussian, px; 0 means no blur
     noise: float  # standard deviation of the Gaussian
-    seed: int  # of the noise
+    seed: int = 0  # of the noise
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,16 @@ class Strength:
     def draw(self, pictures: int, rng: np.random.Generator) -> list[Draw]:
         """Return one draw per image of a sample."""
         coloured = rng.random() < self.colour
-        strengths = [self._strengths(coloured, rng) for _ in range(1 if self.shared else pictures)]
+        draws = [self._draw(coloured, rng) for _ in range(1 if self.shared else pictures)]
         if self.shared:
-            strengths *= pictures
-        return [Draw(*strength, seed=int(rng.integers(_SEEDS))) for strength in strengths]
+            draws *= pictures
+        return [replace(draw, seed=int(rng.integers(_SEEDS))) for draw in draws]
 
-    def _strengths(
-        self, coloured: bool, rng: np.random.Generator
-    ) -> tuple[float, tuple[float, float, float], float, float]:
+    def _draw(self, coloured: bool, rng: np.random.Generator) -> Draw:
         gamma, gain = 1.0, np.ones(3)
         if coloured:
             gamma = rng.uniform(*GAMMA)
             gain = rng.uniform(*BRIGHTNESS) * rng.uniform(*CHANNEL, size=3)
         red, green, blue = gain.tolist()
-        return float(gamma), (red, green, blue), rng.uniform(0, self.blur), rng.uniform(0, self.noise)
+        blur, noise = rng.uniform(0, self.blur), rng.uniform(0, self.noise)
+        return Draw(float(gamma), (red, green, blue), blur, noise)

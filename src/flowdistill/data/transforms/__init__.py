@@ -10,9 +10,8 @@ from flowdistill.data.transforms.flips import RandomFlips, flip_left_right, flip
 from flowdistill.data.transforms.padding import ReflectPad, undo_padding
 from flowdistill.data.transforms.relative_motion import RelativeMotion, move_t1
 from flowdistill.data.transforms.resampling import resample
-from flowdistill.data.transforms.scale import RandomScale
+from flowdistill.data.transforms.scale import RandomScale, Zoom
 from flowdistill.data.transforms.visibility import hide_what_leaves
-from flowdistill.data.transforms.zoom import Zoom
 
 __all__ = [
     "RandomCrop",

@@ -7,15 +7,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from flowdistill.data.sample import DISPARITIES, PIXEL_MAPS, Sample
+from flowdistill.data.sample import DISPARITIES, OCCLUSION_OF, PIXEL_MAPS, Sample
 
-# The mask of each motion in which a transform marks pixels as unusable.
+# The mask of each motion in which a transform marks pixels as unusable; for other flows it is OCCLUSION_OF.
 _VALID_OF = {key: f"valid_{key}" for key in ("flow", *DISPARITIES)}
-_OCCLUDED_OF = {
-    "flow_backward": "occluded_backward",
-    "teacher_flow": "teacher_occluded",
-    "teacher_flow_backward": "teacher_occluded_backward",
-}
 ON_T1 = ("flow_backward", "occluded_backward", "teacher_flow_backward", "teacher_occluded_backward")
 """The labels on the grid of `left_t1`; all others are on that of `left_t0`."""
 
@@ -51,7 +46,7 @@ def move_camera(out: dict[str, Any], scale: tuple[float, float], offset: tuple[f
 def with_masks(sample: Sample) -> dict[str, Any]:
     """Return a copy in which every motion has a mask; new masks mark all pixels as usable."""
     out: dict[str, Any] = dict(sample)
-    for masks, everywhere in ((_VALID_OF, True), (_OCCLUDED_OF, False)):
+    for masks, everywhere in ((_VALID_OF, True), (OCCLUSION_OF, False)):
         for key, mask in masks.items():
             if key in out and mask not in out:
                 out[mask] = torch.full_like(out[key][:1], everywhere, dtype=torch.bool)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowdistill.data.sample import Sample, image_size
+from flowdistill.data.sample import OCCLUSION_OF, Sample, image_size
 from flowdistill.data.transforms.maps import ON_T1, is_stereo, with_masks
 from flowdistill.data.transforms.visibility import hide_what_leaves
 from flowdistill.errors import UserError
@@ -106,11 +106,9 @@ def move_t1(sample: Sample, matrix: Matrix) -> Sample:
     for key in ON_T1:
         if key in out:
             out[key] = out[key].flatten(1)[:, nearest].view(out[key].shape)
-    for flow, occluded in (
-        ("flow_backward", "occluded_backward"),
-        ("teacher_flow_backward", "teacher_occluded_backward"),
-    ):
+    for flow in ("flow_backward", "teacher_flow_backward"):
         if flow in out:
+            occluded = OCCLUSION_OF[flow]
             there = _positions(image_size(sample), back, less_pixel=True) + out[flow]
             out[flow] = torch.where(known, there, torch.zeros(()))
             out[occluded] = out[occluded] | ~known
