@@ -48,9 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from flowdistill.cli.data_config import read_data_config
     from flowdistill.in_order import in_order
 
-    for path, option in ((args.json, "--json"), (args.exclude_to, "--exclude-to")):
-        if path is not None:
-            check_output(path, option)
+    check_output(args.json, "--json")
+    check_output(args.exclude_to, "--exclude-to")
     root = [] if args.root is None else ["--data.init_args.root", args.root]
     module = read_data_config(args.config, [*args.config_keys, *root])
     plan = plan_check(module)

@@ -11,9 +11,8 @@ from flowdistill.errors import UserError
 
 def add_parser(commands: Commands) -> None:
     """Add the four commands."""
-    demo = add_command(
-        commands, "demo", run, "render, train DDFlow and DWARF, compare with baselines (minutes)"
-    )
+    about = "render, train DDFlow and DWARF, compare with baselines (minutes)"
+    demo = add_command(commands, "demo", run, about)
     about = "train DDFlow's teacher, student and a control on rendered data (half an hour per seed)"
     distill = add_command(commands, "demo-distill", run_distill, about)
     about = "pre-train DWARF at its published size on rendered data (45 minutes)"

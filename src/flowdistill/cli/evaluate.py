@@ -49,8 +49,7 @@ def run_sintel(options: argparse.Namespace) -> int:
     from flowdistill.evaluation.sintel.frames import evaluate_frames, pool
     from flowdistill.evaluation.sintel.report import table, to_json
 
-    if options.json is not None:
-        check_output(options.json, "--json")
+    check_output(options.json, "--json")
     files = find_files(options.predictions, options.ground_truth, options.scenes)
     for note in files.notes:
         print(note)
@@ -71,8 +70,7 @@ def run_kitti(options: argparse.Namespace) -> int:
     from flowdistill.evaluation.kitti.oddities import oddities
     from flowdistill.evaluation.kitti.report import table, to_json
 
-    if options.json is not None:
-        check_output(options.json, "--json")
+    check_output(options.json, "--json")
     files = find_files(options.predictions, options.ground_truth, options.split)
     for note in files.notes:
         print(note)

@@ -46,8 +46,10 @@ def add_number(
     parser.add_argument(name, metavar=metavar, type=int, default=default, help=f"{help} (default: {default})")
 
 
-def check_output(path: Path, option: str) -> None:
-    """Raise UserError before any work is done if a file obviously cannot be written."""
+def check_output(path: Path | None, option: str) -> None:
+    """Raise UserError before any work is done if the file of an option is given and obviously cannot be written."""
+    if path is None:
+        return
     if path.is_dir():
         raise UserError(f"{option}: {path} is a folder; give a file")
     parent = next(folder for folder in path.absolute().parents if folder.exists())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,13 +67,9 @@ def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
     if accumulated is not None and accumulated < 1:
         raise UserError(f"trainer.accumulate_grad_batches must be 1 or more, not {accumulated}")
     steps, epochs = settings.get("max_steps", -1), settings.get("max_epochs")
-    timed = settings.get("max_time") is not None
-    if (
-        subcommand == "fit"
-        and not settings.get("fast_dev_run")
-        and (steps is None or steps < 0)
-        and not timed
-    ):
+    counted = steps is not None and steps >= 0
+    limited = counted or settings.get("max_time") is not None or settings.get("fast_dev_run")
+    if subcommand == "fit" and not limited:
         instead = "" if epochs in (None, -1) else f" in place of trainer.max_epochs {epochs}"
         raise UserError(
             f"trainer.max_steps is not set: training is counted in steps here, so set it{instead} (an epoch of the "
@@ -90,9 +87,8 @@ def check_loggers(loggers: Any) -> None:
         UserError: with the package to install.
     """
     for entry in loggers if isinstance(loggers, list) else [loggers]:
-        name = str((entry.get("class_path") if isinstance(entry, Mapping) else entry) or "").rpartition(".")[
-            2
-        ]
+        path = entry.get("class_path") if isinstance(entry, Mapping) else entry
+        name = str(path or "").rpartition(".")[2]
         packages = _PACKAGES.get(name, ())
         if packages and not any(importlib.util.find_spec(package) for package in packages):
             extra = "'flowdistill[tensorboard]'" if name == "TensorBoardLogger" else packages[0]
@@ -107,15 +103,14 @@ def check_secrets(config: Any, place: str = "") -> None:
     Raises:
         UserError: with the place, without the key.
     """
+    own_key = os.environ.get("WANDB_API_KEY")
     if isinstance(config, Mapping):
         for name, value in config.items():
             check_secrets(value, f"{place}.{name}" if place else str(name))
     elif isinstance(config, list):
         for number, value in enumerate(config):
             check_secrets(value, f"{place}[{number}]")
-    elif isinstance(config, str) and (
-        place.rpartition(".")[2] in _SECRETS or config == os.environ.get("WANDB_API_KEY")
-    ):
+    elif isinstance(config, str) and (place.rpartition(".")[2] in _SECRETS or config == own_key):
         raise UserError(
             f"{place} contains an account key, and configs are saved next to the weights and sent to loggers: remove "
             "it, and use `wandb login` or the environment (WANDB_API_KEY)"
@@ -128,10 +123,9 @@ def check_callbacks(callbacks: Iterable[Callback]) -> None:
     Raises:
         UserError: with the first one and the reason.
     """
-    for callback in callbacks:
-        for kind, reason in _CALLBACKS.items():
-            if isinstance(callback, kind):
-                raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
+    for callback, (kind, reason) in itertools.product(callbacks, _CALLBACKS.items()):
+        if isinstance(callback, kind):
+            raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
 
 
 def check_processes(processes: int) -> None:
@@ -145,15 +139,14 @@ def check_processes(processes: int) -> None:
     """
     for starter, sign, count in (("torchrun", "TORCHELASTIC_RUN_ID", "WORLD_SIZE"),
                                  ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_TASKS")):  # fmt: skip
-        if sign not in os.environ:
-            continue
-        started = number_from_environment(count, 1)
-        if started != processes:
+        if sign in os.environ:
+            started = number_from_environment(count, 1)
+            if started == processes:
+                return
             raise UserError(
                 f"{starter} started {started} processes, but trainer.devices x trainer.num_nodes is {processes}: set "
                 "--trainer.devices to the processes per machine and --trainer.num_nodes to the number of machines"
             )
-        return
 
 
 def check_content(stored: Mapping[str, Any], path: Path, subcommand: str) -> None:

@@ -42,10 +42,10 @@ def add_parser(commands: Commands) -> None:
     for parser in (run, show):
         add_path(parser, "--output", None, "folder of the search (default: sweeps/NAME)")
         parser.add_argument("--name", help="name of the study in the storage (default: the file's name)")
-        storage = (
-            "URL of a database for Optuna, which machines may share, such as "
-            "postgresql+psycopg://USER@HOST/DATABASE, or a journal file (default: study.log in the folder)"
+        database = (
+            "a database for Optuna, which machines may share, such as postgresql+psycopg://USER@HOST/DATABASE"
         )
+        storage = f"URL of {database}, or a journal file (default: study.log in the folder)"
         parser.add_argument("--storage", help=storage)
 
 
