@@ -19,8 +19,7 @@ def add_parser(commands: Commands) -> None:
     show.add_argument("file", metavar="FILE", help="such as configs/data/kitti.yaml")
     copy = add_command(configs, "copy", copy_configs, "copy a file or a folder here to edit it")
     copy.add_argument("path", metavar="PATH", help="such as configs/sweeps, or configs")
-    target = "target folder (default: the working directory)"
-    add_path(copy, "--output", "DIR", target, default=Path("."))
+    add_path(copy, "--output", "DIR", "target folder (default: the working directory)", default=Path("."))
 
 
 def list_configs(options: argparse.Namespace) -> int:

@@ -10,8 +10,7 @@ from flowdistill.cli.options import Commands, add_command, add_group, add_path
 def add_parser(commands: Commands) -> None:
     """Add the command `debug batch`."""
     group = add_group(commands, "debug", "inspect files that a failed training saved")
-    about = "repeat the training step of a batch whose loss was not finite"
-    parser = add_command(group, "batch", run, about)
+    parser = add_command(group, "batch", run, "repeat the training step of a batch whose loss was not finite")
     add_path(parser, "file", "FILE", "a non_finite_step_*.pt of a run")
     add_path(parser, "--checkpoint", "CKPT", "use the weights of this checkpoint instead")
     add_path(parser, "--output", "DIR", "write pictures of frames and labels to this folder")

@@ -29,8 +29,7 @@ def add_parser(commands: Commands) -> None:
         (distill, "demo-distill", "the data, the weights and the sampling"),
         (ablation, "ablation", "the data and the sampling"),
     ):
-        folder = "output folder (default: %(default)s)"
-        add_path(parser, "--output", None, folder, default=Path("runs", name))
+        add_path(parser, "--output", None, "output folder (default: %(default)s)", default=Path("runs", name))
         seeds = f"seeds of {seeded} (default: 0 1 2)"
         parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help=seeds)
     jobs = "parallel runs (default: 2, or 1 on one core)"

@@ -59,8 +59,7 @@ def _missing_module_behind(error: BaseException | None) -> str | None:
         if isinstance(error, ModuleNotFoundError):
             first = str(error).strip().splitlines()[0]
             name = (error.name or "").partition(".")[0]
-            return f"a class of the config needs a package that is not installed: {first}" + (
-                f" (pip install {name})" if name else ""
-            )
+            hint = f" (pip install {name})" if name else ""
+            return f"a class of the config needs a package that is not installed: {first}{hint}"
         error = error.__cause__ or error.__context__
     return None

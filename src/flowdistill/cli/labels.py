@@ -14,9 +14,8 @@ def add_parser(commands: Commands) -> None:
     """Add the command group `labels`."""
     group = add_group(commands, "labels", "generate labels for a student")
     parser = add_command(group, "make", run, "label a split with a teacher: matcher, checkpoint or files")
-    teachers = (
-        "teachers and thresholds, such as configs/labels/opencv.yaml; repeatable, later files take precedence"
-    )
+    later = "repeatable, later files take precedence"
+    teachers = f"teachers and thresholds, such as configs/labels/opencv.yaml; {later}"
     add_path(parser, "--config", "YAML", teachers, action="append", required=True)
     add_path(parser, "--root", "DIR", "the data folder", required=True)
     parser.add_argument("--split", metavar="FILE", required=True, help="split file, or a word such as scan")

@@ -20,8 +20,7 @@ _COLOUR = "_colour"
 
 def add_parser(commands: Commands) -> None:
     """Add the command `picture`."""
-    about = "draw .flo, .pfm, KITTI's PNG and .npz as colour pictures"
-    parser = add_command(commands, "picture", run, about)
+    parser = add_command(commands, "picture", run, "draw .flo, .pfm, KITTI's PNG and .npz as colour pictures")
     add_path(parser, "input", "FILE|FOLDER", "a file, or a folder, which is searched recursively")
     output = f"the picture, or the folder of pictures (default: FILE{_COLOUR}.png, FOLDER{_COLOUR}/)"
     add_path(parser, "--output", "OUT", output)
@@ -29,8 +28,7 @@ def add_parser(commands: Commands) -> None:
         ("--max-flow", "flow magnitude with full colour"),
         ("--max-disparity", "disparity of the last colour"),
     ):
-        limit = f"{what} (default: each file's largest)"
-        parser.add_argument(name, metavar="PX", type=float, help=limit)
+        parser.add_argument(name, metavar="PX", type=float, help=f"{what} (default: each file's largest)")
     add_common(parser)
 
 
@@ -44,9 +42,8 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"--{name.replace('_', '-')} is {value}; give a positive number of pixels")
     check_input(options.input)
-    draw = partial(
-        _draw, quantity=options.quantity, max_flow=options.max_flow, max_disparity=options.max_disparity
-    )
+    limits = (options.max_flow, options.max_disparity)
+    draw = partial(_draw, quantity=options.quantity, limits=limits)
     return _draw_folder(options, draw) if options.input.is_dir() else _draw_file(options, draw)
 
 
@@ -78,20 +75,14 @@ def _draw_folder(options: argparse.Namespace, draw: partial[str]) -> int:
     return folder_result(found, targets, errors)
 
 
-def _draw(
-    source: Path,
-    target: Path,
-    quantity: Quantity | None,
-    max_flow: float | None,
-    max_disparity: float | None,
-) -> str:
+def _draw(source: Path, target: Path, quantity: Quantity | None, limits: tuple[float | None, ...]) -> str:
     """Draw one file and return a description of its colours."""
     from flowdistill.formats import write_image
     from flowdistill.formats.atomic import make_parent
     from flowdistill.formats.motion import read_motion
     from flowdistill.visual.motion_picture import motion_picture
 
-    picture, text = motion_picture(read_motion(source, quantity), max_flow, max_disparity)
+    picture, text = motion_picture(read_motion(source, quantity), *limits)
     make_parent(target)
     write_image(target, picture)
     return f"{source} -> {target}: {text}"

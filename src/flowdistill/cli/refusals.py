@@ -10,34 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import (
-    BatchSizeFinder,
-    Callback,
-    EarlyStopping,
-    GradientAccumulationScheduler,
-    LearningRateFinder,
-    StochasticWeightAveraging,
-)
+from pytorch_lightning import callbacks
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.processes import number_from_environment
 
 # Lightning callbacks that do not work here, with the reason and the alternative.
-_CALLBACKS: dict[type[Callback], str] = {
-    LearningRateFinder: (
+_CALLBACKS: dict[type[pl.Callback], str] = {
+    callbacks.LearningRateFinder: (
         "the learning rate follows the schedule of model.init_args.learning_rate and halve_at, which would overwrite "
         "its result after one step"
     ),
-    BatchSizeFinder: (
+    callbacks.BatchSizeFinder: (
         "data.init_args.batch_size is the published batch size, and the learning rate is tuned for it. `flowdistill "
         "profile` reports what fits into memory; accumulate_grad_batches makes it fit"
     ),
-    GradientAccumulationScheduler: (
+    callbacks.GradientAccumulationScheduler: (
         "it changes the batch size by epochs, and training here is one endless epoch: set "
         "trainer.accumulate_grad_batches"
     ),
-    StochasticWeightAveraging: (
+    callbacks.StochasticWeightAveraging: (
         "it averages over epochs, and training here is one endless epoch; for an averaged teacher, use AverageTeacher"
     ),
 }
@@ -117,13 +110,13 @@ def check_secrets(config: Any, place: str = "") -> None:
         )
 
 
-def check_callbacks(callbacks: Iterable[Callback]) -> None:
+def check_callbacks(used: Iterable[pl.Callback]) -> None:
     """Reject callbacks that would have no effect, or another one.
 
     Raises:
         UserError: with the first one and the reason.
     """
-    for callback, (kind, reason) in itertools.product(callbacks, _CALLBACKS.items()):
+    for callback, (kind, reason) in itertools.product(used, _CALLBACKS.items()):
         if isinstance(callback, kind):
             raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
 
@@ -184,6 +177,6 @@ class EarlyStops(pl.Callback):
                 note(f"EarlyStopping at step {trainer.global_step}: {callback.stopping_reason_message}")
 
 
-def _early(trainer: pl.Trainer) -> list[EarlyStopping]:
-    callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
-    return [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+def _early(trainer: pl.Trainer) -> list[callbacks.EarlyStopping]:
+    used = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
+    return [callback for callback in used if isinstance(callback, callbacks.EarlyStopping)]

@@ -11,11 +11,9 @@ from flowdistill.cli.options import Commands, add_command, add_group, add_path, 
 def add_parser(commands: Commands) -> None:
     """Add the command group `schedule`."""
     group = add_group(commands, "schedule", "inspect loss weights over a run")
-    about = "plot every loss weight and the learning rate of a config"
-    parser = add_command(group, "plot", run_plot, about)
+    parser = add_command(group, "plot", run_plot, "plot every loss weight and the learning rate of a config")
     add_path(parser, "config", "CONFIG", "YAML files; later ones take precedence", nargs="+")
-    picture = "picture (default: NAME_schedule.png in the working directory)"
-    add_path(parser, "--output", "PNG", picture)
+    add_path(parser, "--output", "PNG", "picture (default: NAME_schedule.png in the working directory)")
 
 
 def run_plot(options: argparse.Namespace) -> int:

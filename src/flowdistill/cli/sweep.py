@@ -29,8 +29,7 @@ def add_parser(commands: Commands) -> None:
     show = add_command(group, "show", show_sweep, "show table and picture of a search, also while it runs")
     about = "print the command lines that a sweep would run"
     printed = add_command(group, "commands", print_commands, about, takes_config_keys=True)
-    about = "register a sweep with W&B and start an agent"
-    at_wandb = add_command(group, "wandb", start_at_wandb, about)
+    at_wandb = add_command(group, "wandb", start_at_wandb, "register a sweep with W&B and start an agent")
     for parser in (run, show, printed, at_wandb):
         add_path(parser, "file", "FILE", "sweep file, such as configs/sweeps/demo_ddflow.yaml")
     for parser in (run, printed):
@@ -42,10 +41,10 @@ def add_parser(commands: Commands) -> None:
     for parser in (run, show):
         add_path(parser, "--output", None, "folder of the search (default: sweeps/NAME)")
         parser.add_argument("--name", help="name of the study in the storage (default: the file's name)")
-        database = (
-            "a database for Optuna, which machines may share, such as postgresql+psycopg://USER@HOST/DATABASE"
+        shared = "which machines may share, such as postgresql+psycopg://USER@HOST/DATABASE"
+        storage = (
+            f"URL of a database for Optuna, {shared}, or a journal file (default: study.log in the folder)"
         )
-        storage = f"URL of {database}, or a journal file (default: study.log in the folder)"
         parser.add_argument("--storage", help=storage)
 
 
