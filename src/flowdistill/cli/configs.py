@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_path, width
+from flowdistill.cli.output import width
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_path
 from flowdistill.errors import UserError
 
 

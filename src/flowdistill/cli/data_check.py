@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.options import Commands, add_command, add_path, check_output, write_json
+from flowdistill.cli.output import check_output, write_json
+from flowdistill.cli.parsers import Commands, add_command, add_path
 
 if TYPE_CHECKING:
     from flowdistill.check.problems import Problem

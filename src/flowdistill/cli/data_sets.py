@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 
-from flowdistill.cli.options import Commands, add_command, add_number
+from flowdistill.cli.parsers import Commands, add_command, add_number
 from flowdistill.errors import UserError
 
 # Copy of the keys of `render.layouts.LAYOUTS`, so that --help need not import the renderer.
@@ -52,9 +52,8 @@ def run_render(options: argparse.Namespace) -> int:
     request = Request(options.seed, options.scenes, options.frames, size, *given)
     summary, seconds = write_dataset(options.output, options.layout, request, options.workers)
     unlabelled = f" and {options.test_scenes} without labels" if options.test_scenes else ""
-    print(
-        f"wrote {options.scenes} scenes{unlabelled}, of {options.frames} frames each, to {options.output}\n"
-    )
+    scenes = f"{options.scenes} scenes{unlabelled}, of {options.frames} frames each"
+    print(f"wrote {scenes}, to {options.output}\n")
     print(summary.text(seconds))
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_path
 
 
 def add_parser(commands: Commands) -> None:

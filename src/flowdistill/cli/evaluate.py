@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from flowdistill.cli.options import (
-    Commands,
-    add_command,
-    add_group,
-    add_number,
-    add_path,
-    check_output,
-    write_json,
-)
+from flowdistill.cli.output import check_output, write_json
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 
 
 def add_parser(commands: Commands) -> None:
@@ -80,8 +73,7 @@ def run_kitti(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(options.json, to_json(images, options.split))
     chosen = "" if options.split is None else f" of {options.split}"
-    print(
-        f"\n{len(images)} images{chosen}, outliers (over 3 px and over 5 %) in percent, missing predictions filled\n"
-    )
+    units = "outliers (over 3 px and over 5 %) in percent, missing predictions filled"
+    print(f"\n{len(images)} images{chosen}, {units}\n")
     print(table(pool(images)))
     return 0

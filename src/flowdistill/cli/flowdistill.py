@@ -25,7 +25,7 @@ from flowdistill.cli import (
     sweep,
 )  # fmt: skip
 from flowdistill.cli.exit_codes import report_user_errors
-from flowdistill.cli.options import add_group
+from flowdistill.cli.parsers import add_group
 from flowdistill.stopping import raised_on_sigterm
 
 

@@ -6,7 +6,7 @@ import argparse
 from datetime import timedelta
 from types import ModuleType
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_number, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 from flowdistill.processes import local_rank, number_from_environment
 
 

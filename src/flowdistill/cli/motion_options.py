@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from flowdistill.cli.options import add_number
+from flowdistill.cli.parsers import add_number
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowdistill.cli.motion_options import add_common, check_input, folder_result, work_on_folder
-from flowdistill.cli.options import Commands, add_command, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from flowdistill.cli.options import Commands, add_command, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_path
 from flowdistill.errors import UserError
 
 

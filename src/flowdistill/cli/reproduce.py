@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flowdistill.cli.options import Commands, add_command, add_number, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_number, add_path
 from flowdistill.errors import UserError
 
 

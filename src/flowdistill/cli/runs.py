@@ -8,16 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.options import (
-    Commands,
-    add_command,
-    add_group,
-    add_number,
-    add_path,
-    check_output,
-    width,
-    write_file,
-)
+from flowdistill.cli.output import check_output, width, write_file
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_path, check_output, write_file
+from flowdistill.cli.output import check_output, write_file
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_path
 
 
 def add_parser(commands: Commands) -> None:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:

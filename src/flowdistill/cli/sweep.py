@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.options import Commands, add_command, add_group, add_number, add_path, width
+from flowdistill.cli.output import width
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
