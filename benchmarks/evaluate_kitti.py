@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from flowdistill.cli.data_render import parse_size
+from flowdistill.cli.data_sets import parse_size
 from flowdistill.evaluation.kitti.files import KittiFiles, find_files
 from flowdistill.evaluation.kitti.image import evaluate_image
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, write_kitti_disparity, write_kitti_flow

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from flowdistill.cli.data_render import parse_size
+from flowdistill.cli.data_sets import parse_size
 from flowdistill.render import RenderedFrame, render_scene
 from flowdistill.render.layouts import LAYOUTS
 from flowdistill.render.writer import Request, prepare_folder, write_scene

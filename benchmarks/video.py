@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from flowdistill.cli.data_render import parse_size
+from flowdistill.cli.data_sets import parse_size
 from flowdistill.data.video import VideoFrames, video_frames
 from flowdistill.formats import read_any_image
 from flowdistill.render import render_scene

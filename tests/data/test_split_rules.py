@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowdistill.cli import data_splits
+from flowdistill.cli import data_sets
 from flowdistill.data.split_rules import write_splits
 from flowdistill.data.splits import SplitEntry, read_split
 from flowdistill.errors import UserError
@@ -136,7 +136,7 @@ def test_rendered_supervisions_are_built_as_those_of_kitti() -> None:
 
 def test_command_writes_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    data_splits.add_parser(parser.add_subparsers())
+    data_sets.add_parser(parser.add_subparsers())
     args = parser.parse_args(["splits", "--output", str(tmp_path / "new")])
     assert args.run(args) == 0
     assert (tmp_path / "new" / "kitti_40.txt").read_bytes() == (COMMITTED / "kitti_40.txt").read_bytes()

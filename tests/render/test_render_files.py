@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flowdistill.cli import data_render
+from flowdistill.cli import data_sets
 from flowdistill.errors import UserError
 from flowdistill.formats import read_image, read_kitti_disparity, read_kitti_flow, read_object_map
 from flowdistill.render import RenderedFrame, render_scene
@@ -19,7 +19,7 @@ SEED = 21
 
 def command(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    data_render.add_parser(parser.add_subparsers(required=True))
+    data_sets.add_parser(parser.add_subparsers(required=True))
     args = parser.parse_args(["render", *words])
     return int(args.run(args))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layout_readers import FILES, FRAMES, PAIRS, SCENES, SEED, SIZE, TEST_SCENES, THINGS_SCENES, Arrays, Tree
 
-from flowdistill.cli.data_render import LAYOUTS as CHOICES
+from flowdistill.cli.data_sets import LAYOUTS as CHOICES
 from flowdistill.errors import UserError
 from flowdistill.formats import read_image
 from flowdistill.render import RenderedFrame, render_scene

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flowdistill.cli import data_render
+from flowdistill.cli import data_sets
 from flowdistill.errors import UserError
 from flowdistill.formats import read_image
 from flowdistill.render import RenderedFrame, render_scene
@@ -49,7 +49,7 @@ def test_rooms_are_the_same_bytes_as_ever(
 
 
 def test_the_commands_choices_are_the_worlds() -> None:
-    assert data_render.WORLDS == WORLDS
+    assert data_sets.WORLDS == WORLDS
 
 
 def test_another_world_is_refused() -> None:

@@ -5,42 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from flowdistill.cli.output import width
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_path
 from flowdistill.errors import UserError
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command group `configs`."""
-    group = commands.add_parser(
-        "configs", help="list, show and copy the configs and splits shipped with flowdistill"
-    )
-    configs = group.add_subparsers(title="configs commands", required=True, metavar="COMMAND")
-    listed = configs.add_parser(
-        "list", help="list every config and split with its first line", description="These names work in any folder; "
-        "a file with the same path in the working directory takes precedence.",
-    )  # fmt: skip
+    about = "list, show and copy the configs and splits shipped with flowdistill"
+    configs = add_group(commands, "configs", about)
+    listed = add_command(configs, "list", list_configs, "list every config and split with its first line")
     listed.add_argument("below", nargs="?", default="", metavar="FOLDER", help="such as configs/ddflow")
-    listed.set_defaults(run=list_configs)
-    show = configs.add_parser("show", help="print a file")
+    show = add_command(configs, "show", show_config, "print a file")
     show.add_argument("file", metavar="FILE", help="such as configs/data/kitti.yaml")
-    show.set_defaults(run=show_config)
-    copy = configs.add_parser(
-        "copy", help="copy a file or a folder here to edit it", description="Files keep their paths below the working "
-        "directory, where they take precedence over the shipped ones. Existing files are not overwritten.",
-    )  # fmt: skip
+    copy = add_command(configs, "copy", copy_configs, "copy a file or a folder here to edit it")
     copy.add_argument("path", metavar="PATH", help="such as configs/sweeps, or configs")
-    copy.add_argument(
-        "--output",
-        type=Path,
-        default=Path("."),
-        metavar="DIR",
-        help="target folder (default: the working directory)",
-    )
-    copy.set_defaults(run=copy_configs)
+    add_path(copy, "--output", "DIR", "target folder (default: the working directory)", default=Path("."))
 
 
 def list_configs(options: argparse.Namespace) -> int:
-    """Print the table."""
-    from flowdistill.cli.terminal import width
+    """Print the names of the files. They work in any folder; a file with the same path in the working directory takes
+    precedence.
+    """
     from flowdistill.data.shipped import listing, shipped_root
 
     found = list(listing(options.below))
@@ -63,7 +49,9 @@ def show_config(options: argparse.Namespace) -> int:
 
 
 def copy_configs(options: argparse.Namespace) -> int:
-    """Copy the files and print their paths."""
+    """Copy files and print their paths. Files keep their paths below the working directory, where they take precedence
+    over the shipped ones. Existing files are not overwritten.
+    """
     from flowdistill.data.shipped import listing
     from flowdistill.formats import write_atomically
 

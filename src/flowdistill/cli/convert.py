@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from functools import partial, reduce
 from operator import add
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.motion_options import add_common, check_input, folder_result
+from flowdistill.cli.motion_options import add_common, check_input, folder_result, work_on_folder
+from flowdistill.cli.parsers import Commands, add_command, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
     from flowdistill.formats.conversion import Conversion
-    from flowdistill.formats.motion import Quantity
-
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Copy of `formats.motion.SUFFIXES`, so that --help need not import the readers.
 FORMATS = ("flo", "pfm", "png", "npz")
 
 
-def add_parser(subparsers: Subparsers) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command `convert`."""
-    parser = subparsers.add_parser(
-        "convert",
-        help="convert flow and disparity between .flo, .pfm, KITTI's PNG and .npz",
-        description="Convert a flow or disparity file, or all files of a folder, between .flo, .pfm, KITTI's 16-bit "
-        "PNG and .npz, and report losses. Exit code 0: all files were converted, 1: some files of a folder were not.",
-    )
-    parser.add_argument(
-        "input", metavar="IN", type=Path, help="a file, or a folder, which is searched recursively"
-    )
-    parser.add_argument(
-        "output", metavar="OUT", type=Path, help="a file, whose suffix sets the format, or a folder"
-    )
+    about = "convert flow and disparity between .flo, .pfm, KITTI's PNG and .npz"
+    parser = add_command(commands, "convert", run, about)
+    add_path(parser, "input", "IN", "a file, or a folder, which is searched recursively")
+    add_path(parser, "output", "OUT", "a file, whose suffix sets the format, or a folder")
     parser.add_argument("--to", choices=FORMATS, help="the target format, for a folder")
-    parser.add_argument(
-        "--negate-disparities",
-        action="store_true",
-        help="flip the sign of disparities: FlyingThings3D's subset stores them negative, KITTI positive",
-    )
+    negate = "flip the sign of disparities: FlyingThings3D's subset stores them negative, KITTI positive"
+    parser.add_argument("--negate-disparities", action="store_true", help=negate)
     add_common(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert, print the losses and return the exit code."""
+    """Convert a flow or disparity file, or all files of a folder, between .flo, .pfm, KITTI's 16-bit PNG and .npz, and
+    report losses. Exit code 0: all files were converted, 1: some files of a folder were not.
+    """
     check_input(options.input)
     return _convert_folder(options) if options.input.is_dir() else _convert_file(options)
 
@@ -74,9 +62,8 @@ def _convert_file(options: argparse.Namespace) -> int:
 def _convert_folder(options: argparse.Namespace) -> int:
     from flowdistill.data.motion_folder import check_output_folder, find_motions, plan_targets
     from flowdistill.data.tree import few
-    from flowdistill.formats.conversion import Conversion
+    from flowdistill.formats.conversion import Conversion, convert_motion
     from flowdistill.formats.motion import can_hold
-    from flowdistill.in_order import in_order
 
     folder, output = options.input, options.output
     if options.to is None:
@@ -87,37 +74,20 @@ def _convert_folder(options: argparse.Namespace) -> int:
     unfit = [str(path) for path, quantity in found.motions.items() if not can_hold(suffix, quantity)]
     found.motions = {path: quantity for path, quantity in found.motions.items() if can_hold(suffix, quantity)}
     targets = plan_targets(found, folder, output, suffix, options.overwrite)
-    work = partial(_convert, quantity=options.quantity, negate=options.negate_disparities)
-    results = in_order(work, targets.jobs, options.workers, "file", "convert", delay=1)
-    done = [
-        (source, result)
-        for (source, _), result in zip(targets.jobs, results, strict=True)
-        if not isinstance(result, str)
-    ]
+    work = partial(convert_motion, quantity=options.quantity, negate_disparity=options.negate_disparities)
+    done, errors = work_on_folder(work, targets.jobs, options.workers, "convert")
     if done:
-        total = reduce(add, (conversion for _, conversion in done), Conversion())
-        kinds = [found.motions[source] for source, _ in done]
-        counts = ", ".join(f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds))
+        total = reduce(add, done.values(), Conversion())
+        kinds = Counter(found.motions[source] for source in done)
+        counts = ", ".join(f"{count} of {kind}" for kind, count in kinds.items())
         print(f"{folder} -> {output}: {counts}; {_summary(total)}")
-        losers = [str(source) for source, conversion in done if conversion.lost]
+        losers = [str(source) for source, conversion in done.items() if conversion.lost]
         if losers:
             print(f"  pixels were lost in {few(losers)}")
     if unfit:
-        targets.faults.append(
-            f"disparities, which .flo cannot store (--quantity flow skips them): {few(unfit)}"
-        )
-    return folder_result(found, targets, [result for result in results if isinstance(result, str)])
-
-
-def _convert(job: tuple[Path, Path], quantity: Quantity | None, negate: bool) -> Conversion | str:
-    """Convert one file of a folder; return the losses, or the error message."""
-    from flowdistill.formats.conversion import convert_motion
-
-    source, target = job
-    try:
-        return convert_motion(source, target, quantity, negate)
-    except UserError as error:
-        return str(error)
+        what = "disparities, which .flo cannot store (--quantity flow skips them)"
+        targets.faults.append(f"{what}: {few(unfit)}")
+    return folder_result(found, targets, errors)
 
 
 def _summary(conversion: Conversion) -> str:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import ActionConfigFile
-from pytorch_lightning.cli import LightningArgumentParser
 
-from flowdistill.cli.flow_cli import shortened
+from flowdistill.cli.flow_cli import ShortErrorParser
 from flowdistill.data import MotionDataModule
 from flowdistill.data.shipped import expand
 from flowdistill.errors import UserError
 
 # Other keys of a `lightning` config, ignored here.
 _OTHER_KEYS = (
-    "model",
-    "trainer",
-    "prediction",
-    "best",
-    "optimizer",
-    "lr_scheduler",
-    "seed_everything",
-    "ckpt_path",
-)
+    "model", "trainer", "prediction", "best", "optimizer", "lr_scheduler", "seed_everything", "ckpt_path",
+)  # fmt: skip
 
 
-class _Parser(LightningArgumentParser):
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if not self.exit_on_error:
-            super().error(message, ex)
-        print(f"error: {shortened(message)}\nsee: flowdistill data check --help", file=sys.stderr)
-        raise SystemExit(2)
+class _Parser(ShortErrorParser):
+    command = "flowdistill data check"
 
 
 def read_data_config(configs: Sequence[Path], overrides: Sequence[str] = ()) -> MotionDataModule:

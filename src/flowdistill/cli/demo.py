@@ -1,42 +1,39 @@
-"""`flowdistill demo`, `demo-distill` and `demo-long`, which the `make` targets of these names run."""
+"""`flowdistill demo`, `demo-distill`, `demo-long` and `ablation`, which the `make` targets of these names run."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from flowdistill.cli.parsers import Commands, add_command, add_path
+from flowdistill.errors import UserError
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "demo", help="render, train DDFlow and DWARF, compare with baselines (minutes)"
-    )
-    parser.add_argument("--output", type=Path, help="output folder (default: runs/demo/seedN)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data, the weights and the sampling")
-    parser.set_defaults(run=run)
-    parser = commands.add_parser(
-        "demo-distill",
-        help="train DDFlow's teacher, student and a control on rendered data (half an hour per seed)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs/demo-distill"),
-        help="output folder (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        nargs="+",
-        default=[0, 1, 2],
-        help="seeds of the data, the weights and the sampling (default: 0 1 2)",
-    )
-    parser.set_defaults(run=run_distill)
-    parser = commands.add_parser(
-        "demo-long", help="pre-train DWARF at its published size on rendered data (45 minutes)"
-    )
-    parser.add_argument("--output", type=Path, help="output folder (default: runs/demo-long/seedN)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data, the weights and the sampling")
-    parser.set_defaults(run=run_long)
+
+def add_parser(commands: Commands) -> None:
+    """Add the four commands."""
+    about = "render, train DDFlow and DWARF, compare with baselines (minutes)"
+    demo = add_command(commands, "demo", run, about)
+    about = "train DDFlow's teacher, student and a control on rendered data (half an hour per seed)"
+    distill = add_command(commands, "demo-distill", run_distill, about)
+    about = "pre-train DWARF at its published size on rendered data (45 minutes)"
+    long = add_command(commands, "demo-long", run_long, about)
+    about = "adapt DWARF to a second domain with few true labels, many proxy labels, or both (1-2 hours)"
+    ablation = add_command(commands, "ablation", run_ablation, about)
+    default = "checkpoint of the pre-trained DWARF (default: that of `make demo-long`)"
+    add_path(ablation, "--checkpoint", None, default)
+    for parser, name in ((demo, "demo"), (long, "demo-long")):
+        add_path(parser, "--output", None, f"output folder (default: runs/{name}/seedN)")
+        seed = "seed of the data, the weights and the sampling"
+        parser.add_argument("--seed", type=int, default=0, help=seed)
+    for parser, name, seeded in (
+        (distill, "demo-distill", "the data, the weights and the sampling"),
+        (ablation, "ablation", "the data and the sampling"),
+    ):
+        add_path(parser, "--output", None, "output folder (default: %(default)s)", default=Path("runs", name))
+        seeds = f"seeds of {seeded} (default: 0 1 2)"
+        parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help=seeds)
+    jobs = "parallel runs (default: 2, or 1 on one core)"
+    ablation.add_argument("--jobs", metavar="N", type=int, help=jobs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,3 +56,19 @@ def run_long(options: argparse.Namespace) -> int:
     from flowdistill.recipes.demo_long import OUTPUT, run_demo_long
 
     return 0 if run_demo_long(options.output or OUTPUT / f"seed{options.seed}", options.seed) else 1
+
+
+def run_ablation(options: argparse.Namespace) -> int:
+    """From a pre-trained DWARF: render a second domain, make proxy labels, adapt with true labels for 5 % of the
+    samples (Gt), with proxy labels for all (Px), with both (Gt+Px), and compare on held-out scenes. Nine runs of 5-7
+    minutes; the same command resumes an interrupted ablation.
+    """
+    if options.jobs is not None and options.jobs < 1:
+        raise UserError(f"--jobs is {options.jobs}; give 1 or more")
+    from flowdistill.recipes.ablation import run_ablation as run_all
+    from flowdistill.recipes.demo_long import trained_checkpoint
+    from flowdistill.recipes.side_by_side import cores
+
+    checkpoint, seeds = options.checkpoint or trained_checkpoint(), list(dict.fromkeys(options.seeds))
+    run_all(options.output, checkpoint, seeds, options.jobs or min(2, cores()))
+    return 0

@@ -20,25 +20,6 @@ def report_user_errors(run: Callable[[], int]) -> int:
         code = run()
         sys.stdout.flush()
         return code
-    except (UserError, ValueError) as error:
-        # jsonargparse wraps exceptions of constructors in a ValueError.
-        mistake = _user_error_behind(error) or _missing_module_behind(error)
-        if mistake is None:
-            raise
-        if not said_by_another(str(mistake)):
-            print(f"error: {mistake}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        # Triton was requested where it cannot run. Not imported here, because that would import torch.
-        backend = sys.modules.get("flowkernels.backend")
-        if backend is None or not isinstance(error, backend.BackendError):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except PermissionError as error:
-        # Permissions of files and folders are up to the user, wherever the error occurs.
-        print(f"error: {error.filename or error}: {error.strerror}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -46,12 +27,30 @@ def report_user_errors(run: Callable[[], int]) -> int:
         # stdout was closed (`... | head`). Python flushes it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        mistake = _mistake(error)
+        if mistake is None:
+            raise
+        if not said_by_another(mistake):
+            print(f"error: {mistake}", file=sys.stderr)
+        return 2
 
 
-def _user_error_behind(error: BaseException | None) -> UserError | None:
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__
-    return error
+def _mistake(error: Exception) -> str | None:
+    """Return the message of an error that is the user's; None for a defect of the program."""
+    if isinstance(error, PermissionError):  # permissions are up to the user, wherever the error occurs
+        return f"{error.filename or error}: {error.strerror}"
+    # Triton was requested where it cannot run. Not imported here, because that would import torch.
+    backend = sys.modules.get("flowkernels.backend")
+    if backend is not None and isinstance(error, backend.BackendError):
+        return str(error)
+    if not isinstance(error, UserError | ValueError):
+        return None
+    # jsonargparse wraps exceptions of constructors in a ValueError.
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    return _missing_module_behind(error) if cause is None else str(cause)
 
 
 def _missing_module_behind(error: BaseException | None) -> str | None:
@@ -60,8 +59,7 @@ def _missing_module_behind(error: BaseException | None) -> str | None:
         if isinstance(error, ModuleNotFoundError):
             first = str(error).strip().splitlines()[0]
             name = (error.name or "").partition(".")[0]
-            return f"a class of the config needs a package that is not installed: {first}" + (
-                f" (pip install {name})" if name else ""
-            )
+            hint = f" (pip install {name})" if name else ""
+            return f"a class of the config needs a package that is not installed: {first}{hint}"
         error = error.__cause__ or error.__context__
     return None

@@ -13,16 +13,8 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from flowdistill.cli import refusals
 from flowdistill.cli.processes import watch_children
-from flowdistill.cli.refusals import (
-    EarlyStops,
-    check_callbacks,
-    check_content,
-    check_loggers,
-    check_processes,
-    check_secrets,
-    check_trainer,
-)
 from flowdistill.cli.which_checkpoint import of_folder, of_this_slurm_job, resolve
 from flowdistill.data.notes import note
 from flowdistill.data.shipped import in_words
@@ -54,7 +46,13 @@ _NOISE = re.compile(
 
 
 class ShortErrorParser(LightningArgumentParser):
-    """Parser that exits with code 2, the message and a pointer to --help, without the list of all options."""
+    """Parser that exits with code 2, the message and a pointer to --help, without the list of all options.
+
+    Attributes:
+        command: the command with this --help; None for `lightning` and its sub-commands.
+    """
+
+    command: str | None = None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a nested parser: the outer one reports
@@ -62,7 +60,7 @@ class ShortErrorParser(LightningArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         # The first word is the program: `lightning` or a path to a file.
         subcommand = parser.prog.replace(" [options]", "").split()[1:]
-        command = " ".join(["lightning", *subcommand])
+        command = self.command or " ".join(["lightning", *subcommand])
         print(f"error: {shortened(message)}\nsee: {command} --help", file=sys.stderr)
         raise SystemExit(2)
 
@@ -111,23 +109,22 @@ class FlowCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self._dump_config()
-        check_loggers((self.config_dump.get("trainer") or {}).get("logger"))
+        refusals.check_loggers((self.config_dump.get("trainer") or {}).get("logger"))
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[pl.Callback]) -> pl.Trainer:
         # Own callbacks first, so that best.ckpt contains the metrics it was selected by; for every subcommand, because
         # Lightning warns about missing callbacks of a checkpoint.
-        self._dump_config()
-        check_trainer(config, str(self.subcommand))
-        check_secrets(self.config_dump)
+        refusals.check_trainer(config, str(self.subcommand))
+        refusals.check_secrets(self.config_dump)
         card = RunCardWriter(shlex.join(self.command_words), self.config_dump)
         watch_children()
         stop = StopTogether(self.command_words)
         own = [card, Artifacts(), stop, WholeConfig(self.config_dump), Pace()]
         trainer: pl.Trainer = super()._instantiate_trainer(config, [*own, *callbacks])
         # Before the user's own callbacks.
-        trainer.callbacks[:0] = [CountSteps(), EarlyStops()]  # type: ignore[attr-defined]
-        check_processes(trainer.world_size)
-        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
+        trainer.callbacks[:0] = [CountSteps(), refusals.EarlyStops()]  # type: ignore[attr-defined]
+        refusals.check_processes(trainer.world_size)
+        refusals.check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not set by the user
             trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         for logger in trainer.loggers:
@@ -143,7 +140,7 @@ class FlowCLI(LightningCLI):
         options = self.config[subcommand]
         path = options.get("ckpt_path")
         if path is not None and str(path) not in WORDS and not Path(path).is_dir():
-            check_content(read_checkpoint(Path(path), "--ckpt_path"), Path(path), subcommand)
+            refusals.check_content(read_checkpoint(Path(path), "--ckpt_path"), Path(path), subcommand)
         model = options.get("model") or {}
         start = (model.get("init_args") or {}).get("init_from")
         if path is None and start is None and subcommand in ("validate", "test", "predict"):

@@ -8,13 +8,10 @@ import sys
 
 from flowdistill import __version__
 from flowdistill.cli import (
-    ablation,
     configs,
     convert,
     data_check,
-    data_render,
-    data_splits,
-    data_tree,
+    data_sets,
     debug,
     demo,
     evaluate,
@@ -26,8 +23,9 @@ from flowdistill.cli import (
     schedule,
     submit,
     sweep,
-)
+)  # fmt: skip
 from flowdistill.cli.exit_codes import report_user_errors
+from flowdistill.cli.parsers import add_group
 from flowdistill.stopping import raised_on_sigterm
 
 
@@ -37,24 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="flowdistill", description="Data and tools for `lightning`.")
     parser.add_argument("--version", action="version", version=f"flowdistill {__version__}")
     groups = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    data = groups.add_parser("data", help="create and inspect data sets")
-    data_commands = data.add_subparsers(title="data commands", required=True, metavar="COMMAND")
-    for command in (data_check, data_render, data_splits, data_tree):
-        command.add_parser(data_commands)
-    ablation.add_parser(groups)
-    configs.add_parser(groups)
-    convert.add_parser(groups)
-    debug.add_parser(groups)
-    demo.add_parser(groups)
-    evaluate.add_parser(groups)
-    labels.add_parser(groups)
-    picture.add_parser(groups)
-    profile.add_parser(groups)
-    reproduce.add_parser(groups)
-    runs.add_parser(groups)
-    schedule.add_parser(groups)
-    submit.add_parser(groups)
-    sweep.add_parser(groups)
+    data_commands = add_group(groups, "data", "create and inspect data sets")
+    data_check.add_parser(data_commands)
+    data_sets.add_parser(data_commands)
+    for command in (
+        configs, convert, debug, demo, evaluate, labels, picture, profile, reproduce, runs, schedule, submit, sweep,
+    ):  # fmt: skip
+        command.add_parser(groups)
     options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
     if config_keys and not getattr(options, "takes_config_keys", False):
         parser.error(f"unrecognized arguments: {' '.join(config_keys)}")

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flowdistill.cli.exit_codes import report_user_errors
+from flowdistill.cli.processes import GRACE, end_after_lost_connection, end_with_children
 from flowdistill.disk import refusal
 from flowdistill.errors import UserError
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
@@ -47,12 +48,6 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     from flowdistill.cli.flow_cli import ConfigOnly, FlowCLI, SaveFitConfig, ShortErrorParser
-    from flowdistill.cli.processes import (
-        GRACE,
-        end_after_lost_connection,
-        end_with_children,
-        is_lost_connection,
-    )
     from flowdistill.cli.quiet import leave_out_noise
     from flowdistill.tracking.wandb_run import finished_at_the_end
 
@@ -93,8 +88,7 @@ def run_cli(arguments: list[str] | None, run: bool = True) -> FlowCLI:
             "--trainer.logger.init_args.save_dir, predictions to --prediction.output."
         ) from error
     except RuntimeError as error:
-        if is_lost_connection(error):
-            raise SystemExit(end_after_lost_connection(error)) from error
+        end_after_lost_connection(error)
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(

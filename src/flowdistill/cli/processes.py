@@ -14,9 +14,8 @@ from typing import Any
 from flowdistill.processes import ENDS_WITH_PARENT
 from flowdistill.stopping import say, signals
 
-GRACE = (
-    15.0  # seconds for the others to exit on their own: they may have the same error and a run card to write
-)
+# Seconds for the others to exit on their own: they may have the same error and a run card to write.
+GRACE = 15.0
 _POLL = 0.2
 
 
@@ -106,25 +105,22 @@ def said_by_another(text: str) -> bool:
         return False
 
 
-def is_lost_connection(error: BaseException) -> bool:
-    """Whether a collective failed because another process exited."""
+def end_after_lost_connection(error: RuntimeError) -> None:
+    """If a collective failed because another process exited, report it in one line and exit with that one's code."""
     distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not isinstance(error, RuntimeError):
-        return False
-    kinds = (distributed.DistBackendError, distributed.DistNetworkError)
+    if distributed is None:
+        return
     words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo/transport")
-    return isinstance(error, kinds) or any(word in str(error) for word in words)
-
-
-def end_after_lost_connection(error: BaseException) -> int:
-    """Report in one line why a collective failed, and return the exit code of the process that exited."""
+    kinds = (distributed.DistBackendError, distributed.DistNetworkError)
+    if not isinstance(error, kinds) and not any(word in str(error) for word in words):
+        return
     code = failed_child()
     if code is not None:
         say(f"another process of this training exited with code {code}; its message is above")
-        return code
+        raise SystemExit(code) from error
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     say(
         "error: another process of this training exited, so this one cannot continue; the reason is in that process's "
         f"output (seen by rank {os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))}: {reason})"
     )
-    return 1
+    raise SystemExit(1) from error

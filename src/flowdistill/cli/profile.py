@@ -7,34 +7,29 @@ import json
 import re
 from pathlib import Path
 
+from flowdistill.cli.parsers import Commands, add_command, add_path
 from flowdistill.errors import UserError
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command `profile`."""
-    parser = commands.add_parser(
-        "profile",
-        help="print parameters, operations, time and memory of a config's training step",
-        description="Build the model of a config and run its training step on synthetic samples. Reports parameters, "
-        "floating-point operations and time by part, peak memory, and the largest batch that fits. No data are needed. "
-        "Accepts the arguments of `lightning fit`: --config (repeatable) and dotted keys.",
-    )
+    about = "print parameters, operations, time and memory of a config's training step"
+    parser = add_command(commands, "profile", run, about, takes_config_keys=True)
     parser.add_argument("--config", action="append", type=Path, required=True, metavar="YAML", dest="configs")
-    parser.add_argument(
-        "--size", metavar="HxW", help="size of the samples (default: the crop of the data config)"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="batch size per process (default: the config's)"
-    )
-    parser.add_argument(
-        "--step", type=int, default=0, metavar="N", help="optimizer step, which determines the loss terms"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
-    parser.set_defaults(run=run, takes_config_keys=True)
+    size = "size of the samples (default: the crop of the data config)"
+    parser.add_argument("--size", metavar="HxW", help=size)
+    batch = "batch size per process (default: the config's)"
+    parser.add_argument("--batch-size", type=int, metavar="N", help=batch)
+    step = "optimizer step, which determines the loss terms"
+    parser.add_argument("--step", type=int, default=0, metavar="N", help=step)
+    add_path(parser, "--json", "FILE", "also write the numbers to this file")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table and return the exit code."""
+    """Build the model of a config and run its training step on synthetic samples. Reports parameters, floating-point
+    operations and time by part, peak memory, and the largest batch that fits. No data are needed. Accepts the arguments
+    of `lightning fit`: --config (repeatable) and dotted keys.
+    """
     from flowdistill.cli.lightning import run_cli
     from flowdistill.formats import write_atomically
 
@@ -58,15 +53,8 @@ def run(options: argparse.Namespace) -> int:
     samples = share if options.batch_size is None else options.batch_size
     if samples < 1:
         raise UserError(f"--batch-size must be 1 or more, not {samples}")
-    device = trainer.strategy.root_device.type
-    found = measure(
-        model,
-        samples,
-        (size[0], size[1]),
-        options.step,
-        trainer.precision,
-        "gpu" if device == "cuda" else "cpu",
-    )
+    device = "gpu" if trainer.strategy.root_device.type == "cuda" else "cpu"
+    found = measure(model, samples, (size[0], size[1]), options.step, trainer.precision, device)
     print(table(found))
     if options.json is not None:
         write_atomically(options.json, json.dumps(found.as_dict(), indent=1).encode())

@@ -29,9 +29,7 @@ _WARNINGS = (
 def leave_out_noise() -> None:
     """Filter these lines in this process."""
     for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(filtered is _is_of_use for filtered in logger.filters):
-            logger.addFilter(_is_of_use)
+        logging.getLogger(name).addFilter(_is_of_use)  # once, also if it is called again
     for pattern in _WARNINGS:
         warnings.filterwarnings("ignore", message=pattern)
 

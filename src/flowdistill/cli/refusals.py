@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import (
-    BatchSizeFinder,
-    Callback,
-    EarlyStopping,
-    GradientAccumulationScheduler,
-    LearningRateFinder,
-    StochasticWeightAveraging,
-)
+from pytorch_lightning import callbacks
 
 from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 from flowdistill.processes import number_from_environment
 
 # Lightning callbacks that do not work here, with the reason and the alternative.
-_CALLBACKS: dict[type[Callback], str] = {
-    LearningRateFinder: (
+_CALLBACKS: dict[type[pl.Callback], str] = {
+    callbacks.LearningRateFinder: (
         "the learning rate follows the schedule of model.init_args.learning_rate and halve_at, which would overwrite "
         "its result after one step"
     ),
-    BatchSizeFinder: (
+    callbacks.BatchSizeFinder: (
         "data.init_args.batch_size is the published batch size, and the learning rate is tuned for it. `flowdistill "
         "profile` reports what fits into memory; accumulate_grad_batches makes it fit"
     ),
-    GradientAccumulationScheduler: (
+    callbacks.GradientAccumulationScheduler: (
         "it changes the batch size by epochs, and training here is one endless epoch: set "
         "trainer.accumulate_grad_batches"
     ),
-    StochasticWeightAveraging: (
+    callbacks.StochasticWeightAveraging: (
         "it averages over epochs, and training here is one endless epoch; for an averaged teacher, use AverageTeacher"
     ),
 }
@@ -66,13 +60,9 @@ def check_trainer(settings: Mapping[str, Any], subcommand: str) -> None:
     if accumulated is not None and accumulated < 1:
         raise UserError(f"trainer.accumulate_grad_batches must be 1 or more, not {accumulated}")
     steps, epochs = settings.get("max_steps", -1), settings.get("max_epochs")
-    timed = settings.get("max_time") is not None
-    if (
-        subcommand == "fit"
-        and not settings.get("fast_dev_run")
-        and (steps is None or steps < 0)
-        and not timed
-    ):
+    counted = steps is not None and steps >= 0
+    limited = counted or settings.get("max_time") is not None or settings.get("fast_dev_run")
+    if subcommand == "fit" and not limited:
         instead = "" if epochs in (None, -1) else f" in place of trainer.max_epochs {epochs}"
         raise UserError(
             f"trainer.max_steps is not set: training is counted in steps here, so set it{instead} (an epoch of the "
@@ -90,9 +80,8 @@ def check_loggers(loggers: Any) -> None:
         UserError: with the package to install.
     """
     for entry in loggers if isinstance(loggers, list) else [loggers]:
-        name = str((entry.get("class_path") if isinstance(entry, Mapping) else entry) or "").rpartition(".")[
-            2
-        ]
+        path = entry.get("class_path") if isinstance(entry, Mapping) else entry
+        name = str(path or "").rpartition(".")[2]
         packages = _PACKAGES.get(name, ())
         if packages and not any(importlib.util.find_spec(package) for package in packages):
             extra = "'flowdistill[tensorboard]'" if name == "TensorBoardLogger" else packages[0]
@@ -107,31 +96,29 @@ def check_secrets(config: Any, place: str = "") -> None:
     Raises:
         UserError: with the place, without the key.
     """
+    own_key = os.environ.get("WANDB_API_KEY")
     if isinstance(config, Mapping):
         for name, value in config.items():
             check_secrets(value, f"{place}.{name}" if place else str(name))
     elif isinstance(config, list):
         for number, value in enumerate(config):
             check_secrets(value, f"{place}[{number}]")
-    elif isinstance(config, str) and (
-        place.rpartition(".")[2] in _SECRETS or config == os.environ.get("WANDB_API_KEY")
-    ):
+    elif isinstance(config, str) and (place.rpartition(".")[2] in _SECRETS or config == own_key):
         raise UserError(
             f"{place} contains an account key, and configs are saved next to the weights and sent to loggers: remove "
             "it, and use `wandb login` or the environment (WANDB_API_KEY)"
         )
 
 
-def check_callbacks(callbacks: Iterable[Callback]) -> None:
+def check_callbacks(used: Iterable[pl.Callback]) -> None:
     """Reject callbacks that would have no effect, or another one.
 
     Raises:
         UserError: with the first one and the reason.
     """
-    for callback in callbacks:
-        for kind, reason in _CALLBACKS.items():
-            if isinstance(callback, kind):
-                raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
+    for callback, (kind, reason) in itertools.product(used, _CALLBACKS.items()):
+        if isinstance(callback, kind):
+            raise UserError(f"trainer.callbacks: {kind.__name__} cannot be used here: {reason}.")
 
 
 def check_processes(processes: int) -> None:
@@ -145,15 +132,14 @@ def check_processes(processes: int) -> None:
     """
     for starter, sign, count in (("torchrun", "TORCHELASTIC_RUN_ID", "WORLD_SIZE"),
                                  ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_TASKS")):  # fmt: skip
-        if sign not in os.environ:
-            continue
-        started = number_from_environment(count, 1)
-        if started != processes:
+        if sign in os.environ:
+            started = number_from_environment(count, 1)
+            if started == processes:
+                return
             raise UserError(
                 f"{starter} started {started} processes, but trainer.devices x trainer.num_nodes is {processes}: set "
                 "--trainer.devices to the processes per machine and --trainer.num_nodes to the number of machines"
             )
-        return
 
 
 def check_content(stored: Mapping[str, Any], path: Path, subcommand: str) -> None:
@@ -191,6 +177,6 @@ class EarlyStops(pl.Callback):
                 note(f"EarlyStopping at step {trainer.global_step}: {callback.stopping_reason_message}")
 
 
-def _early(trainer: pl.Trainer) -> list[EarlyStopping]:
-    callbacks = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
-    return [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+def _early(trainer: pl.Trainer) -> list[callbacks.EarlyStopping]:
+    used = getattr(trainer, "callbacks", [])  # Lightning sets it without declaring it
+    return [callback for callback in used if isinstance(callback, callbacks.EarlyStopping)]

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.terminal import width
+from flowdistill.cli.output import check_output, width, write_file
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,62 +18,40 @@ if TYPE_CHECKING:
 _MOST_PANELS = 15
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command group `runs`."""
-    group = commands.add_parser("runs", help="list, compare and show trainings")
-    runs = group.add_subparsers(title="runs commands", required=True, metavar="COMMAND")
-    listed = runs.add_parser(
-        "list",
-        help="print a table of the runs below some folders",
-        description="Includes crashed and running ones.",
-    )
-    listed.add_argument(
-        "folder", nargs="*", type=Path, metavar="DIR", help="default: runs, else the current folder"
-    )
-    listed.add_argument(
-        "--metric", default="val/epe_all", help="show its last and best value (default: val/epe_all)"
-    )
-    listed.add_argument(
-        "--sort", choices=("started", "metric", "name"), default="started", help="default: started"
-    )
-    listed.set_defaults(run=list_runs)
-    compare = runs.add_parser(
-        "compare",
-        help="print metrics and the config keys that differ, and plot the curves",
-        description="Print last and best values of metrics and the config keys that differ, and plot the curves.",
-    )
-    compare.add_argument(
-        "folder", nargs="+", type=Path, metavar="RUN", help="folders of runs, or parent folders"
-    )
-    compare.add_argument(
-        "--metrics",
-        default="^(val/|train/loss$)",
-        metavar="REGEX",
-        help="which metrics (default: ^(val/|train/loss$))",
-    )
-    compare.add_argument(
-        "--smooth", type=int, default=1, metavar="N", help="plot means of N values (default: 1)"
-    )
-    compare.add_argument(
-        "--output", type=Path, default=Path("compare.png"), metavar="PNG", help="default: compare.png"
-    )
-    compare.set_defaults(run=compare_runs)
-    show = runs.add_parser("show", help="print a run's card, or what is known about a run without one")
-    show.add_argument("folder", type=Path, metavar="RUN", help="folder of a run")
-    show.set_defaults(run=show_run)
+    group = add_group(commands, "runs", "list, compare and show trainings")
+    listed = add_command(group, "list", list_runs, "print a table of the runs below some folders")
+    add_path(listed, "folder", "DIR", "default: runs, else the current folder", nargs="*")
+    metric = "show its last and best value (default: val/epe_all)"
+    listed.add_argument("--metric", default="val/epe_all", help=metric)
+    orders = ("started", "metric", "name")
+    listed.add_argument("--sort", choices=orders, default="started", help="default: started")
+    about = "print metrics and the config keys that differ, and plot the curves"
+    compare = add_command(group, "compare", compare_runs, about)
+    add_path(compare, "folder", "RUN", "folders of runs, or parent folders", nargs="+")
+    metrics = "which metrics (default: %(default)s)"
+    compare.add_argument("--metrics", default="^(val/|train/loss$)", metavar="REGEX", help=metrics)
+    add_number(compare, "--smooth", 1, "plot means of N values")
+    add_path(compare, "--output", "PNG", "default: compare.png", default=Path("compare.png"))
+    about = "print a run's card, or what is known about a run without one"
+    show = add_command(group, "show", show_run, about)
+    add_path(show, "folder", "RUN", "folder of a run")
 
 
 def list_runs(options: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print a table of the runs below some folders, including crashed and running ones."""
     from flowdistill.tracking.run_tables import large_is_good, list_table
     from flowdistill.tracking.runs import find_runs
 
     runs = find_runs(options.folder or [Path("runs") if Path("runs").is_dir() else Path(".")])
 
+    large = large_is_good(options.metric)
+
     def by_metric(run: Run) -> tuple[bool, float]:
         curve = run.curves.get(options.metric)
-        best = None if curve is None else curve.best(large_is_good(options.metric))
-        return best is None, 0.0 if best is None else -best if large_is_good(options.metric) else best
+        best = None if curve is None else curve.best(large)
+        return best is None, 0.0 if best is None else -best if large else best
 
     if options.sort == "metric":
         runs.sort(key=by_metric)
@@ -84,9 +63,7 @@ def list_runs(options: argparse.Namespace) -> int:
 
 
 def compare_runs(options: argparse.Namespace) -> int:
-    """Print the tables and write the picture."""
-    from flowdistill.cli.evaluate import check_output
-    from flowdistill.formats import write_atomically
+    """Print last and best values of metrics and the config keys that differ, and plot the curves."""
     from flowdistill.tracking.run_tables import compare_table
     from flowdistill.tracking.runs import find_runs, names_of
     from flowdistill.visual.run_curves import draw_run_curves
@@ -105,18 +82,15 @@ def compare_runs(options: argparse.Namespace) -> int:
     names = names_of(runs)
     metrics = sorted({name for run in runs for name in run.curves if re.search(options.metrics, name)})
     if len(metrics) > _MOST_PANELS:
-        print(
-            f"\nthe picture shows {_MOST_PANELS} of {len(metrics)} metrics; select with --metrics",
-            file=sys.stderr,
-        )
+        shown = f"{_MOST_PANELS} of {len(metrics)} metrics"
+        print(f"\nthe picture shows {shown}; select with --metrics", file=sys.stderr)
     curves = {
         metric: {name: (run.curves[metric].steps, run.curves[metric].values)
                  for name, run in zip(names, runs, strict=True) if metric in run.curves}
         for metric in metrics[:_MOST_PANELS]
     }  # fmt: skip
     if curves:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.output, draw_run_curves(curves, names, options.smooth))
+        write_file(options.output, draw_run_curves(curves, names, options.smooth))
         print(f"\npicture: {options.output}")
     else:
         print(f"\nno picture: no run has logged a metric that matches {options.metrics}")
@@ -144,12 +118,9 @@ def show_run(options: argparse.Namespace) -> int:
               if name.startswith("val/") or name == "train/loss")]  # fmt: skip
     print("\n".join(columns(rows, width())))
     if run.status == "killed":
-        last = run.last_checkpoint
-        how = (
-            f"to resume it, run the same command with --ckpt_path {run.folder}"
-            if last
-            else "it saved no checkpoint"
-        )
+        how = "it saved no checkpoint"
+        if run.last_checkpoint:
+            how = f"to resume it, run the same command with --ckpt_path {run.folder}"
         print(f"\nIt wrote no run card: it was killed, or its machine was switched off; {how}.")
     _remark([run])
     return 0

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
+import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.terminal import width
+from flowdistill.cli.output import width
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,67 +21,47 @@ if TYPE_CHECKING:
     from flowdistill.tracking.sweep_file import Sweep
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command group `sweep`."""
-    group = commands.add_parser("sweep", help="search over loss schedules and other options of a training")
-    sweeps = group.add_subparsers(title="sweep commands", required=True, metavar="COMMAND")
-
-    run = sweeps.add_parser(
-        "run",
-        help="run trials of a sweep on this machine, without an account",
-        description="Sample points of a sweep, train each with `lightning fit`, stop early those worse than others, "
-        "and finish with a table and a picture. The same command resumes an interrupted search. Further options are "
-        "those of `lightning fit`, such as --data.init_args.root DIR, and apply to every trial.",
-    )
-    run.add_argument("--jobs", type=int, default=1, help="parallel trials (default: 1)")
-    run.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default: 0)")
-    show = sweeps.add_parser(
-        "show", help="show table and picture of a search, also while it runs", description="Trains nothing."
-    )
-    commands_ = sweeps.add_parser(
-        "commands", help="print the command lines that a sweep would run", description="Runs none of them."
-    )
-    commands_.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default: 0)")
-    at_wandb = sweeps.add_parser(
-        "wandb",
-        help="register a sweep with W&B and start an agent",
-        description="Needs an account (`wandb login`). Other machines join with the command that it prints.",
-    )
-    for parser in (run, show, commands_, at_wandb):
-        parser.add_argument(
-            "file", type=Path, metavar="FILE", help="sweep file, such as configs/sweeps/demo_ddflow.yaml"
-        )
-    counts = {
-        run: "trials, including those of earlier calls (default: the file's run_cap, or all points of a grid)",
-        commands_: "number of command lines (default: 5)",
-        at_wandb: "trials of this agent (default: until the sweep ends)",
-    }
-    for parser, text in counts.items():
-        parser.add_argument("--count", type=int, help=text)
+    group = add_group(commands, "sweep", "search over loss schedules and other options of a training")
+    about = "run trials of a sweep on this machine, without an account"
+    run = add_command(group, "run", run_sweep, about, takes_config_keys=True)
+    add_number(run, "--jobs", 1, "parallel trials", None)
+    show = add_command(group, "show", show_sweep, "show table and picture of a search, also while it runs")
+    about = "print the command lines that a sweep would run"
+    printed = add_command(group, "commands", print_commands, about, takes_config_keys=True)
+    at_wandb = add_command(group, "wandb", start_at_wandb, "register a sweep with W&B and start an agent")
+    for parser in (run, show, printed, at_wandb):
+        add_path(parser, "file", "FILE", "sweep file, such as configs/sweeps/demo_ddflow.yaml")
+    for parser in (run, printed):
+        add_number(parser, "--seed", 0, "seed of the sampled points", None)
+    trials = "trials, including those of earlier calls (default: the file's run_cap, or all points of a grid)"
+    run.add_argument("--count", type=int, help=trials)
+    printed.add_argument("--count", type=int, default=5, help="number of command lines (default: 5)")
+    at_wandb.add_argument("--count", type=int, help="trials of this agent (default: until the sweep ends)")
     for parser in (run, show):
-        parser.add_argument("--output", type=Path, help="folder of the search (default: sweeps/NAME)")
+        add_path(parser, "--output", None, "folder of the search (default: sweeps/NAME)")
         parser.add_argument("--name", help="name of the study in the storage (default: the file's name)")
-        parser.add_argument(
-            "--storage", help="URL of a database for Optuna, which machines may share, such as "
-            "postgresql+psycopg://USER@HOST/DATABASE, or a journal file (default: study.log in the folder)",
-        )  # fmt: skip
-    run.set_defaults(run=run_sweep, takes_config_keys=True)
-    show.set_defaults(run=show_sweep)
-    commands_.set_defaults(run=print_commands, takes_config_keys=True)
-    at_wandb.set_defaults(run=start_at_wandb)
+        shared = "which machines may share, such as postgresql+psycopg://USER@HOST/DATABASE"
+        storage = (
+            f"URL of a database for Optuna, {shared}, or a journal file (default: study.log in the folder)"
+        )
+        parser.add_argument("--storage", help=storage)
 
 
 def run_sweep(options: argparse.Namespace) -> int:
-    """Run trials; return exit code 1 if no trial completed."""
+    """Sample points of a sweep, train each with `lightning fit`, stop early those worse than others, and finish with a
+    table and a picture. The same command resumes an interrupted search. Further options are those of `lightning fit`,
+    such as --data.init_args.root DIR, and apply to every trial. Exit code 1: no trial completed.
+    """
     sweep, study, folder = _opened(options, make=True)
     from flowdistill.tracking.sweep_report import ranked
     from flowdistill.tracking.sweep_run import Search
     from flowdistill.tracking.sweep_study import size_of_grid
 
     grid = size_of_grid(sweep)
-    count = (
-        options.count if options.count is not None else sweep.run_cap if sweep.run_cap is not None else grid
-    )
+    limits = (options.count, sweep.run_cap, grid)
+    count = next((limit for limit in limits if limit is not None), None)
     if count is None:
         raise UserError(
             "set --count to the number of trials; an endless search needs W&B (`flowdistill sweep wandb`)"
@@ -85,8 +69,9 @@ def run_sweep(options: argparse.Namespace) -> int:
     if count < 1 or options.jobs < 1:
         raise UserError("--count and --jobs must be 1 or more")
     sweep.words({})  # fails before the first trial if an environment variable is not set
-    search = Search(sweep, study, folder, count if grid is None else min(count, grid), options.jobs,
-                    list(options.config_keys), _say)  # fmt: skip
+    trials = count if grid is None else min(count, grid)
+    keys, say = list(options.config_keys), partial(print, flush=True)
+    search = Search(sweep, study, folder, trials, options.jobs, keys, say)
     try:
         search.run()
     finally:
@@ -95,31 +80,29 @@ def run_sweep(options: argparse.Namespace) -> int:
 
 
 def show_sweep(options: argparse.Namespace) -> int:
-    """Print the table and draw the picture of the existing trials."""
+    """Print the table and draw the picture of the existing trials. Trains nothing."""
     sweep, study, folder = _opened(options, make=False)
     _report(sweep, study, folder)
     return 0
 
 
 def print_commands(options: argparse.Namespace) -> int:
-    """Print command lines quoted for a shell, one per line."""
-    import shlex
-
+    """Print the command lines of a sweep, quoted for a shell, one per line. Runs none of them."""
     from flowdistill.tracking.sweep_file import read_sweep
 
     _need_optuna()
     from flowdistill.tracking.sweep_study import draw
 
     sweep = read_sweep(options.file)
-    for values in draw(sweep, 5 if options.count is None else options.count, options.seed):
+    for values in draw(sweep, options.count, options.seed):
         print(shlex.join([*sweep.words(values), *options.config_keys]))
     return 0
 
 
 def start_at_wandb(options: argparse.Namespace) -> int:
-    """Register the file unchanged and become an agent."""
-    import os
-
+    """Register the file unchanged and become an agent. Needs an account (`wandb login`). Other machines join with the
+    command that it prints.
+    """
     import yaml
 
     from flowdistill.data.shipped import find
@@ -146,10 +129,9 @@ def start_at_wandb(options: argparse.Namespace) -> int:
         raise UserError(f"W&B rejected the sweep: {str(error).strip().splitlines()[0]}") from error
     # The agent's commands find `lightning` where this flowdistill is installed.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    words = ["wandb", "agent", "--project", project]
-    words += ["--entity", entity] if entity else []
-    words += ["--count", str(options.count)] if options.count else []
-    words.append(identity)
+    given = {"--project": project, "--entity": entity, "--count": options.count}
+    flags = [word for name, value in given.items() if value for word in (name, str(value))]
+    words = ["wandb", "agent", *flags, identity]
     print(f"agent: {' '.join(words)}", flush=True)
     os.execvp(sys.executable, [sys.executable, "-m", *words])
 
@@ -190,7 +172,3 @@ def _need_optuna() -> None:
         raise UserError(
             "a sweep without W&B needs Optuna, which is not installed: pip install 'flowdistill[sweep]'"
         )
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

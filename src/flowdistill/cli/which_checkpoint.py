@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
@@ -15,49 +15,30 @@ from flowdistill.training import BEST, LAST, older_checkpoints, slurm_run
 from flowdistill.training.base import MotionModule
 from flowdistill.training.init_from import read_checkpoint
 
-Word = Literal["last", "best"]
-
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint of a run."""
+    """A checkpoint of a run, and its content."""
 
     path: Path
-    step: int
+    stored: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return int(self.stored.get("global_step", 0))
 
     @property
     def run(self) -> Path:
         """The run's folder: RUNS/version_3 for RUNS/version_3/checkpoints/last.ckpt."""
         return self.path.parents[1]
 
-
-def find(word: Word, trainer: pl.Trainer, model: pl.LightningModule) -> tuple[Found | None, str]:
-    """Find the newest last.ckpt (or best.ckpt) among the runs of this name whose settings match the model's.
-
-    Returns:
-        The checkpoint, or None; and a text that lists the skipped ones, which may be empty.
-    """
-    folder = runs_folder(trainer)
-    name = LAST if word == "last" else BEST
-    within = f"{_version(trainer)}/checkpoints/{name}" if trainer.loggers else f"checkpoints/{name}"
-    files = sorted(folder.glob(within), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    accepted = any(getattr(callback, "accepts_changes", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
-    passed = []
-    for file in files:
-        try:
-            found, stored = newest_whole(file)
-        except UserError as error:
-            passed.append(str(error))
-            continue
-        changed = model.changed_settings(stored) if isinstance(model, MotionModule) else []
-        if not changed or accepted:
-            return found, _listed(passed)
-        passed.append(f"{file}: {', '.join(changed)}")
-    return None, f"no {name} of a run with these settings in {folder}" + _listed(passed)
+    def changed(self, model: pl.LightningModule) -> list[str]:
+        """Return the settings in which its model differs from this one."""
+        return model.changed_settings(self.stored) if isinstance(model, MotionModule) else []
 
 
-def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
-    """Return a run's last checkpoint and its content; if it is damaged, the previous one, with a warning.
+def newest_whole(last: Path) -> Found:
+    """Return a run's last checkpoint; if it is damaged, the previous one, with a warning.
 
     Raises:
         UserError: none of them can be read.
@@ -70,7 +51,7 @@ def newest_whole(last: Path) -> tuple[Found, dict[str, Any]]:
             continue
         if path != last:
             note(f"{last} is damaged; falling back to {path.name}, step {stored.get('global_step')}")
-        return Found(path, int(stored.get("global_step", 0))), stored
+        return Found(path, stored)
     raise UserError(damage)
 
 
@@ -87,7 +68,7 @@ def of_folder(folder: Path, subcommand: str) -> Found:
         raise UserError(
             f"--ckpt_path: {folder} is not a run's folder with a checkpoint (checkpoints/{names[0]} is missing)"
         )
-    found, _ = newest_whole(there[0])
+    found = newest_whole(there[0])
     note(f"--ckpt_path: {found.path} (step {found.step})")
     return found
 
@@ -97,13 +78,20 @@ def of_this_slurm_job(trainer: pl.Trainer, model: pl.LightningModule) -> Found |
     folder = slurm_run(runs_folder(trainer))
     if folder is None or not (folder / LAST).is_file():
         return None
-    found, stored = newest_whole(folder / LAST)
-    changed = model.changed_settings(stored) if isinstance(model, MotionModule) else []
-    return None if changed else found
+    found = newest_whole(folder / LAST)
+    return None if found.changed(model) else found
 
 
 def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.LightningModule) -> Found | None:
-    """Resolve `--ckpt_path last`, `best` or `hpc`; None if a training starts from scratch. Logs the choice.
+    """Return the newest last.ckpt (or best.ckpt) among the runs of this name whose settings match the model's.
+
+    None if a training starts from scratch. Logs the choice.
+
+    Args:
+        word: the value of --ckpt_path: last, best or hpc.
+        subcommand: fit, validate, ...
+        trainer: determines the folder of the runs.
+        model: the model of the config.
 
     Raises:
         UserError: there is no such checkpoint.
@@ -113,15 +101,29 @@ def resolve(word: str, subcommand: str, trainer: pl.Trainer, model: pl.Lightning
             "--ckpt_path hpc: flowdistill saves no such files; a requeued SLURM job resumes automatically, and "
             "`--ckpt_path last` selects the newest checkpoint of this run name"
         )
-    found, passed = find("last" if word == "last" else "best", trainer, model)
-    if found is not None:
-        if passed:
-            note(f"--ckpt_path {word}:{passed}")
+    folder, name = runs_folder(trainer), LAST if word == "last" else BEST
+    within = f"{_version(trainer)}/checkpoints/{name}" if trainer.loggers else f"checkpoints/{name}"
+    files = sorted(folder.glob(within), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    accepted = any(getattr(callback, "accepts_changes", False) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    skipped = ""
+    for file in files:
+        try:
+            found = newest_whole(file)
+        except UserError as error:
+            skipped += f"\n  skipped: {error}"
+            continue
+        changed = found.changed(model)
+        if changed and not accepted:
+            skipped += f"\n  skipped: {file}: {', '.join(changed)}"
+            continue
+        if skipped:
+            note(f"--ckpt_path {word}:{skipped}")
         note(f"--ckpt_path {word}: {found.path} (step {found.step})")
         return found
+    missing = f"--ckpt_path {word}: no {name} of a run with these settings in {folder}{skipped}"
     if subcommand != "fit":
-        raise UserError(f"--ckpt_path {word}: {passed}. Give a .ckpt file that `lightning fit` wrote.")
-    note(f"--ckpt_path {word}: {passed}; starting from scratch")
+        raise UserError(f"{missing}. Give a .ckpt file that `lightning fit` wrote.")
+    note(f"{missing}; starting from scratch")
     return None
 
 
@@ -140,7 +142,3 @@ def _version(trainer: pl.Trainer) -> str:
         return str(logger.version) if (runs_folder(trainer) / str(logger.version)).is_dir() else "*"
     version = getattr(logger, "_version", None)
     return "*" if version is None else version if isinstance(version, str) else f"version_{version}"
-
-
-def _listed(passed: list[str]) -> str:
-    return "".join(f"\n  skipped: {text}" for text in passed)
