@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flowdistill.formats import write_atomically
 from flowdistill.tracking import units
-from flowdistill.tracking.csv_rows import as_csv
 from flowdistill.tracking.run_tables import columns
 from flowdistill.tracking.sweep_file import Choice, Range, Scalar, Sweep
 from flowdistill.tracking.sweep_study import REASON, trials_of
@@ -92,7 +93,9 @@ def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
         own = [trial.number, _WORDS[trial.state], value_of(trial)]
         rows.append([*own, *attributes, *map(values.get, sweep.parameters)])
     written = [folder / "trials.csv"]
-    write_atomically(written[0], as_csv(head, rows))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([head, *rows])
+    write_atomically(written[0], text.getvalue().encode())
     shown = [trial for trial in trials if value_of(trial) is not None]
     if len(shown) > 1:
         written.append(folder / "search.png")
