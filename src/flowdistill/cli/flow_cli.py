@@ -21,13 +21,12 @@ from flowdistill.data.shipped import in_words
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.inference.writer import PredictionWriter
-from flowdistill.tracking.callback import RunCardWriter
+from flowdistill.tracking.callback import RunCardWriter, WholeConfig
 from flowdistill.tracking.folders import check_is_new, claim_versions, go_on_in, wait_for_the_disk
 from flowdistill.tracking.pace import Pace
 from flowdistill.tracking.pictures import Pictures
 from flowdistill.tracking.resume import Resume
 from flowdistill.tracking.wandb_run import Artifacts, WandbRuns
-from flowdistill.tracking.whole_config import WholeConfig
 from flowdistill.training import AtomicCheckpointIO, BestCheckpoint, StopTogether, run_folder
 from flowdistill.training.init_from import read_checkpoint
 from flowdistill.training.progress import CountSteps

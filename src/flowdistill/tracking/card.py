@@ -140,7 +140,7 @@ def stage_card(
         inputs: name -> file or folder that was read; hashed here, which takes about a second per gigabyte.
         outputs: name -> file or folder that was written; hashed, too.
         config: the settings.
-        splits: use of the samples -> `splits.combine([splits.source_section(...)])`.
+        splits: use of the samples -> `combine([source_section(...)])`.
         seeds: name -> seed.
         reason: why the card lacks something, if it does.
 

@@ -1,10 +1,10 @@
-"""Read and write the rows of CSV files such as a run's metrics.csv."""
+"""Read and write the rows of a run's metrics.csv."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(whole, newline="")))
 
 
-def as_csv(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> bytes:
-    """Format rows below a row of names; None becomes an empty cell."""
+def as_csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Format the columns of these names; a cell is empty where a row lacks a name."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(names)
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -140,7 +140,7 @@ def _continue_csv(logger: CSVLogger, checkpoint: Mapping[str, Any]) -> None:
     names = sorted({name for row in [*rows[:1], *kept] for name in row})
     experiment.metrics_keys = names
     if names:
-        write_atomically(file, as_csv(names, ([row.get(name) for name in names] for row in kept)))
+        write_atomically(file, as_csv(names, kept))
     aside.unlink()
 
 
@@ -185,9 +185,7 @@ def wait_for_the_disk(logger: CSVLogger) -> None:
             if new and file.is_file():
                 # Lightning would rewrite the whole file in place: a run killed meanwhile would lose it.
                 names = sorted({*known, *new})
-                write_atomically(
-                    file, as_csv(names, ([row.get(name) for name in names] for row in read_rows(file)))
-                )
+                write_atomically(file, as_csv(names, read_rows(file)))
                 experiment.metrics_keys = names
             size = file.stat().st_size if file.is_file() else None
             write()

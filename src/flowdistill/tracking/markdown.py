@@ -28,14 +28,12 @@ class Links:
         page: the folder that will contain the page; without one nothing is linked.
     """
 
-    def __init__(self, page: Path | None = None) -> None:
+    def __init__(self, page: Path | None) -> None:
         self.page = page
 
-    def file(self, path: str, text: str | None = None) -> str:
+    def file(self, path: str) -> str:
         """Format a path as code, linked if it exists relative to the page, else to the current folder."""
-        shown = f"`{path if text is None else text}`"
-        target = self._target(path)
-        return shown if target is None else f"[{shown}]({target})"
+        return _linked(_code(path), self._target(path))
 
     def _target(self, path: str) -> str | None:
         if self.page is None:

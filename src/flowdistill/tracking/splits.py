@@ -67,8 +67,11 @@ def source_section(
         options: of the dataset.
         exclude: the list of excluded samples.
     """
+    from flowdistill.data.folder_walk import LABELS_CONFIG
+
     entries = list(entries)
     folders = sorted({entry.labels for entry in entries if entry.labels is not None})
+    made_by = {folder: Path(root or ".", folder, LABELS_CONFIG) for folder in folders}
     return {
         "dataset": dataset,
         "root": None if root is None else str(root),
@@ -76,7 +79,7 @@ def source_section(
         "weight": weight,
         "options": dict(options or {}),
         "exclude": exclude,
-        "labels": {folder: _made_by(root, folder) for folder in folders},
+        "labels": {folder: file_record(path) if path.is_file() else None for folder, path in made_by.items()},
         "entries": len(entries),
         "sha256": entries_hash(entries),
     }
@@ -91,13 +94,6 @@ def combine(sources: list[Source]) -> Split:
         total = text_hash("".join(lines))
     entries = sum(source["entries"] * source["weight"] for source in sources)
     return {"sources": sources, "entries": entries, "sha256": total}
-
-
-def _made_by(root: str | Path | None, folder: str) -> FileRecord | None:
-    from flowdistill.data.folder_walk import LABELS_CONFIG
-
-    path = Path(root or ".", folder, LABELS_CONFIG)
-    return file_record(path) if path.is_file() else None
 
 
 def inputs_of(model: Mapping[str, Any]) -> dict[str, FileRecord]:

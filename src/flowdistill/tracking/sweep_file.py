@@ -100,15 +100,15 @@ class Sweep:
             "${env}": ["/usr/bin/env"], "${interpreter}": ["python"], "${program}": [self.program], "${args}": flags,
         }  # fmt: skip
         words: list[str] = []
-        for word in self.command:
-            words += macros.get(word, [_VARIABLE.sub(self._variable, word)])
+        try:
+            for word in self.command:
+                words += macros.get(word, [_VARIABLE.sub(lambda found: os.environ[found[1]], word)])
+        except KeyError as error:
+            name = error.args[0]
+            raise UserError(
+                f"{self.path}: command uses the environment variable {name}, which is not set"
+            ) from None
         return words
-
-    def _variable(self, found: re.Match[str]) -> str:
-        name = found[1]
-        if name not in os.environ:
-            raise UserError(f"{self.path}: command uses the environment variable {name}, which is not set")
-        return os.environ[name]
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -166,14 +166,9 @@ def read_sweep(path: Path) -> Sweep:
 
 def runnable(words: Sequence[str]) -> list[str]:
     """Replace `lightning` and `python` in a command by those of the environment in which flowdistill is installed."""
-    own = list(words)
-    if own and own[0] == "/usr/bin/env":
-        own = own[1:]
-    if own and own[0] == "lightning":
-        return [sys.executable, "-m", "flowdistill.cli.lightning", *own[1:]]
-    if own and own[0] in ("python", "python3"):
-        return [sys.executable, *own[1:]]
-    return own
+    starts = {"lightning": ["-m", "flowdistill.cli.lightning"], "python": [], "python3": []}
+    own = list(words[1:] if words[0] == "/usr/bin/env" else words)
+    return [sys.executable, *starts[own[0]], *own[1:]] if own and own[0] in starts else own
 
 
 def _parameter(name: str, value: Any) -> Parameter:

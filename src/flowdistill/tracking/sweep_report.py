@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from flowdistill.formats import write_atomically
 from flowdistill.tracking import units
-from flowdistill.tracking.csv_rows import as_csv
 from flowdistill.tracking.run_tables import columns
 from flowdistill.tracking.sweep_file import Choice, Range, Scalar, Sweep
 from flowdistill.tracking.sweep_study import REASON, trials_of
@@ -75,8 +76,7 @@ def table(study: Study, sweep: Sweep, width: int | None = None) -> str:
     lines += [f"trial {trial.number} failed: {trial.user_attrs.get(REASON)}" for trial in failed[:5]]
     if len(failed) > 5:
         lines.append(f"... and {len(failed) - 5} more failed")
-    importance = importances(study, sweep)
-    if importance:
+    if importance := importances(study, sweep):
         listed = ", ".join(f"{short[name]} {share:.0%}" for name, share in importance.items())
         lines.append(f"importance (of complete trials, PED-ANOVA): {listed}")
     return "\n".join(lines)
@@ -90,17 +90,12 @@ def write_report(study: Study, sweep: Sweep, folder: Path) -> list[Path]:
     for trial in trials:
         attributes = [trial.user_attrs.get(name) for name in ("best", "steps", "seconds", "run", REASON)]
         values = {**_constants(sweep), **trial.params}
-        rows.append(
-            [
-                trial.number,
-                _WORDS[trial.state],
-                value_of(trial),
-                *attributes,
-                *map(values.get, sweep.parameters),
-            ]
-        )
+        own = [trial.number, _WORDS[trial.state], value_of(trial)]
+        rows.append([*own, *attributes, *map(values.get, sweep.parameters)])
     written = [folder / "trials.csv"]
-    write_atomically(written[0], as_csv(head, rows))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([head, *rows])
+    write_atomically(written[0], text.getvalue().encode())
     shown = [trial for trial in trials if value_of(trial) is not None]
     if len(shown) > 1:
         written.append(folder / "search.png")

@@ -133,24 +133,23 @@ class Artifacts(pl.Callback):
 @contextlib.contextmanager
 def finished_at_the_end() -> Iterator[None]:
     """Finish W&B runs when the command ends, with its exit code."""
+    exit_code = 1
     try:
         yield
-    except BaseException as error:
-        _finish(int(error.code or 0) if isinstance(error, Stopped) else 1)
+        exit_code = 0
+    except Stopped as stopped:
+        exit_code = int(stopped.code or 0)
         raise
-    _finish(0)
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish(exit_code=exit_code)
 
 
 def _asked(trainer: pl.Trainer) -> list[WandbLogger]:
     if not trainer.is_global_zero:
         return []
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger) and logger._log_model]
-
-
-def _finish(exit_code: int) -> None:
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
 
 
 def _new_id() -> str:
