@@ -66,7 +66,8 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
     notes = [_NOTE_2012] if layout is _TRUTH_2012 else []
     found: dict[str, Path] = {}
     for motion in layout:
-        folders = _prediction_folders(predictions, motion, layout)
+        names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
+        folders = [predictions / name for name in names if is_folder(predictions / name)]
         if motion not in truths:
             wanted = " or ".join(_folder(layout, motion, o) for o in OCCLUSIONS)
             notes.append(f"{motion}: no folder {wanted} in {ground_truth}; {_left_out(motion)}")
@@ -121,11 +122,6 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
         f"--ground-truth: {ground_truth} has none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
         f"flow_occ (KITTI 2015), disp_noc, disp_occ (2012).{hint}"
     )
-
-
-def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) -> list[Path]:
-    names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
-    return [predictions / name for name in names if is_folder(predictions / name)]
 
 
 def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:
