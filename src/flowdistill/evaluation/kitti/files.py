@@ -7,6 +7,7 @@ PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a .png, .flo or .p
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,17 +180,15 @@ def _find_predictions(
     found: dict[str, dict[str, Path]] = {}
     missing = []
     for motion, folder in folders.items():
-        forms: dict[str, list[Path]] = {}
-        for name in sorted(listing(folder)):
-            path = folder / name
+        forms: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(folder / name for name in listing(folder)):
             if path.suffix.lower() in PREDICTION_SUFFIXES:
-                forms.setdefault(path.stem, []).append(path)
+                forms[path.stem].append(path)
         for image in images:
-            paths = forms.setdefault(image, [])
-            if len(paths) > 1:
-                names = " and ".join(str(path) for path in paths)
+            if len(forms[image]) > 1:
+                names = " and ".join(map(str, forms[image]))
                 raise UserError(f"{names} are predictions of one image; keep only the one to evaluate")
-            if not paths:
+            if not forms[image]:
                 missing.append(str(folder / f"{image}.png"))
         found[motion] = {image: forms[image][0] for image in images if forms[image]}
     report_missing(
