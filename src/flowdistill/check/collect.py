@@ -32,7 +32,11 @@ def collect(plan: Plan, results: Sequence[Sequence[FileReport]]) -> list[Problem
         expected = _mostly_there(samples, reports)
         for sample in samples:
             spare = [file for file in sample.spare if file.key in expected or not _is_missing(file, reports)]
-            for problem in _of_sample(sample, [*sample.files, *spare], reports):
+            files, entry = [*sample.files, *spare], sample.entry
+            found = [(file, finding) for file in files for finding in reports[file.path, file.kind].findings]
+            for file, finding in [*found, *_other_sizes(files, reports)]:
+                place = sample.dataset, sample.root, entry, entry.name, file.path
+                problem = Problem(*place, *astuple(finding))
                 problems.setdefault(_key(problem), problem)
     return list(problems.values())
 
@@ -51,16 +55,6 @@ def _mostly_there(samples: list[PlannedSample], reports: Reports) -> set[str]:
 
 def _is_missing(file: SampleFile, reports: Reports) -> bool:
     return any(finding.kind == "missing" for finding in reports[file.path, file.kind].findings)
-
-
-def _of_sample(sample: PlannedSample, files: list[SampleFile], reports: Reports) -> list[Problem]:
-    found = [(file, finding) for file in files for finding in reports[file.path, file.kind].findings]
-    found += _other_sizes(files, reports)
-    entry = sample.entry
-    return [
-        Problem(sample.dataset, sample.root, entry, entry.name, file.path, *astuple(finding))
-        for file, finding in found
-    ]
 
 
 def _other_sizes(files: list[SampleFile], reports: Reports) -> list[tuple[SampleFile, Finding]]:

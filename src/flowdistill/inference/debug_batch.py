@@ -121,8 +121,10 @@ def run_step(model: MotionModule, batch: Batch) -> Step:
 def describe(batch: Batch) -> list[str]:
     """List shape, type, range and the number of non-finite values of each tensor, one per line; then the samples.
 
-    The mean of a mask is its share. Non-finite values are located by indices into their sample.
+    The mean of a mask is its share. Each tensor's samples with non-finite values follow, one per line, with the first
+    position as indices into the sample.
     """
+    where: list[str] = []
     lines = [
         f"{'':28}{'shape':>20}{'type':>10}{'smallest':>13}{'largest':>13}{'mean':>13}{'NaN':>9}{'inf':>9}"
     ]
@@ -131,30 +133,22 @@ def describe(batch: Batch) -> list[str]:
             continue
         numbers = value.double()
         finite = numbers[torch.isfinite(numbers)]
-        low, high, mean = (
-            (float(finite.min()), float(finite.max()), float(finite.mean()))
-            if finite.numel()
-            else (math.nan,) * 3
-        )
+        low = high = mean = math.nan
+        if finite.numel():
+            low, high, mean = float(finite.min()), float(finite.max()), float(finite.mean())
         kind = str(value.dtype).removeprefix("torch.")
         lines.append(
             f"{name:28}{'x'.join(map(str, value.shape)):>20}{kind:>10}{low:13.4g}{high:13.4g}{mean:13.4g}"
             f"{int(torch.isnan(numbers).sum()):9d}{int(torch.isinf(numbers).sum()):9d}"
         )
-    return [*lines, f"samples: {', '.join(batch['name'])}", *_where(batch)]
-
-
-def _where(batch: Batch) -> list[str]:
-    """List each tensor's samples with non-finite values, one per line: their number and the first position."""
-    lines = []
-    for name, value in sorted(batch.items()):
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            continue
-        for sample, part in zip(batch["name"], value, strict=True):
-            places = (~torch.isfinite(part)).nonzero().tolist()
-            if places:
-                lines.append(f"{name} of {sample}: {len(places)} values not finite, the first at {places[0]}")
-    return lines
+        if finite.numel() < numbers.numel():
+            for sample, part in zip(batch["name"], value, strict=True):
+                places = (~torch.isfinite(part)).nonzero().tolist()
+                if places:
+                    where.append(
+                        f"{name} of {sample}: {len(places)} values not finite, the first at {places[0]}"
+                    )
+    return [*lines, f"samples: {', '.join(batch['name'])}", *where]
 
 
 def report(found: Step) -> list[str]:

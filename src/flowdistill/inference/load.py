@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,14 +45,16 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     """
     place = choose_device(device)
     stored = read_checkpoint(path, option)
-    width = _width(stored, f"{option}: {path}")
+    width = stored.get("hyper_parameters", {}).get("width", 1.0)
+    if not isinstance(width, int | float) or not 0 < width < 100:
+        raise UserError(f"{option}: {path}: its hyper-parameter width is {width!r}, not a positive number")
     names = list(stored["state_dict"])
     # Losses are not used in prediction, so any value works.
     model: MotionModule
     if any(name.startswith(_ENCODER_OF_DDFLOW) for name in names):
-        model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
+        model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=float(width))
     elif any(name.startswith(_ENCODER_OF_DWARF) for name in names):
-        model = DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=width)
+        model = DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=float(width))
     else:
         raise UserError(
             f"{option}: {path} is neither a DDFlow nor a DWARF checkpoint; give a .ckpt file of one of them"
@@ -79,10 +80,3 @@ def choose_device(device: str) -> torch.device:
     if device == "cpu" or not available:
         return torch.device("cpu")
     return torch.device("cuda", local_rank() % torch.cuda.device_count())
-
-
-def _width(stored: dict[str, Any], where: str) -> float:
-    width = stored.get("hyper_parameters", {}).get("width", 1.0)
-    if not isinstance(width, int | float) or not 0 < width < 100:
-        raise UserError(f"{where}: its hyper-parameter width is {width!r}, not a positive number")
-    return float(width)

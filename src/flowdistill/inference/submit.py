@@ -40,8 +40,7 @@ def check_model(model: MotionModule, kind: SubmissionKind) -> None:
             f"--checkpoint: {_title(model)} needs both cameras of a stereo pair, but {kind.title} has the images of "
             "only one; use a DDFlow checkpoint"
         )
-    motions = {file.motion for file in kind.files.values()}
-    if model.view == "flow" and motions != {"flow"}:
+    if model.view == "flow" and kind.motions != {"flow"}:
         raise UserError(
             f"--checkpoint: {_title(model)} predicts flow from the images of one camera; {kind.title} needs disparity, "
             "too: use a DWARF checkpoint, or --task flow"
@@ -50,8 +49,7 @@ def check_model(model: MotionModule, kind: SubmissionKind) -> None:
 
 def rule_notes(model: MotionModule, kind: SubmissionKind) -> list[str]:
     """Return notes for the user on the benchmark's rules that concern this model."""
-    motions = {file.motion for file in kind.files.values()}
-    if kind.benchmark == "kitti2012" and motions == {"flow"} and model.view == "scene_flow":
+    if kind.benchmark == "kitti2012" and kind.motions == {"flow"} and model.view == "scene_flow":
         return [f"the rules of {kind.title} forbid the use of stereo, but {_title(model)} uses both cameras"]
     return []
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from flowdistill.errors import UserError
 from flowdistill.formats.errors import read_bytes
 from flowdistill.formats.png import inspect_png
-from flowdistill.submission.content import FileCheck, check_flo, check_picture
+from flowdistill.submission.content import check_flo, check_picture
 from flowdistill.submission.kinds import Size, SubmissionKind
 from flowdistill.submission.members import Fault, FolderMembers, Members, open_members
 from flowdistill.submission.names import MISSING, match_names
@@ -60,7 +60,20 @@ def check_submission(
     for path, name in tqdm(found.items(), unit="file", desc="check"):
         image = kind.files[path].image
         allowed = kind.sizes if sizes is None else frozenset({sizes[image]})
-        check = _check_file(members, name, path, kind, allowed)
+        content = kind.files[path].content
+        if content != "flo":
+            stored = members.read(name)
+            if isinstance(stored, Fault):
+                faults.append(stored)
+                continue
+            check = check_picture(name, stored, content, allowed)
+        elif isinstance(members, FolderMembers):
+            check = check_flo(name, members.folder / name, allowed)
+        else:
+            raise UserError(
+                f"a submission to {kind.title} is not zipped: give the folder with clean and final that its bundler "
+                "reads"
+            )
         faults += check.faults
         notes += check.notes
         pixels, estimates = pixels + check.pixels, estimates + check.estimates
@@ -98,18 +111,3 @@ def check_path(path: Path, kind: SubmissionKind, sizes: Mapping[str, Size] | Non
     if isinstance(members, Fault):
         return SubmissionReport(kind.title, [members], [], 0, 0.0)
     return check_submission(members, kind, sizes)
-
-
-def _check_file(
-    members: Members, name: str, path: str, kind: SubmissionKind, sizes: frozenset[Size]
-) -> FileCheck:
-    content = kind.files[path].content
-    if content == "flo":
-        if not isinstance(members, FolderMembers):
-            raise UserError(
-                f"a submission to {kind.title} is not zipped: give the folder with clean and final that its bundler "
-                "reads"
-            )
-        return check_flo(name, members.folder / name, sizes)
-    stored = members.read(name)
-    return FileCheck([stored]) if isinstance(stored, Fault) else check_picture(name, stored, content, sizes)

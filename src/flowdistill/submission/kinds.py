@@ -67,6 +67,11 @@ class SubmissionKind:
     other_names: Mapping[str, str] = field(default_factory=dict)  # other accepted path -> path
 
     @property
+    def motions(self) -> set[Motion]:
+        """The quantities of its files."""
+        return {file.motion for file in self.files.values()}
+
+    @property
     def images(self) -> list[str]:
         """The test images, each once, in order."""
         return list(dict.fromkeys(file.image for file in self.files.values()))

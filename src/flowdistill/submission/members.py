@@ -9,7 +9,6 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from flowdistill.data.access import is_folder, is_nowhere
 from flowdistill.data.tree import files_below
@@ -31,23 +30,12 @@ class Fault:
     detail: str = ""  # details for this file
 
 
-class Members(Protocol):
-    """Paths with / between folders, and their bytes."""
-
-    names: list[str]  # files only, sorted
-    faults: list[Fault]  # of the container itself, and of members that are not in `names`
-
-    def read(self, name: str) -> bytes | Fault:
-        """Return a file's bytes, or the reason why it cannot be read."""
-        ...
-
-    def total_bytes(self) -> int:
-        """Return the unpacked size of all files."""
-        ...
-
-
 class FolderMembers:
     """A folder before zipping or bundling; links are followed, as zip does.
+
+    Attributes:
+        names: paths of its files, with / between folders, sorted.
+        faults: of the folder itself, and of members that are not in `names`.
 
     Raises UserError if a folder cannot be listed.
     """
@@ -56,7 +44,11 @@ class FolderMembers:
         self.folder = folder
         self.faults: list[Fault] = []
         self.names: list[str] = []
-        for name in sorted(files_below(folder, self._loop)):
+
+        def on_loop(name: str) -> None:
+            self.faults.append(Fault(f"{name}/", "is a link to one of its parent folders", "remove the link"))
+
+        for name in sorted(files_below(folder, on_loop)):
             if is_nowhere(folder / name):
                 target = f"to {os.readlink(folder / name)}"
                 self.faults.append(Fault(name, "is a broken link", "copy the file here", target))
@@ -64,6 +56,7 @@ class FolderMembers:
                 self.names.append(name)
 
     def read(self, name: str) -> bytes | Fault:
+        """Return a file's bytes, or the reason why it cannot be read."""
         path = self.folder / name
         try:
             size = path.stat().st_size
@@ -76,14 +69,12 @@ class FolderMembers:
             return Fault(name, "cannot be read", "check its permissions", error.strerror or str(error))
 
     def total_bytes(self) -> int:
+        """Return the unpacked size of all files."""
         return sum((self.folder / name).stat().st_size for name in self.names)
-
-    def _loop(self, name: str) -> None:
-        self.faults.append(Fault(f"{name}/", "is a link to one of its parent folders", "remove the link"))
 
 
 class ZipMembers:
-    """A zip archive. Raises zipfile.BadZipFile for any other file."""
+    """A zip archive, with the attributes of `FolderMembers`. Raises zipfile.BadZipFile for any other file."""
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
@@ -100,6 +91,7 @@ class ZipMembers:
         ]
 
     def read(self, name: str) -> bytes | Fault:
+        """Return a file's bytes, or the reason why it cannot be read."""
         info = self._infos[name]
         if info.flag_bits & _ENCRYPTED:
             return Fault(name, "is encrypted", "zip without a password")
@@ -114,7 +106,11 @@ class ZipMembers:
             return Fault(name, "is damaged in the archive", "zip again", str(error))
 
     def total_bytes(self) -> int:
+        """Return the unpacked size of all files."""
         return sum(info.file_size for info in self._infos.values())
+
+
+Members = FolderMembers | ZipMembers
 
 
 def open_members(path: Path) -> Members | Fault:

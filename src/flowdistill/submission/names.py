@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from flowdistill.data.tree import many
 from flowdistill.submission.kinds import SubmissionKind
 from flowdistill.submission.members import Fault
-from flowdistill.submission.pairs import counted_from_zero, other_frames, pair, pair_faults
 
 _JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _JUNK_FOLDER = "__MACOSX"
+_NUMBER = re.compile(r"\d+")
+_OTHER_FRAME = re.compile(r"(\d{6})_(?!10)\d\d\.png")
 MISSING = "is missing"
 
 
@@ -47,13 +49,14 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
     found = {path: plain[path] for path in kind.files if path in plain}
     missing = [path for path in kind.files if path not in plain]
     extra = [path for path in plain if path not in kind.files]
-    pairs = pair(missing, extra, kind)
-    faults += pair_faults(pairs, plain)
+    pairs = _pair(missing, extra, kind)
+    faults += _pair_faults(pairs, plain)
     found |= {path: plain[wrong] for path, wrong in pairs.items()}
     missing = [path for path in missing if path not in pairs]
     meant = set(pairs.values())
     extra = [path for path in extra if path not in meant]
-    if others := other_frames(extra, kind):
+    others = [path for path in extra if kind.zipped and _OTHER_FRAME.sub(r"\1_10.png", path) in kind.files]
+    if others:
         more = f"and {len(others) - 1} more" if len(others) > 1 else ""
         faults.append(
             Fault(plain[others[0]], "is not of frame 10, the only one evaluated", "remove it", more)
@@ -70,7 +73,7 @@ def match_names(names: Sequence[str], kind: SubmissionKind) -> tuple[dict[str, s
 def _under_one_name(plain: dict[str, str], kind: SubmissionKind) -> tuple[dict[str, str], list[Fault]]:
     """Map files with other accepted names, or numbered from 0, to the names that flowdistill writes."""
     faults = []
-    if shifted := counted_from_zero(plain, kind):
+    if shifted := _counted_from_zero(plain, kind):
         first = next(iter(shifted))
         folders = {PurePosixPath(path).parent for path in shifted}
         detail = f"must be {shifted[first]}; the same for all files of {len(folders)} folders"
@@ -143,3 +146,102 @@ def _faults(paths: Sequence[str], whole: Set[str], problem: str, advice: str) ->
 def _folders(paths: Iterable[str]) -> Counter[str]:
     """Return folder -> number of files below it; `.` is the root."""
     return Counter(str(parent) for path in paths for parent in PurePosixPath(path).parents)
+
+
+def _pair(missing: Sequence[str], extra: Sequence[str], kind: SubmissionKind) -> dict[str, str]:
+    """Return missing path -> its only matching unexpected path: same name, or same number in the same folder."""
+
+    def same_name(path: str) -> str:
+        return PurePosixPath(path).name
+
+    def same_number(path: str) -> str:
+        number = _number_of(path, kind)
+        return path if number is None else f"{PurePosixPath(path).parent}/{number}"
+
+    pairs: dict[str, str] = {}
+    for key in (same_number, same_name):
+        taken = set(pairs.values())
+        left = _unique([path for path in missing if path not in pairs], key)
+        free = _unique([path for path in extra if path not in taken], key)
+        pairs |= {path: free[same] for same, path in left.items() if same in free}
+    return pairs
+
+
+def _number_of(path: str, kind: SubmissionKind) -> int | None:
+    """Return the number in a file's name: of the scene (the first) for KITTI, of the frame (the last) for Sintel."""
+    numbers = _NUMBER.findall(PurePosixPath(path).name)
+    return int(numbers[0 if kind.zipped else -1]) if numbers else None
+
+
+def _counted_from_zero(paths: Collection[str], kind: SubmissionKind) -> dict[str, str]:
+    """Return path -> intended path, in folders whose files are complete, but numbered from 0 instead of 1."""
+    wanted, there = _by_folder(kind.files, kind), _by_folder(paths, kind)
+    meant: dict[str, str] = {}
+    for folder, numbers in wanted.items():
+        found = there.get(folder, {})
+        if 0 not in numbers and set(found) == {number - 1 for number in numbers}:
+            meant |= {path: numbers[number + 1] for number, path in found.items()}
+    return meant
+
+
+def _pair_faults(pairs: Mapping[str, str], name_of: Mapping[str, str]) -> list[Fault]:
+    """Return faults of misplaced or misnamed files; one for all files of a folder or of the same name pattern.
+
+    Args:
+        pairs: missing path -> path that is intended for it.
+        name_of: the latter -> its name in the submission.
+    """
+    groups: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for wanted, wrong in pairs.items():
+        right, there = PurePosixPath(wanted), PurePosixPath(wrong)
+        if right.name == there.name:
+            key = ("place", str(there.parent), str(right.parent))
+        else:
+            key = ("name", _NUMBER.sub("#", there.name), _NUMBER.sub("#", right.name))
+        groups.setdefault(key, []).append((wanted, wrong))
+    faults = []
+    for (mistake, *_), found in groups.items():
+        wanted, wrong = found[0]
+        name, more = name_of[wrong], f", and {len(found) - 1} more of the same kind" if len(found) > 1 else ""
+        if mistake == "name":
+            faults.append(Fault(name, "has the wrong name", "rename it", f"must be {wanted}{more}"))
+        elif len(found) == 1:
+            faults.append(Fault(name, "is in the wrong place", "move it", f"must be {wanted}"))
+        else:
+            faults.append(_folder_fault(wanted, wrong, name, len(found)))
+    return faults
+
+
+def _folder_fault(wanted: str, wrong: str, name: str, count: int) -> Fault:
+    right, there = PurePosixPath(wanted).parent, PurePosixPath(wrong).parent
+    place = f"{PurePosixPath(name).parent}/".removeprefix("./") or "/"
+    if str(there) == ".":
+        advice = f"move them to a folder {right}"
+    elif right.parent == there.parent:
+        advice = f"rename the folder to {right.name}"
+    else:
+        advice = f"move them to {right}/"
+    detail = f"{count} files: {name} must be {wanted}, etc."
+    return Fault(place, "contains files that belong in another folder", advice, detail)
+
+
+def _by_folder(paths: Collection[str], kind: SubmissionKind) -> dict[str, dict[int, str]]:
+    """Return folder -> number -> path, of files with the kind's suffix; folders with a repeated number are skipped."""
+    suffixes = {PurePosixPath(path).suffix for path in kind.files}
+    folders: dict[str, dict[int, str]] = {}
+    twice: set[str] = set()
+    for path in paths:
+        pure, number = PurePosixPath(path), _number_of(path, kind)
+        if number is None or pure.suffix not in suffixes:
+            continue
+        numbers = folders.setdefault(str(pure.parent), {})
+        if number in numbers:
+            twice.add(str(pure.parent))
+        numbers[number] = path
+    return {folder: numbers for folder, numbers in folders.items() if folder not in twice}
+
+
+def _unique(paths: Sequence[str], key: Callable[[str], str]) -> dict[str, str]:
+    """Return key -> path, of the keys that only one path has."""
+    counts = Counter(key(path) for path in paths)
+    return {key(path): path for path in paths if counts[key(path)] == 1}

@@ -7,6 +7,7 @@ PREDICTIONS/disp_0 disp_1 flow (2012: also `disp`), each with a .png, .flo or .p
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ def find_files(predictions: Path, ground_truth: Path, split: Path | None = None)
     notes = [_NOTE_2012] if layout is _TRUTH_2012 else []
     found: dict[str, Path] = {}
     for motion in layout:
-        folders = _prediction_folders(predictions, motion, layout)
+        names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
+        folders = [predictions / name for name in names if is_folder(predictions / name)]
         if motion not in truths:
             wanted = " or ".join(_folder(layout, motion, o) for o in OCCLUSIONS)
             notes.append(f"{motion}: no folder {wanted} in {ground_truth}; {_left_out(motion)}")
@@ -121,11 +123,6 @@ def _find_truths(ground_truth: Path) -> tuple[dict[str, str], dict[str, dict[str
         f"--ground-truth: {ground_truth} has none of disp_noc_0, disp_occ_0, disp_noc_1, disp_occ_1, flow_noc, "
         f"flow_occ (KITTI 2015), disp_noc, disp_occ (2012).{hint}"
     )
-
-
-def _prediction_folders(predictions: Path, motion: str, layout: dict[str, str]) -> list[Path]:
-    names = ["disp_0", "disp"] if motion == "disp_0" and layout is _TRUTH_2012 else [motion]
-    return [predictions / name for name in names if is_folder(predictions / name)]
 
 
 def _images(folders: list[Path], ground_truth: Path, split: Path | None) -> list[str]:
@@ -183,17 +180,15 @@ def _find_predictions(
     found: dict[str, dict[str, Path]] = {}
     missing = []
     for motion, folder in folders.items():
-        forms: dict[str, list[Path]] = {}
-        for name in sorted(listing(folder)):
-            path = folder / name
+        forms: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(folder / name for name in listing(folder)):
             if path.suffix.lower() in PREDICTION_SUFFIXES:
-                forms.setdefault(path.stem, []).append(path)
+                forms[path.stem].append(path)
         for image in images:
-            paths = forms.setdefault(image, [])
-            if len(paths) > 1:
-                names = " and ".join(str(path) for path in paths)
+            if len(forms[image]) > 1:
+                names = " and ".join(map(str, forms[image]))
                 raise UserError(f"{names} are predictions of one image; keep only the one to evaluate")
-            if not paths:
+            if not forms[image]:
                 missing.append(str(folder / f"{image}.png"))
         found[motion] = {image: forms[image][0] for image in images if forms[image]}
     report_missing(

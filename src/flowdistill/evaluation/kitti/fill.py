@@ -4,10 +4,8 @@ Source: KITTI 2015 development kit, `interpolateBackground` of its disparity and
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Motion = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from flowdistill.evaluation.kitti.counts import Mask, Motion
 
 
 def fill_missing(motion: Motion, valid: Mask, unfilled: float) -> tuple[Motion, Mask]:

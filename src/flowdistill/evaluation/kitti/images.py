@@ -57,21 +57,21 @@ def evaluate_image(files: KittiFiles, image: str) -> Counts:
         foreground = objects != 0
     counts: Counts = {}
     submitted: dict[str, Mask] = {}
-    outliers: dict[str, dict[str, Mask]] = {}
-    valid: dict[str, dict[str, Mask]] = {}
+    outliers: dict[str, Mask] = {}
+    valid: dict[str, Mask] = {}
     for motion, predictions in files.predictions.items():
         truths = {o: _read(motion, path / name, sizes) for o, path in files.truths[motion].items()}
         raw, submitted[motion] = _read_prediction(motion, predictions[image], sizes)
         prediction, _ = fill_missing(raw, submitted[motion], _UNFILLED[motion])
-        outliers[motion], valid[motion] = {}, {}
         for occlusion, (truth, known) in truths.items():
-            error, wrong = error_and_outliers(prediction, truth)
             metric = f"{motion}_{occlusion}"
-            counts[metric] = count(wrong, known, submitted[motion], foreground, error)
-            outliers[motion][occlusion], valid[motion][occlusion] = wrong, known
+            error, outliers[metric] = error_and_outliers(prediction, truth)
+            valid[metric] = known
+            counts[metric] = count(outliers[metric], known, submitted[motion], foreground, error)
     for occlusion in files.scene_flow:
-        wrong = reduce(np.logical_or, [outliers[motion][occlusion] for motion in MOTIONS])
-        known = reduce(np.logical_and, [valid[motion][occlusion] for motion in MOTIONS])
+        metrics = [f"{motion}_{occlusion}" for motion in MOTIONS]
+        wrong = np.logical_or.reduce([outliers[metric] for metric in metrics])
+        known = np.logical_and.reduce([valid[metric] for metric in metrics])
         # The official tool uses only disp_0 to determine whether a pixel was submitted.
         counts[f"{SCENE_FLOW}_{occlusion}"] = count(wrong, known, submitted["disp_0"], foreground, None)
     return counts

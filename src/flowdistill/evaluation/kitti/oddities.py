@@ -12,12 +12,7 @@ import numpy.typing as npt
 
 from flowdistill.evaluation.kitti.files import KittiFiles
 from flowdistill.formats import read_kitti_disparity, read_kitti_disparity_codes, read_kitti_flow_codes
-from flowdistill.formats.encodings import (
-    Oddity,
-    odd_disparity_codes,
-    odd_disparity_factor,
-    odd_flow_codes,
-)
+from flowdistill.formats.encodings import Oddity, odd_disparity_codes, odd_disparity_factor, odd_flow_codes
 from flowdistill.formats.motion import read_motion
 
 _IMAGES = 8  # number of inspected images, evenly spaced
@@ -44,7 +39,11 @@ def oddities(files: KittiFiles) -> list[str]:
                 odd.setdefault(oddity.problem, []).append((path, oddity))
         if motion != "flow" and (factor := _odd_factor(files, motion, images)) is not None:
             odd.setdefault(factor.problem, []).append((predictions[images[0]], factor))
-    return [_sentence(found) for found in odd.values()]
+    warnings = []
+    for (path, oddity), *others in odd.values():
+        more = f"; {len(others)} more like it" if others else ""
+        warnings.append(f"warning: {path} {oddity.problem} ({oddity.detail}){more}: {oddity.advice}")
+    return warnings
 
 
 def _odd_codes(motion: str, path: Path) -> list[Oddity]:
@@ -52,9 +51,8 @@ def _odd_codes(motion: str, path: Path) -> list[Oddity]:
         return []
     if motion == "flow":
         return odd_flow_codes(read_kitti_flow_codes(path))
-    return [
-        oddity for oddity in odd_disparity_codes(read_kitti_disparity_codes(path)) if oddity.name != "small"
-    ]
+    found = odd_disparity_codes(read_kitti_disparity_codes(path))
+    return [oddity for oddity in found if oddity.name != "small"]
 
 
 def _odd_factor(files: KittiFiles, motion: str, images: list[str]) -> Oddity | None:
@@ -70,9 +68,3 @@ def _odd_factor(files: KittiFiles, motion: str, images: list[str]) -> Oddity | N
             predictions.append(predicted.values[both, 0])
             truths.append(truth[both, 0])
     return odd_disparity_factor(predictions, truths)
-
-
-def _sentence(found: list[tuple[Path, Oddity]]) -> str:
-    path, oddity = found[0]
-    more = f"; {len(found) - 1} more like it" if found[1:] else ""
-    return f"warning: {path} {oddity.problem} ({oddity.detail}){more}: {oddity.advice}"
