@@ -27,15 +27,6 @@ LABELLED = "data_splits/kitti_multiview.txt"
 HARMLESS = {"non_finite", "out_of_range"}
 
 
-def run_other(stage: str, settings: Settings) -> None:
-    """Run the unfinished part of a stage that is not a training.
-
-    Raises:
-        UserError: the stage failed.
-    """
-    {"check": check, "labels": labels, "evaluate": evaluate, "submit": submit}[stage](settings)
-
-
 def check(settings: Settings) -> None:
     """Open every file of the existing data sets. Known problems of FlyingThings3D are only noted."""
     folder = settings.folder("check")
@@ -122,12 +113,12 @@ def labels_are_there(settings: Settings) -> bool:
 
 def label_numbers(report: dict[str, Any]) -> dict[str, float]:
     """Return a label report's density per motion after filtering and, with ground truth, its outliers; percent."""
-    numbers = {}
-    for motion, block in report["motions"].items():
-        for name in ("density", "outliers"):
-            if block.get(name) is not None:
-                numbers[f"{motion}/{name}"] = 100 * float(block[name])
-    return numbers
+    return {
+        f"{motion}/{name}": 100 * float(block[name])
+        for motion, block in report["motions"].items()
+        for name in ("density", "outliers")
+        if block.get(name) is not None
+    }
 
 
 def evaluate(settings: Settings) -> None:
@@ -145,11 +136,11 @@ def evaluate(settings: Settings) -> None:
     )
     started = now()
     done = [_score(TRAININGS[name], settings, checkpoint) for name, checkpoint in networks.items()]
-    metrics: dict[str, float] = {}
-    for name in networks:
-        counts = pooled(TRAININGS[name], settings)
-        assert counts is not None
-        metrics |= {f"{name}/{metric}": 100 * block["all"]["rate"] for metric, block in counts.items()}
+    metrics = {
+        f"{name}/{metric}": 100 * block["all"]["rate"]
+        for name in networks
+        for metric, block in (pooled(TRAININGS[name], settings) or {}).items()
+    }
     splits = {str(t.scored_on): kitti_split(settings, str(t.scored_on)) for t in scored}
     results = [settings.folder("evaluate") / name / "result.json" for name in networks]
     write_stage_card("evaluate", settings, done, started, metrics, results, networks, splits=splits)
@@ -282,3 +273,7 @@ def _finished(names: Iterable[str], settings: Settings, done: str, nothing: str)
         if checkpoint is None:
             print(f"{name} is not finished and not {done}")
     return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
+
+
+#: Stages that are not trainings -> functions that run their unfinished part, or raise UserError.
+RUN_OTHER = {"check": check, "labels": labels, "evaluate": evaluate, "submit": submit}
