@@ -76,6 +76,10 @@ def labels(settings: Settings) -> None:
         "configs": {path: find(path).read_text() for path in chosen},
         "split": find(LABELLED).read_text(),
     }
+    if stored(mark, inputs) is not None and report.is_file() and labels_are_there(settings):
+        print(f"done before: {report.parent}")
+        return
+    started = now()
     command = [
         "labels", "make", *config_arguments(chosen),
         "--root", str(settings.kitti),
@@ -83,16 +87,15 @@ def labels(settings: Settings) -> None:
         "--output", PROXY,
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
-    started = now()
-    exists = report.is_file() and labels_are_there(settings)
-    done = _once(mark, inputs, [command], report.parent, exists, replace=False)
+    run(FLOWDISTILL, command)
     found = read_json(report)
     assert found is not None
+    done, numbers = [Done([command], is_new=True)], label_numbers(found)
     splits = {"labelled": kitti_split(settings, LABELLED)}
-    numbers = label_numbers(found)
     write_stage_card(
-        "labels", settings, [done], started, numbers, [report], config=found["settings"], splits=splits
+        "labels", settings, done, started, numbers, [report], config=found["settings"], splits=splits
     )
+    _leave(mark, inputs, [command])
 
 
 def label_configs(settings: Settings) -> list[str]:
@@ -214,32 +217,23 @@ def submit(settings: Settings) -> None:
     write_stage_card("submit", settings, done, started, {}, list(archives.values()), networks)
 
 
-def _once(
-    mark: Path,
-    inputs: dict[str, Any],
-    commands: list[list[str]],
-    made: Path,
-    exists: bool,
-    replace: bool = True,
-) -> Done:
+def _once(mark: Path, inputs: dict[str, Any], commands: list[list[str]], made: Path, exists: bool) -> Done:
     """Run commands unless their completion marker has the same inputs and the output exists.
 
     Args:
         mark: the completion marker.
         inputs: what the output depends on.
         commands: `lightning predict`, or of `flowdistill`.
-        made: the output.
+        made: the output; one that is incomplete, or of other inputs, is deleted.
         exists: whether it is complete.
-        replace: whether to delete one that is incomplete, or of other inputs.
     """
     before = stored(mark, inputs)
     if before is not None and exists:
         print(f"done before: {made}")
         return Done(before, False)
-    if replace and made.is_dir():
+    if made.is_dir():
         shutil.rmtree(made)
-    elif replace:
-        made.unlink(missing_ok=True)
+    made.unlink(missing_ok=True)
     mark.parent.mkdir(parents=True, exist_ok=True)
     for command in commands:
         run(LIGHTNING if command[0] == "predict" else FLOWDISTILL, command)
@@ -261,6 +255,7 @@ def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
 
 
 def _leave(mark: Path, inputs: dict[str, Any], commands: list[list[str]]) -> None:
+    mark.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(mark, json.dumps({"inputs": inputs, "commands": commands}, indent=1).encode())
 
 
