@@ -14,8 +14,7 @@ from flowdistill.errors import UserError
 from flowdistill.inference.writer import write_prediction
 from flowdistill.recipes import commands, demo_long
 from flowdistill.recipes.demo_long import run_demo_long, trained_checkpoint
-from flowdistill.recipes.demo_long_curve import read_curves
-from flowdistill.recipes.demo_long_report import DWARF, goals, report
+from flowdistill.recipes.demo_long_report import DWARF, goals, read_curves, report
 from flowdistill.recipes.scores import MEAN, ZERO
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,6 @@ from flowdistill.data.files import (
     PFM_DISPARITY,
     PFM_FLOW,
     Content,
-    FileKind,
 )
 from flowdistill.data.frame_ids import RIGHT
 from flowdistill.data.sample import Sample
@@ -60,7 +59,8 @@ class FilesTeacher:
         return found
 
     def _read(self, path: Path, is_flow: bool, width: int) -> Estimate:
-        kind = self._kind(path.suffix, is_flow)
+        disparity = PFM_DISPARITY if self.part.sign == "positive" else NEGATIVE_PFM_DISPARITY
+        kind = (_FLOWS if is_flow else {".png": KITTI_DISPARITY, ".pfm": disparity})[path.suffix]
         content = kind.read(str(path))
         if not isinstance(content, Content) or content.valid is None:
             raise ValueError(f"{path}: the reader of a {kind.title} must say what is valid")
@@ -79,10 +79,3 @@ class FilesTeacher:
                 )
             valid = valid & (values[..., 0] >= 0)
         return estimate(values, valid & ~far)
-
-    def _kind(self, suffix: str, is_flow: bool) -> FileKind:
-        if is_flow:
-            return _FLOWS[suffix]
-        if suffix == ".png":
-            return KITTI_DISPARITY
-        return PFM_DISPARITY if self.part.sign == "positive" else NEGATIVE_PFM_DISPARITY

@@ -29,7 +29,6 @@ class LabelRun:
     job: LabelJob
     entries: list[SplitEntry]
     settings: dict[str, Any]
-    keys: list[str]
 
     def share(self, rank: int, ranks: int) -> list[SplitEntry]:
         """Return the entries for one of several processes."""
@@ -42,7 +41,8 @@ class LabelRun:
 
     def done(self, entries: Sequence[SplitEntry]) -> list[dict[str, Tally] | None]:
         """Return the counts of each entry, None if its labels are not complete."""
-        return [read_counts(self.job.folder, entry, self.keys) for entry in entries]
+        keys = keys_to_write(self.job.config)
+        return [read_counts(self.job.folder, entry, keys) for entry in entries]
 
 
 def prepare(
@@ -71,7 +71,7 @@ def prepare(
     settings = settings_of(config)
     check_folder(folder, settings)
     job = LabelJob(config, json.dumps(settings), found, folder, open_checkpoint)
-    return LabelRun(job, unique, settings, keys_to_write(config))
+    return LabelRun(job, unique, settings)
 
 
 def write_report(run: LabelRun) -> tuple[str, list[Path]]:

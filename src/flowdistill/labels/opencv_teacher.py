@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from flowdistill.errors import UserError
 from flowdistill.labels.config import OpenCVPart
 from flowdistill.labels.estimate import Estimate, estimate, image_array
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 _MODES = {
@@ -111,13 +113,11 @@ class OpenCVTeacher:
     def match_right(self, left: Image, right: Image) -> Estimate:
         """Compute the disparity (H, W, 1) of the right image, positive, from the mirrored and swapped pair."""
         mirrored = self.match_stereo(_mirror(right), _mirror(left))
-        return Estimate(
-            np.ascontiguousarray(mirrored.values[:, ::-1]), np.ascontiguousarray(mirrored.known[:, ::-1])
-        )
+        return Estimate(_mirror(mirrored.values), _mirror(mirrored.known))
 
 
-def _mirror(image: Image) -> Image:
-    return np.ascontiguousarray(image[:, ::-1])
+def _mirror(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    return np.ascontiguousarray(array[:, ::-1])
 
 
 @contextmanager

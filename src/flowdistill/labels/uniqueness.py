@@ -116,11 +116,5 @@ def _shifted(image: Grey, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
     height, width = image.shape
     column = np.arange(width, dtype=np.float32) + x
     row = np.arange(height, dtype=np.float32)[:, None] + y
-    moved = cv2.remap(
-        image,
-        column.astype(np.float32),
-        row.astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    moved = cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)

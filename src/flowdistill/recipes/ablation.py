@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from flowdistill.data import KittiDataset, read_split
 from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically, write_image
@@ -38,7 +37,7 @@ from flowdistill.recipes.commands import (
     train,
 )
 from flowdistill.recipes.overview import Draw, error_map, left, motion, overview
-from flowdistill.recipes.scores import baselines, predictions, proxy_labels, score
+from flowdistill.recipes.scores import baselines, predictions, proxy_labels, rendered_scenes, score
 from flowdistill.recipes.side_by_side import side_by_side
 
 #: Folder of the proxy labels inside the data folder, as used in the splits.
@@ -170,15 +169,11 @@ def _draw(what: Ablation, folder: Path) -> None:
     for name, title in NAMES.items():
         found = folder / name / "predictions"
         columns |= {title: motion("disparity_t0", found), f"{title}: error": error_map(found, "disp_0_error")}
-    write_image(folder / "overview.png", overview(_dataset(folder / "data", what.val), columns))
-
-
-def _dataset(data: Path, split: str) -> KittiDataset:
-    return KittiDataset(str(data), read_split(split), "scene_flow", labels=True)
+    write_image(folder / "overview.png", overview(rendered_scenes(folder / "data", what.val), columns))
 
 
 def _reference(what: Ablation, data: Path) -> Scores:
-    train_, val = _dataset(data, what.train), _dataset(data, what.val)
+    train_, val = rendered_scenes(data, what.train), rendered_scenes(data, what.val)
     scores = {name: score(val, guess) for name, guess in baselines(train_).items()}
     return scores | {PROXY: score(train_, proxy_labels(data / PROXY_FOLDER))}
 
@@ -187,7 +182,7 @@ def _predicted(what: Ablation, data: Path, checkpoint: Path, folder: Path) -> Sc
     found = folder / "predictions"
     options = [*config_arguments([what.data]), "--data.init_args.scene_flow.val_split", what.val]
     predict(what.model, data, checkpoint, found, options)
-    return {NAMES[folder.name]: score(_dataset(data, what.val), predictions(found))}
+    return {NAMES[folder.name]: score(rendered_scenes(data, what.val), predictions(found))}
 
 
 def once(folder: Path, inputs: Sequence[Path], compute: Callable[[], Scores]) -> Scores:

@@ -20,13 +20,8 @@ CLAIMED = {
 }
 FLOW = {"epe_all": ("flow EPE", "px"), "fl_all": ("Fl", "%"), "sf_all": ("SF", "%")}
 BAD = {"disparity_t0_bad1": ("bad-1 t0", "%"), "disparity_t1_bad1": ("bad-1 t1", "%")}
-_EPE = dict(list(CLAIMED.items())[:2])
-_COLUMNS = {
-    **_EPE,
-    **BAD,
-    **CLAIMED,
-    **FLOW,
-}  # errors first, then rates; a repeated key keeps its first position
+# Errors first, then rates; a repeated key keeps its first position.
+_COLUMNS = dict([*CLAIMED.items()][:2]) | BAD | CLAIMED | FLOW
 #: The first should be better than the second. The paper's claim, then whether adaptation helped at all.
 CLAIM = ((PX, GT), (GT_PX, GT), (GT_PX, PX))
 ADAPTED = ((GT, START), (PX, START), (GT_PX, START))

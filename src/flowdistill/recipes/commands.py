@@ -24,7 +24,7 @@ from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.processes import ENDS_WITH_PARENT
-from flowdistill.recipes.side_by_side import GRACE, current
+from flowdistill.recipes.side_by_side import current, end
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -90,7 +90,7 @@ def train(
     """
     settings = {
         "arguments": list(_without_values(arguments, neutral)),
-        "configs": {path: _content(path) for path in _configs(arguments)},
+        "configs": {path: _content(path) for key, path in itertools.pairwise(arguments) if key == "--config"},
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     # Same form as when read back: numeric YAML keys become strings.
@@ -179,11 +179,7 @@ def _to_its_end(command: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         return process.wait()
     except BaseException:  # Ctrl-C, SIGTERM
-        process.terminate()  # a terminal has already sent it Ctrl-C: both count as one request
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        end([process])  # a terminal has already sent it Ctrl-C: both count as one request
         raise
 
 
@@ -197,11 +193,12 @@ def finished(folder: Path) -> Path | None:
 def last_checkpoint(folder: Path) -> Path | None:
     """Return last.ckpt of the newest run in `folder` that has one."""
     found = list(folder.glob("version_*/checkpoints/last.ckpt"))
-    return max(found, key=lambda path: int(path.parts[-3].removeprefix("version_")), default=None)
+    return max(found, key=lambda path: version(path.parent), default=None)
 
 
-def _configs(arguments: Sequence[str]) -> list[str]:
-    return [value for key, value in itertools.pairwise(arguments) if key == "--config"]
+def version(path: Path) -> int:
+    """Return N of a file in version_N."""
+    return int(path.parent.name.removeprefix("version_"))
 
 
 def _content(path: str) -> Any:
@@ -241,13 +238,12 @@ def _changed(folder: Path, before: dict[str, Any] | None, now: dict[str, Any]) -
     """Return the error message for a run that was started with other settings."""
     if before is None:
         return f"{folder} contains something other than a run of this recipe: move it away"
-    words = []
-    for path, text in now["configs"].items():
-        if before.get("configs", {}).get(path, text) != text:
-            words.append(f"{path} has changed")
-    for path, digest in now["files"].items():
-        if before.get("files", {}).get(path, digest) != digest:
-            words.append(f"{path} has changed")
+    words = [
+        f"{path} has changed"
+        for kind in ("configs", "files")
+        for path, content in now[kind].items()
+        if before.get(kind, {}).get(path, content) != content
+    ]
     if before.get("arguments") != now["arguments"]:
         words.append(f"its arguments were\n  {shlex.join(before.get('arguments', []))}\nand are now\n  "
                      f"{shlex.join(now['arguments'])}")  # fmt: skip

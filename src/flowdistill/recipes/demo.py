@@ -14,12 +14,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from flowdistill.data import KittiDataset, read_split
 from flowdistill.formats import write_image
 from flowdistill.recipes.commands import TRAIN_SPLIT, VAL_SPLIT, check_folder, fit, predict, render
 from flowdistill.recipes.overview import error_map, left, motion, overview
-from flowdistill.recipes.report import Goal, goal, print_goals, write_table
-from flowdistill.recipes.scores import MEAN, ZERO, baselines, predictions, score
+from flowdistill.recipes.report import Goal, compare, goal, print_goals
+from flowdistill.recipes.scores import MEAN, ZERO
 from flowdistill.recipes.side_by_side import side_by_side
 
 RENDERING = "--scenes 256 --frames 3 --size 64x128 --layout kitti2015"
@@ -40,8 +39,7 @@ def run_demo(output: Path, seed: int) -> bool:
     render(data, f"{RENDERING} --seed {seed}")
     side_by_side({model: partial(_train, output, model, config, seed) for model, config in configs.items()})
     print("comparing with baselines ...", flush=True)
-    goals = report(output, data, TRAIN_SPLIT, VAL_SPLIT)
-    reached = print_goals(output, goals)
+    reached = print_goals(output, report(output, data, TRAIN_SPLIT, VAL_SPLIT))
     print(f"pictures: {output / 'overview.png'} and {output / 'predictions'}/*/*_colour")
     print(f"the demo took {(time.monotonic() - started) / 60:.1f} minutes")
     return reached
@@ -54,12 +52,8 @@ def _train(output: Path, model: str, config: str, seed: int) -> None:
 
 def report(output: Path, data: Path, train_split: str, val_split: str) -> list[Goal]:
     """Write table.md, table.json and overview.png from the predictions in `output`; return the goals."""
-    train = KittiDataset(str(data), read_split(train_split), "scene_flow", labels=True)
-    val = KittiDataset(str(data), read_split(val_split), "scene_flow", labels=True)
     ddflow, dwarf = output / "predictions" / "ddflow", output / "predictions" / "dwarf"
-    methods = baselines(train) | {DDFLOW: predictions(ddflow), DWARF: predictions(dwarf)}
-    rows = {name: score(val, predict) for name, predict in methods.items()}
-    write_table(output, rows)
+    val, rows = compare(output, data, train_split, val_split, {DDFLOW: ddflow, DWARF: dwarf})
     columns = {
         "left_t0": left,
         "true flow": motion("flow"),
@@ -71,9 +65,8 @@ def report(output: Path, data: Path, train_split: str, val_split: str) -> list[G
         "its error": error_map(dwarf, "disp_0_error"),
     }
     write_image(output / "overview.png", overview(val, columns))
+    disparity = "DWARF's disparity EPE over the mean disparity's"
     return [
         goal(rows, "DDFlow's flow EPE over zero motion's", "epe_all", DDFLOW, ZERO, 0.5),
-        goal(
-            rows, "DWARF's disparity EPE over the mean disparity's", "disparity_t0_epe_all", DWARF, MEAN, 0.75
-        ),
+        goal(rows, disparity, "disparity_t0_epe_all", DWARF, MEAN, 0.75),
     ]

@@ -16,20 +16,18 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from flowdistill.data import KittiDataset, read_split
 from flowdistill.formats import write_image
 from flowdistill.recipes.commands import VAL_SPLIT, check_folder, fit, predict, render
 from flowdistill.recipes.overview import error_map, left, motion, occluded, overview
 from flowdistill.recipes.report import Scores, shows, spread, table_over_seeds, verdict
-from flowdistill.recipes.scores import ZERO, baselines, predictions, score
+from flowdistill.recipes.scores import ZERO, baselines, predictions, rendered_scenes, score
 from flowdistill.recipes.side_by_side import side_by_side
 
 # Every second time step of the scenes: twice the motion, 1.5 times the occluded pixels.
 RENDERING = "--scenes 256 --frames 3 --stride 2 --size 96x192 --layout kitti2015"
 BATCH = ["--data.init_args.batch_size", "4"]
-CONFIGS = {
-    stage: f"configs/demo/distill/{stage}.yaml" for stage in ("photometric", "census", "student", "control")
-}
+STAGES = ("photometric", "census", "student", "control")
+CONFIGS = {stage: f"configs/demo/distill/{stage}.yaml" for stage in STAGES}
 STUDENT = "student (stage 3)"
 TEACHER, CONTROL = "teacher (stages 1 and 2)", "control (stage 2 goes on)"
 #: Run -> its name in the table.
@@ -81,7 +79,7 @@ def _train_seed(output: Path, seed: int) -> None:
 
 
 def _score_seed(output: Path) -> None:
-    val = KittiDataset(str(output / "data"), read_split(VAL_SPLIT), "flow", labels=True)
+    val = rendered_scenes(output / "data", VAL_SPLIT, "flow")
     folders = {run: output / "predictions" / run for run in COMPARED}
     scores: Scores = {ZERO: score(val, baselines(val)[ZERO])}
     scores |= {COMPARED[run]: score(val, predictions(folder)) for run, folder in folders.items()}

@@ -42,8 +42,7 @@ def run_demo_long(output: Path, seed: int) -> bool:
     checkpoint = fit(output / RUN, CONFIG, data, seed, options, replace=False)
     predict(CONFIG, data, checkpoint, output / "predictions", splits)
     print("comparing with baselines ...", flush=True)
-    goals = report(output, data, output / RUN, TRAIN_SPLIT, VAL_SPLIT)
-    reached = print_goals(output, goals)
+    reached = print_goals(output, report(output, data, output / RUN, TRAIN_SPLIT, VAL_SPLIT))
     print(
         f"pictures: {output / 'curve.png'}, {output / 'overview.png'} and {output / 'predictions'}/*_colour"
     )

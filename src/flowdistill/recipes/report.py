@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from flowdistill.data import KittiDataset
 from flowdistill.formats import write_atomically
-from flowdistill.recipes.scores import Row
+from flowdistill.recipes.scores import Row, baselines, predictions, rendered_scenes, score
 
 Scores = dict[str, Row]  # method -> errors
 
@@ -41,12 +42,29 @@ def goal(rows: Scores, text: str, column: str, method: str, baseline: str, limit
     return Goal(text, ratio, limit, ratio <= limit)
 
 
-def write_table(output: Path, rows: Scores) -> None:
-    """Write table.json, and table.md with one row per method: errors in px, rates in percent of the pixels."""
-    lines = [_line([method], row, COLUMNS) for method, row in rows.items()]
-    text = "\n".join([*header(["validation scenes", *COLUMNS.values()]), *lines]) + "\n"
+def compare(
+    output: Path, data: Path, train_split: str, val_split: str, predicted: Mapping[str, Path]
+) -> tuple[KittiDataset, Scores]:
+    """Score baselines and predictions, and write table.json and table.md (errors in px, rates in percent).
+
+    Args:
+        output: folder of the tables.
+        data: the rendered scenes.
+        train_split: split whose mean motion is a baseline.
+        val_split: the predicted split.
+        predicted: method -> folder of its predictions.
+
+    Returns:
+        the data set of the validation split, and the errors.
+    """
+    train, val = rendered_scenes(data, train_split), rendered_scenes(data, val_split)
+    methods = baselines(train) | {name: predictions(folder) for name, folder in predicted.items()}
+    rows = {name: score(val, predict) for name, predict in methods.items()}
+    lines = [[method, *_cells(row, COLUMNS)] for method, row in rows.items()]
     write_atomically(output / "table.json", json.dumps(rows, indent=2).encode())
+    text = markdown(["validation scenes", *COLUMNS.values()], lines)
     write_atomically(output / "table.md", text.encode())
+    return val, rows
 
 
 def print_goals(output: Path, goals: Sequence[Goal]) -> bool:
@@ -73,16 +91,14 @@ def table_over_seeds(
         more: title -> cell function of additional columns.
     """
     more = more or {}
-    lines = header(["seed", "method", *columns.values(), *more])
-    for seed, methods in sorted(scores.items()):
-        lines += [_line([str(seed), method], row, columns, more) for method, row in methods.items()]
+    named = [((str(seed), method), row) for seed in sorted(scores) for method, row in scores[seed].items()]
     for title, compute in over.items():
         for method in next(iter(scores.values())):
             rows = [found[method] for found in scores.values()]
             keys = set.intersection(*(set(row) for row in rows))
-            row = {key: compute([row[key] for row in rows]) for key in keys}
-            lines.append(_line([title, method], row, columns, more))
-    return "\n".join(lines) + "\n"
+            named.append(((title, method), {key: compute([row[key] for row in rows]) for key in keys}))
+    lines = [[*names, *_cells(row, columns), *(cell(row) for cell in more.values())] for names, row in named]
+    return markdown(["seed", "method", *columns.values(), *more], lines)
 
 
 def spread(values: Sequence[float]) -> float:
@@ -104,17 +120,12 @@ def verdict(gains: Sequence[float]) -> str:
     return "within the spread" if mean(gains) > 0 else "NOT supported"
 
 
-def header(titles: Sequence[str]) -> list[str]:
-    """Return the first two lines of a Markdown table."""
-    return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(row)} |" for row in (titles, *rows)]
+    lines.insert(1, "|---" * len(titles) + "|")
+    return "\n".join(lines) + "\n"
 
 
-def _line(
-    names: Sequence[str],
-    row: Row,
-    columns: Mapping[str, str],
-    more: Mapping[str, Callable[[Row], str]] | None = None,
-) -> str:
-    cells = [f"{row[key]:.2f}" if key in row else "–" for key in columns]
-    cells += [cell(row) for cell in (more or {}).values()]
-    return f"| {' | '.join([*names, *cells])} |"
+def _cells(row: Row, columns: Iterable[str]) -> list[str]:
+    return [f"{row[key]:.2f}" if key in row else "–" for key in columns]

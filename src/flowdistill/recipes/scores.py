@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from flowdistill.data import KittiDataset, read_split
 from flowdistill.data.dataset import MotionDataset
 from flowdistill.data.sample import Batch
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow
@@ -26,7 +27,15 @@ ZERO, MEAN = "zero motion", "training set's mean"
 
 Row = dict[str, float]
 Found = tuple[Tensor, Tensor]  # motion (1, C, H, W) px, validity (1, 1, H, W) bool; H and W may be 1
+_EVERYWHERE = torch.ones(1, 1, 1, 1, dtype=torch.bool)
 Predict = Callable[[str, str], Found | None]  # (sample's name, motion) -> prediction, or None: not predicted
+
+
+def rendered_scenes(
+    data: Path, split: str, view: Literal["flow", "scene_flow"] = "scene_flow"
+) -> KittiDataset:
+    """Open rendered scenes with their ground truth."""
+    return KittiDataset(str(data), read_split(split), view, labels=True)
 
 
 def baselines(train: MotionDataset) -> dict[str, Predict]:
@@ -49,7 +58,7 @@ def proxy_labels(folder: Path) -> Predict:
 
 
 def _everywhere(motion: Tensor) -> Found:
-    return motion.view(1, -1, 1, 1), torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    return motion.view(1, -1, 1, 1), _EVERYWHERE
 
 
 def _read(folder: Path, sparse: bool, name: str, motion: str) -> Found | None:
@@ -59,9 +68,7 @@ def _read(folder: Path, sparse: bool, name: str, motion: str) -> Found | None:
     values, valid = read_kitti_flow(path) if motion == "flow" else read_kitti_disparity(path)
     found = torch.from_numpy(values.transpose(2, 0, 1).copy())[None]
     # The file cannot distinguish a disparity of 0 px from no prediction; for a network, it is a prediction.
-    return found, torch.from_numpy(valid.copy())[None, None] if sparse else torch.ones(
-        1, 1, 1, 1, dtype=torch.bool
-    )
+    return found, torch.from_numpy(valid.copy())[None, None] if sparse else _EVERYWHERE
 
 
 def mean_motions(dataset: MotionDataset) -> dict[str, Tensor]:
@@ -90,9 +97,8 @@ def score(dataset: MotionDataset, predict: Predict) -> Row:
         than 1 px, and `MOTION_density`: percentage of pixels with ground truth that have a prediction.
     """
     validation = MotionValidation(*SCENE_FLOW_KEYS)
-    counts: dict[
-        str, Tensor
-    ] = {}  # motion -> pixels with ground truth, of these predicted, of these off by over 1 px
+    # Motion -> pixels with ground truth, of these predicted, of these off by over 1 px.
+    counts: dict[str, Tensor] = {}
     for sample in samples(dataset, "compare"):
         batch = {key: value[None] if isinstance(value, Tensor) else value for key, value in sample.items()}
         prediction: dict[str, Tensor] = {}

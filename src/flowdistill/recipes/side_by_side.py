@@ -64,14 +64,19 @@ class Team:
         with self._lock:
             self._stopped = True
             running = list(self._running)
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + GRACE
-        for process in running:
-            try:
-                process.wait(max(deadline - time.monotonic(), 0))
-            except subprocess.TimeoutExpired:
-                process.kill()
+        end(running)
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Terminate processes; kill those that have not exited after `GRACE` seconds."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 _member: ContextVar[tuple[Team, str] | None] = ContextVar("member", default=None)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from flowdistill.data import read_split
 from flowdistill.errors import UserError
+from flowdistill.recipes.commands import version
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.tracking import (
     JSON_NAME,
@@ -36,10 +37,7 @@ class Done(NamedTuple):
 
 def training_cards(folder: Path) -> list[RunCard]:
     """Read the run cards of all parts of a training in `folder`, newest last."""
-    paths = sorted(
-        folder.glob(f"version_*/{JSON_NAME}"), key=lambda path: int(path.parent.name.partition("_")[2])
-    )
-    return [read_card(path) for path in paths]
+    return [read_card(path) for path in sorted(folder.glob(f"version_*/{JSON_NAME}"), key=version)]
 
 
 def keep_training_card(stage: str, settings: Settings, checkpoint: Path) -> None:

@@ -34,15 +34,10 @@ def probes(stage: str) -> tuple[str, list[str]]:
     """Return the data set that a stage reads ("kitti2015" or "things"), and first and last files of each kind."""
     if stage == "pretrain":
         return "things", _THINGS
-    if stage == "labels":
-        return "kitti2015", _VIDEO
-    if stage == "check":
-        return "kitti2015", [*_PAIRS, *_VIDEO, *_TRUTH]
-    if stage == "submit":
-        return "kitti2015", _TEST
-    if stage == "evaluate":
-        return "kitti2015", [*_PAIRS, *_TRUTH]
-    video = TRAININGS[stage].labels or stage.startswith("ddflow")
+    if stage in ("labels", "submit"):
+        return "kitti2015", _VIDEO if stage == "labels" else _TEST
+    training = TRAININGS.get(stage)
+    video = stage == "check" or (training is not None and (training.labels or training.view == "flow"))
     return "kitti2015", [*_PAIRS, *(_VIDEO if video else []), *_TRUTH]
 
 

@@ -27,15 +27,6 @@ LABELLED = "data_splits/kitti_multiview.txt"
 HARMLESS = {"non_finite", "out_of_range"}
 
 
-def run_other(stage: str, settings: Settings) -> None:
-    """Run the unfinished part of a stage that is not a training.
-
-    Raises:
-        UserError: the stage failed.
-    """
-    {"check": check, "labels": labels, "evaluate": evaluate, "submit": submit}[stage](settings)
-
-
 def check(settings: Settings) -> None:
     """Open every file of the existing data sets. Known problems of FlyingThings3D are only noted."""
     folder = settings.folder("check")
@@ -85,6 +76,10 @@ def labels(settings: Settings) -> None:
         "configs": {path: find(path).read_text() for path in chosen},
         "split": find(LABELLED).read_text(),
     }
+    if stored(mark, inputs) is not None and report.is_file() and labels_are_there(settings):
+        print(f"done before: {report.parent}")
+        return
+    started = now()
     command = [
         "labels", "make", *config_arguments(chosen),
         "--root", str(settings.kitti),
@@ -92,16 +87,15 @@ def labels(settings: Settings) -> None:
         "--output", PROXY,
         "--workers", str(os.cpu_count() or 1),
     ]  # fmt: skip
-    started = now()
-    exists = report.is_file() and labels_are_there(settings)
-    done = _once(mark, inputs, [command], report.parent, exists, replace=False)
+    run(FLOWDISTILL, command)
     found = read_json(report)
     assert found is not None
+    done, numbers = [Done([command], is_new=True)], label_numbers(found)
     splits = {"labelled": kitti_split(settings, LABELLED)}
-    numbers = label_numbers(found)
     write_stage_card(
-        "labels", settings, [done], started, numbers, [report], config=found["settings"], splits=splits
+        "labels", settings, done, started, numbers, [report], config=found["settings"], splits=splits
     )
+    _leave(mark, inputs, [command])
 
 
 def label_configs(settings: Settings) -> list[str]:
@@ -122,12 +116,12 @@ def labels_are_there(settings: Settings) -> bool:
 
 def label_numbers(report: dict[str, Any]) -> dict[str, float]:
     """Return a label report's density per motion after filtering and, with ground truth, its outliers; percent."""
-    numbers = {}
-    for motion, block in report["motions"].items():
-        for name in ("density", "outliers"):
-            if block.get(name) is not None:
-                numbers[f"{motion}/{name}"] = 100 * float(block[name])
-    return numbers
+    return {
+        f"{motion}/{name}": 100 * float(block[name])
+        for motion, block in report["motions"].items()
+        for name in ("density", "outliers")
+        if block.get(name) is not None
+    }
 
 
 def evaluate(settings: Settings) -> None:
@@ -145,11 +139,11 @@ def evaluate(settings: Settings) -> None:
     )
     started = now()
     done = [_score(TRAININGS[name], settings, checkpoint) for name, checkpoint in networks.items()]
-    metrics: dict[str, float] = {}
-    for name in networks:
-        counts = pooled(TRAININGS[name], settings)
-        assert counts is not None
-        metrics |= {f"{name}/{metric}": 100 * block["all"]["rate"] for metric, block in counts.items()}
+    metrics = {
+        f"{name}/{metric}": 100 * block["all"]["rate"]
+        for name in networks
+        for metric, block in (pooled(TRAININGS[name], settings) or {}).items()
+    }
     splits = {str(t.scored_on): kitti_split(settings, str(t.scored_on)) for t in scored}
     results = [settings.folder("evaluate") / name / "result.json" for name in networks]
     write_stage_card("evaluate", settings, done, started, metrics, results, networks, splits=splits)
@@ -223,32 +217,23 @@ def submit(settings: Settings) -> None:
     write_stage_card("submit", settings, done, started, {}, list(archives.values()), networks)
 
 
-def _once(
-    mark: Path,
-    inputs: dict[str, Any],
-    commands: list[list[str]],
-    made: Path,
-    exists: bool,
-    replace: bool = True,
-) -> Done:
+def _once(mark: Path, inputs: dict[str, Any], commands: list[list[str]], made: Path, exists: bool) -> Done:
     """Run commands unless their completion marker has the same inputs and the output exists.
 
     Args:
         mark: the completion marker.
         inputs: what the output depends on.
         commands: `lightning predict`, or of `flowdistill`.
-        made: the output.
+        made: the output; one that is incomplete, or of other inputs, is deleted.
         exists: whether it is complete.
-        replace: whether to delete one that is incomplete, or of other inputs.
     """
     before = stored(mark, inputs)
     if before is not None and exists:
         print(f"done before: {made}")
         return Done(before, False)
-    if replace and made.is_dir():
+    if made.is_dir():
         shutil.rmtree(made)
-    elif replace:
-        made.unlink(missing_ok=True)
+    made.unlink(missing_ok=True)
     mark.parent.mkdir(parents=True, exist_ok=True)
     for command in commands:
         run(LIGHTNING if command[0] == "predict" else FLOWDISTILL, command)
@@ -270,6 +255,7 @@ def stored(mark: Path, inputs: dict[str, Any]) -> list[list[str]] | None:
 
 
 def _leave(mark: Path, inputs: dict[str, Any], commands: list[list[str]]) -> None:
+    mark.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(mark, json.dumps({"inputs": inputs, "commands": commands}, indent=1).encode())
 
 
@@ -282,3 +268,7 @@ def _finished(names: Iterable[str], settings: Settings, done: str, nothing: str)
         if checkpoint is None:
             print(f"{name} is not finished and not {done}")
     return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
+
+
+#: Stages that are not trainings -> functions that run their unfinished part, or raise UserError.
+RUN_OTHER = {"check": check, "labels": labels, "evaluate": evaluate, "submit": submit}

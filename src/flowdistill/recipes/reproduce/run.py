@@ -23,7 +23,7 @@ from flowdistill.recipes.reproduce.arguments import NEUTRAL, configs, fit_argume
 from flowdistill.recipes.reproduce.cards import keep_training_card
 from flowdistill.recipes.reproduce.needs import check_data
 from flowdistill.recipes.reproduce.nodes import announced, announcements, join_trainings, node_rank
-from flowdistill.recipes.reproduce.others import labels_are_there, run_other
+from flowdistill.recipes.reproduce.others import RUN_OTHER, labels_are_there
 from flowdistill.recipes.reproduce.settings import PROXY, Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS, Training, title
 from flowdistill.recipes.reproduce.table import write_table
@@ -57,7 +57,7 @@ def reproduce(settings: Settings, stages: Sequence[str]) -> None:
             if stage in TRAININGS:
                 run_training(TRAININGS[stage], settings)
             else:
-                run_other(stage, settings)
+                RUN_OTHER[stage](settings)
             print(f"=== {stage}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
         print("\n" + write_table(settings))
         print(f"table: {settings.output / 'table.md'}, run cards: {settings.output / 'cards'}")
