@@ -43,41 +43,41 @@ def decode_video(path: str, every: int, keep: Keep) -> tuple[int, str]:
     Raises:
         UserError: if the video cannot be decoded or frames are missing (with their numbers), or from `keep`.
     """
-    with _caught_stderr() as caught:
+    with _caught_stderr() as (messages, stderr):
         # With an explicit backend; otherwise OpenCV also tries its reader of numbered images.
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
         try:
             if not capture.isOpened():
-                raise UserError(
-                    f"{path}: not a video that OpenCV can open{_said(caught.messages())}. {_ADVICE}"
-                )
-            return _decode(path, capture, every, keep, caught)
+                raise UserError(f"{path}: not a video that OpenCV can open{_said(messages())}. {_ADVICE}")
+            return _decode(path, capture, every, keep, messages, stderr)
         finally:
             capture.release()
 
 
-def _decode(path: str, capture: cv2.VideoCapture, every: int, keep: Keep, caught: _Caught) -> tuple[int, str]:
+def _decode(
+    path: str, capture: cv2.VideoCapture, every: int, keep: Keep, messages: Callable[[], str], stderr: TextIO
+) -> tuple[int, str]:
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     number, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
     announced = int(number) if 0 < number < _MOST_FRAMES else 0
     count, last, step = 0, 0.0, 0.0  # times in ms
     complaint: tuple[int, str] | None = None
     title = f"decoding {os.path.basename(path)}"
-    with tqdm(desc=title, total=announced or None, unit="frame", delay=2, file=caught.stderr) as progress:
+    with tqdm(desc=title, total=announced or None, unit="frame", delay=2, file=stderr) as progress:
         while capture.grab():
             now = capture.get(cv2.CAP_PROP_POS_MSEC)
             last, step = now, now - last
             if count % every == 0:
                 decoded, frame = capture.retrieve()
                 if not decoded or frame is None or frame.ndim != 3:
-                    said = _said(caught.messages())
+                    said = _said(messages())
                     raise UserError(f"{path}: frame {count} cannot be decoded{said}. {_ADVICE}")
                 keep(count, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), announced)
-            if complaint is None and (text := caught.messages()):
+            if complaint is None and (text := messages()):
                 complaint = count, text
             count += 1
             progress.update()
-    if complaint is None and (text := caught.messages()):
+    if complaint is None and (text := messages()):
         complaint = count, text
     announced_end = 1000 * announced / rate if rate > 0 else 0.0
     return count, _judge(path, count, announced, last + step, announced_end, complaint)
@@ -112,25 +112,21 @@ def _judge(
     return ""
 
 
-class _Caught:
-    """The text captured from stderr, and the original stream."""
-
-    def __init__(self, descriptor: int, stderr: TextIO) -> None:
-        self._descriptor = descriptor
-        self.stderr = stderr
-
-    def messages(self) -> str:
-        size = os.fstat(self._descriptor).st_size
-        return os.pread(self._descriptor, min(size, 10_000), 0).decode(errors="replace") if size else ""
-
-
 @contextmanager
-def _caught_stderr() -> Iterator[_Caught]:
-    """Capture the output of FFmpeg's threads on stderr, the only place where damage is reported."""
+def _caught_stderr() -> Iterator[tuple[Callable[[], str], TextIO]]:
+    """Capture the output of FFmpeg's threads on stderr, the only place where damage is reported.
+
+    Yields a function that returns the text so far, and the original stream.
+    """
     with os.fdopen(os.dup(2), "w") as stderr, tempfile.TemporaryFile() as file:
+
+        def messages() -> str:
+            size = os.fstat(file.fileno()).st_size
+            return os.pread(file.fileno(), min(size, 10_000), 0).decode(errors="replace") if size else ""
+
         os.dup2(file.fileno(), 2)
         try:
-            yield _Caught(file.fileno(), stderr)
+            yield messages, stderr
         finally:
             os.dup2(stderr.fileno(), 2)
 

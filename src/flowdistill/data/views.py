@@ -47,7 +47,7 @@ class View(Augmentation):
         >>> from flowdistill.data import View
         >>> view = View(train_split="data_splits/kitti_160.txt", preset="dwarf_kitti", zoom_probability=0.0)
         >>> full = view.with_preset()
-        >>> full.crop, full.zoom  # the preset's crop; its zoom is overridden
+        >>> full.crop, full.zoom_probability  # the preset's crop; its zoom is overridden
         ((320, 896), 0.0)
     """
 

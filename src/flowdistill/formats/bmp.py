@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowdistill.formats.errors import check_sides, format_error
-from flowdistill.formats.png import unpack_bits
+from flowdistill.formats.png import unpack_samples
 
 BMP_START = b"BM"
 BMP_HEADER_LIMIT = 14 + 124  # bytes: the file header and the longest picture header
@@ -109,7 +109,7 @@ def decode_bmp(path: str | os.PathLike[str], content: bytes) -> npt.NDArray[np.u
     channels = list(header.channels)
     if bits not in _PALETTES:
         return rows[:, : width * bits // 8].reshape(height, width, bits // 8)[..., channels]
-    indices = unpack_bits(rows, bits, width)
+    indices = unpack_samples(rows, bits, width)
     first, colours, entry = header.palette
     palette = np.frombuffer(content, np.uint8, colours * entry, first).reshape(colours, entry)
     if (largest := int(indices.max())) >= colours:

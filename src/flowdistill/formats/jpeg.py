@@ -7,6 +7,7 @@ Source: ITU-T T.81, annex B (markers and frame header).
 
 import os
 import re
+import struct
 
 import numpy as np
 import numpy.typing as npt
@@ -58,11 +59,8 @@ def inspect_jpeg(path: str | os.PathLike[str], content: bytes) -> tuple[int, int
         if code in _JPEG_FRAMES:
             if body + 8 > len(content):
                 raise format_error(path, "a JPEG frame header", "the file's end (truncated)")
-            bits, components = content[body + 2], content[body + 7]
-            size = (
-                int.from_bytes(content[body + 3 : body + 5], "big"),
-                int.from_bytes(content[body + 5 : body + 7], "big"),
-            )
+            _, bits, height, width, components = struct.unpack_from(">HBHHB", content, body)
+            size = height, width
             if bits != 8 or components not in (1, 3):
                 raise format_error(
                     path, "an image: 8 bit, 1 or 3 channels", f"JPEG, {bits} bit, {components} channels"

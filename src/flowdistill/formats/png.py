@@ -164,7 +164,7 @@ def decode_png(
     if twin.colour_type != GREY:
         return samples
     packed = samples[..., 0]
-    return packed if header.bit_depth >= 8 else unpack_bits(packed, header.bit_depth, header.width)
+    return packed if header.bit_depth >= 8 else unpack_samples(packed, header.bit_depth, header.width)
 
 
 def look_up(
@@ -210,7 +210,7 @@ def _relabelled(path: str | os.PathLike[str], content: bytes, header: PngHeader)
     return b"".join(parts)
 
 
-def unpack_bits(rows: npt.NDArray[np.uint8], depth: int, width: int) -> npt.NDArray[np.uint8]:
+def unpack_samples(rows: npt.NDArray[np.uint8], depth: int, width: int) -> npt.NDArray[np.uint8]:
     """Unpack samples (H, W) of 1, 2 or 4 bit from the bytes of the rows, the leftmost in the highest bits."""
     shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
     samples = (rows[..., None] >> shifts) & np.uint8((1 << depth) - 1)

@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         self.failure = None
         try:
-            write_checkpoint(checkpoint, Path(path))
+            _write(checkpoint, Path(path))
         except OSError as error:
             if (reason := refusal(error)) is None:
                 raise
@@ -57,8 +57,7 @@ def save(trainer: pl.Trainer, path: Path) -> str | None:
     return None if failure is None else str(failure)
 
 
-def write_checkpoint(checkpoint: dict[str, Any], target: Path) -> None:
-    """Write a file of `torch.save` atomically; its folder is created if needed. Raises OSError as the disk does."""
+def _write(checkpoint: dict[str, Any], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".flowdistill-{secrets.token_hex(8)}.tmp")
     try:

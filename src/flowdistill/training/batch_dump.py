@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 
 from flowdistill.data.sample import Batch
 from flowdistill.data.sampler import InfiniteBatches
-from flowdistill.training.atomic_io import write_checkpoint
 from flowdistill.training.guards import NonFinite
 from flowdistill.training.recent_steps import BatchOrigin
 
@@ -45,7 +46,13 @@ def dump_batch(trainer: pl.Trainer, found: NonFinite, folder: Path) -> str:
             "state_dict": {name: value.detach().cpu() for name, value in model.state_dict().items()},
             "hyper_parameters": dict(model.hparams),
         }
-        write_checkpoint(content, file)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".{file.name}.tmp")
+        try:
+            torch.save(content, temporary)
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
     except Exception as error:  # noqa: BLE001  a user's data set or transform may raise anything
         why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         return f" Its batch could not be written to {file}: {why.splitlines()[0]}."
