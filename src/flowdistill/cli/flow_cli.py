@@ -60,14 +60,9 @@ class ShortErrorParser(LightningArgumentParser):
         # The first word is the program: `lightning` or a path to a file.
         subcommand = parser.prog.replace(" [options]", "").split()[1:]
         command = self.command or " ".join(["lightning", *subcommand])
-        print(f"error: {shortened(message)}\nsee: {command} --help", file=sys.stderr)
+        kept = "\n".join(line for line in message.splitlines() if not _NOISE.match(line))
+        print(f"error: {kept or message}\nsee: {command} --help", file=sys.stderr)
         raise SystemExit(2)
-
-
-def shortened(message: str) -> str:
-    """Return a message of jsonargparse without the lines about rejected types."""
-    kept = [line for line in message.splitlines() if not _NOISE.match(line)]
-    return "\n".join(kept) if kept else message
 
 
 class SaveFitConfig(SaveConfigCallback):

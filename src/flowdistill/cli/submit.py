@@ -28,10 +28,9 @@ def add_parser(commands: Commands) -> None:
     inferred = "(default: inferred from the content)"
     check.add_argument("--kind", choices=BENCHMARKS, help=f"the benchmark {inferred}")
     check.add_argument("--task", choices=TASKS, help=f"the task {inferred}")
-    folders = (
-        "testing/image_2, testing/colored_0, test/clean (default: the known sizes of the benchmark's images)"
-    )
-    add_path(check, "--images", "DIR", f"folder of the test images to compare sizes with: {folders}")
+    folder = "folder of the test images to compare sizes with: testing/image_2, testing/colored_0, test/clean"
+    known = "(default: the known sizes of the benchmark's images)"
+    add_path(check, "--images", "DIR", f"{folder} {known}")
 
     kitti2015 = add_command(group, "kitti2015", run_benchmark, "predict KITTI 2015's test set into a zip")
     kitti2015.add_argument("--task", choices=TASKS, required=True, help="which benchmark of KITTI 2015")
