@@ -116,7 +116,7 @@ def test_configs_build_the_datamodule(name: str, monkeypatch: pytest.MonkeyPatch
         if view == "scene_flow" and configured.preset is not None:
             full = configured.with_preset()
             assert full.crop == CROPS.get(name, (320, 896))  # as published
-            assert (full.zoom, full.colour) == (0.5, 1.0 if "things" in name else 0.5)
+            assert (full.zoom_probability, full.colour_probability) == (0.5, 1.0 if "things" in name else 0.5)
     assert (module.root == "") == (name != "rendered")
 
 

@@ -95,7 +95,7 @@ def test_the_command_takes_the_arguments_of_fit(
     for wrong, text in {
         ("--size", "64"): "--size must be HEIGHTxWIDTH",
         ("--size", "64x128", "--batch-size", "0"): "--batch-size must be 1 or more",
-        (): "crop is not set: give --size",
+        (): "crop is not set: use --size",
         ("--size", "64x128", "--model.init_args.width", "-1"): "width must be positive",
     }.items():
         assert main(["profile", *configs, *wrong]) == 2

@@ -86,7 +86,7 @@ def test_start_chooses_the_extractor_s_first_weights() -> None:
         inner = (..., slice(4, -4), slice(4, -4))
         assert linear.network.extractor(grey)[1][inner].abs().max() < 1e-5
         assert xavier.network.extractor(grey)[1][inner].abs().max() > 1e-3
-    assert linear.hparams["start"] == "linear"
+    assert linear.hparams["initialization"] == "linear"
 
 
 def test_learning_rate_halves_at_the_given_steps(rendered: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_init_from_fills_the_network_and_says_so(
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
     assert "filled all 246 tensors of Dwarf (encoder" in caplog.text
-    assert f"from {checkpoint} (step 1): loss pretraining, alphas {{2: 0.005" in caplog.text
+    assert f"from {checkpoint} (step 1): loss dense_multilevel, alphas {{2: 0.005" in caplog.text
     loaded = DwarfModule.load_from_checkpoint(
         checkpoint
     )  # hyper-parameters are restored, init_from is not read again

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flowdistill import renamed
 from flowdistill.errors import UserError
 
 PREFIX = "network."  # the network's attribute in the LightningModules
@@ -53,7 +54,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
 
 def describe_run(stored: Mapping[str, Any], path: Path) -> str:
     """Describe a checkpoint's run: its file, step, and training settings as far as the checkpoint has them."""
-    settings = stored.get("hyper_parameters", {})
+    settings = renamed.settings(stored.get("hyper_parameters", {}))
     told = [f"{name} {settings[name]}" for name in _TOLD if settings.get(name) is not None]
     config = path.parent.parent / "config.yaml"  # RUN/checkpoints/last.ckpt
     told += [f"config {config}"] if config.is_file() else []
