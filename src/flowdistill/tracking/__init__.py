@@ -1,15 +1,7 @@
 """Run cards: provenance of weights and results (docs/run_cards.md)."""
 
-from flowdistill.tracking.card import (
-    JSON_NAME,
-    MARKDOWN_NAME,
-    RunCard,
-    now,
-    read_card,
-    stage_card,
-    write_card,
-)
-from flowdistill.tracking.sections import entries_hash, file_record, folder_record
+from flowdistill.tracking.card import JSON_NAME, MARKDOWN_NAME, now, read_card, stage_card, write_card
+from flowdistill.tracking.sections import RunCard, entries_hash, file_record, folder_record
 from flowdistill.tracking.splits import combine, source_section
 
 __all__ = [

@@ -16,10 +16,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
-from flowdistill.tracking.card import RunCard, Status, now, write_card
+from flowdistill.tracking.card import now, write_card
 from flowdistill.tracking.environment import code_state, devices, machine, no_commit, peak_memory, versions
 from flowdistill.tracking.in_use import hold, release
-from flowdistill.tracking.sections import CheckpointRecord, Code, Split, file_record
+from flowdistill.tracking.sections import CheckpointRecord, Code, RunCard, Split, Status, file_record
 from flowdistill.tracking.splits import inputs_of, open_splits
 from flowdistill.tracking.step_time import WARM_UP, WARM_UP_CPU, StepTimer
 from flowdistill.training import LAST, BestCheckpoint, run_folder

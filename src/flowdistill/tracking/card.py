@@ -1,14 +1,14 @@
-"""The run card: provenance of a run's weights or of a step's results. Made, written as JSON and Markdown, and read."""
+"""Make the card of a step, and write and read cards: JSON for programs, Markdown for people."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,64 +16,9 @@ from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.tracking.environment import code_state, machine, peak_memory, versions
 from flowdistill.tracking.markdown import to_markdown
-from flowdistill.tracking.sections import (
-    CheckpointRecord,
-    Code,
-    FileRecord,
-    Split,
-    file_record,
-    folder_record,
-    json_values,
-)
+from flowdistill.tracking.sections import FORMAT, FileRecord, RunCard, Split, file_record, folder_record
 
 JSON_NAME, MARKDOWN_NAME = "run_card.json", "run_card.md"
-
-FORMAT = 1
-"""Increased whenever a key changes its name or meaning."""
-
-Status = Literal["completed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class RunCard:
-    """Record of a run or another step: inputs, settings and results; see `sections.py` for the sections.
-
-    All values are JSON values (`sections.json_values`), so that a card that is read back equals the one written.
-    """
-
-    name: str
-    status: Status
-    reason: str | None
-    """Why it was interrupted, or why the card lacks something."""
-    command: str
-    started: str
-    """ISO 8601, in UTC, like `finished`. For a resumed run: its first start."""
-    finished: str
-    wall_time: float
-    """Seconds. For a resumed run: of all parts, without what a killed part did after its last checkpoint."""
-    code: Code
-    versions: dict[str, str | None]
-    machine: dict[str, Any]
-    seeds: dict[str, int | None]
-    splits: dict[str, Split]
-    """By use: train, val."""
-    inputs: dict[str, FileRecord]
-    """Files and folders that the step read: for `lightning fit` the checkpoints named in the model's config."""
-    outputs: dict[str, FileRecord]
-    """Files and folders that it wrote, other than weights."""
-    weights: dict[str, CheckpointRecord]
-    """last and best, if they exist."""
-    metrics: dict[str, float | str]
-    memory: dict[str, int | None]
-    """Peaks in bytes of this process: `process`, and `cuda` for torch's allocations on its device."""
-    training: dict[str, Any] | None
-    """Only in cards of `lightning fit` (`RunCardWriter`)."""
-    config: dict[str, Any]
-    format: int = field(default=FORMAT)
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            object.__setattr__(self, entry.name, json_values(getattr(self, entry.name)))
 
 
 def write_card(card: RunCard, folder: str | Path) -> Path:

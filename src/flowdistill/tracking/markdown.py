@@ -6,16 +6,13 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from flowdistill.tracking import units
 from flowdistill.tracking.environment import commit_page
-from flowdistill.tracking.sections import FileRecord, Source, Split
+from flowdistill.tracking.sections import FileRecord, RunCard, Source, Split
 from flowdistill.tracking.wandb_record import read_record
-
-if TYPE_CHECKING:
-    from flowdistill.tracking.card import RunCard
 
 # Files of a run's folder, linked if they exist.
 _BESIDE = ("config.yaml", "metrics.csv", "non_finite.csv", "checkpoints", "pictures")

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import yaml
 
 from flowdistill.errors import UserError
-from flowdistill.tracking.card import JSON_NAME, RunCard, read_card
+from flowdistill.tracking.card import JSON_NAME, read_card
 from flowdistill.tracking.csv_rows import read_rows
 from flowdistill.tracking.in_use import held_by
+from flowdistill.tracking.sections import RunCard
 
 Status = Literal["running", "completed", "interrupted", "killed"]
 CONFIG, LOG = "config.yaml", "metrics.csv"

@@ -1,4 +1,4 @@
-"""Sections of a run card, as in its JSON, and the SHA-256 of files, folders and split entries in them.
+"""The run card and its sections, as in its JSON, and the SHA-256 of files, folders and split entries in them.
 
 docs/run_cards.md documents the keys for users.
 """
@@ -8,12 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 
+FORMAT = 1
+"""Increased whenever a key changes its name or meaning."""
+
+Status = Literal["completed", "interrupted"]
 _BLOCK = 1 << 20
 
 
@@ -73,6 +78,48 @@ class Split(TypedDict):
     """For a mixture: each entry counted with its source's weight."""
     sha256: str
     """For one source: its own. For a mixture: of a text with one line `DATASET WEIGHT SHA256` per source."""
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """Record of a run or another step: inputs, settings and results; the sections are above.
+
+    All values are JSON values (`json_values`), so that a card that is read back equals the one written.
+    """
+
+    name: str
+    status: Status
+    reason: str | None
+    """Why it was interrupted, or why the card lacks something."""
+    command: str
+    started: str
+    """ISO 8601, in UTC, like `finished`. For a resumed run: its first start."""
+    finished: str
+    wall_time: float
+    """Seconds. For a resumed run: of all parts, without what a killed part did after its last checkpoint."""
+    code: Code
+    versions: dict[str, str | None]
+    machine: dict[str, Any]
+    seeds: dict[str, int | None]
+    splits: dict[str, Split]
+    """By use: train, val."""
+    inputs: dict[str, FileRecord]
+    """Files and folders that the step read: for `lightning fit` the checkpoints named in the model's config."""
+    outputs: dict[str, FileRecord]
+    """Files and folders that it wrote, other than weights."""
+    weights: dict[str, CheckpointRecord]
+    """last and best, if they exist."""
+    metrics: dict[str, float | str]
+    memory: dict[str, int | None]
+    """Peaks in bytes of this process: `process`, and `cuda` for torch's allocations on its device."""
+    training: dict[str, Any] | None
+    """Only in cards of `lightning fit` (`RunCardWriter`)."""
+    config: dict[str, Any]
+    format: int = field(default=FORMAT)
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, json_values(getattr(self, entry.name)))
 
 
 def file_record(path: str | Path) -> FileRecord:
