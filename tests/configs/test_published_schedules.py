@@ -78,12 +78,12 @@ def test_pretraining(data: str, splits: tuple[str, str]) -> None:
     assert settings["alphas"] == {"2": 0.005, "3": 0.01, "4": 0.02, "5": 0.08, "6": 0.32}
     assert settings["l2_weight"] == 0.0004
     assert FLOW_WEIGHT == 0.5
-    assert (settings["width"], settings["start"]) == (1.0, "xavier")
+    assert (settings["width"], settings["initialization"]) == (1.0, "xavier")
     sees = view(configs, "scene_flow")
     assert (sees.train_split, sees.val_split) == splits
     assert (sees.pad_to, sees.crop) == (None, (384, 768))
-    assert (sees.zoom, sees.colour, sees.colour_shared) == (0.5, 1.0, False)
-    assert (sees.flips, sees.scale, sees.patches, sees.noise) == (None, None, None, None)
+    assert (sees.zoom_probability, sees.colour_probability, sees.colour_shared) == (0.5, 1.0, False)
+    assert (sees.flips, sees.scale, sees.erase_probability, sees.max_noise_std) == (None, None, None, None)
 
 
 @pytest.mark.parametrize("supervision", SUPERVISION)
@@ -91,16 +91,16 @@ def test_fine_tuning_differs_in_nothing_but_the_splits(supervision: str) -> None
     configs = (*KITTI, f"configs/dwarf/supervision/{supervision}.yaml")
     assert run_length(configs) == (50_000, 4, 1)
     settings = model(configs)
-    assert settings["loss"] == "kitti"
+    assert settings["loss"] == "sparse_full_resolution"
     assert settings["learning_rate"] == 0.00003
     assert settings["halve_at"] == [25_000, 35_000, 45_000]
     assert settings["alphas"] == {"2": 0.001}
     assert settings["l2_weight"] == 0.0004
-    assert (settings["width"], settings["start"]) == (1.0, "xavier")
+    assert (settings["width"], settings["initialization"]) == (1.0, "xavier")
     sees = view(configs, "scene_flow")
     assert (sees.pad_to, sees.crop) == ((384, 1280), (320, 896))
-    assert (sees.zoom, sees.colour, sees.colour_shared) == (0.5, 0.5, False)
-    assert (sees.flips, sees.scale, sees.patches, sees.noise) == (None, None, None, None)
+    assert (sees.zoom_probability, sees.colour_probability, sees.colour_shared) == (0.5, 0.5, False)
+    assert (sees.flips, sees.scale, sees.erase_probability, sees.max_noise_std) == (None, None, None, None)
 
 
 # Supervision -> sequences, frames of each, and how many of the samples have proxy labels.
