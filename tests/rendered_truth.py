@@ -122,7 +122,7 @@ def warp_errors(sample: Sample, shift: tuple[float, float] = (0.0, 0.0)) -> dict
 def interpolation_costs(sample: Sample) -> dict[str, float]:
     """Match -> the allowed error of a warp by exact ground truth, in grey levels.
 
-    The renderer's own tolerance (tests/data/test_render_truth.py): 0.3 levels for rounding to 8 bits, and 0.6 of the
+    The renderer's own tolerance (tests/render/test_render_truth.py): 0.3 levels for rounding to 8 bits, and 0.6 of the
     error of moving the reference by half a pixel and back.
     """
     costs = {}
