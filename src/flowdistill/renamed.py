@@ -28,6 +28,11 @@ AUGMENTATION = {
     "relative_shift": "max_relative_shift",
     "relative_rotation": "max_relative_rotation",
 }
+#: All of them, as options of `lightning`.
+OPTIONS = (
+    *(f"model.init_args.{name}" for name in MODEL),
+    *(f"data.init_args.{view}.{name}" for view in ("flow", "scene_flow") for name in AUGMENTATION),
+)
 #: Of DwarfModule's `loss`.
 LOSSES = {"pretraining": "dense_multilevel", "kitti": "sparse_full_resolution"}
 

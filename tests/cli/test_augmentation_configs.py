@@ -30,8 +30,8 @@ def test_strong_augmentation_trains(
         command += [f"--data.init_args.{view}.{split}_split", str(rendered / f"{split}.txt")]
     assert main(command) == 0
     written = next(tmp_path.rglob("config.yaml")).read_text()
-    assert "stretch: 1.15" in written
-    assert "noise: 0.04" in written
+    assert "max_stretch: 1.15" in written
+    assert "max_noise_std: 0.04" in written
 
 
 def test_the_wrong_view_is_named(

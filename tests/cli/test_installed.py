@@ -163,6 +163,7 @@ def test_configs_are_listed_shown_and_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # which cuts lines
     assert main(["configs", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(list(listing()))

@@ -44,6 +44,12 @@ def test_a_config_of_before_builds_the_same_model(tmp_path: Path, capsys: pytest
     )
     assert model.changed_settings({"hyper_parameters": dict(new.hparams)}) == []
     assert (model.hparams["initialization"], model.hparams["loss"]) == ("residual", "sparse_full_resolution")
+    # The config that is saved has the old names that were used, and no others.
+    saved = cli.config_dump
+    assert saved["model"]["init_args"]["decay"] == 0.5
+    assert set(saved["data"]["init_args"]["scene_flow"]) & set(renamed.AUGMENTATION) == {
+        "zoom", "patches", "blur", "noise",
+    }  # fmt: skip
     said = capsys.readouterr().err
     for name, now in {"decay": "l2_weight", "zoom": "zoom_probability", "noise": "max_noise_std"}.items():
         assert f"{name} is now called {now}" in said

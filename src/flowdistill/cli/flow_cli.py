@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from flowdistill import renamed
 from flowdistill.cli import refusals
 from flowdistill.cli.processes import watch_children
 from flowdistill.cli.which_checkpoint import of_folder, of_this_slurm_job, resolve
@@ -100,6 +101,10 @@ class FlowCLI(LightningCLI):
         words = args if isinstance(args, list) else sys.argv[1:]
         self.command_words = ["lightning", *words]
         super().parse_arguments(parser, in_words(words) if isinstance(words, list) else args)
+        config = self.config[self.config.subcommand] if self.config.get("subcommand") else self.config
+        for name in renamed.OPTIONS:  # unused old names are not written to the run's config
+            if config.get(name, ...) is None:
+                config.pop(name)
 
     def before_instantiate_classes(self) -> None:
         self._dump_config()
