@@ -51,8 +51,8 @@ def table(problems: Sequence[Problem], samples: int, files: int, fast: bool, own
             if len(of_kind) > _SHOWN:
                 lines.append(f"  and {len(of_kind) - _SHOWN} more")
             get_again = kind in ("missing", "unreadable")
-            advices = how_to_get(of_kind, own) if get_again else [_ADVICE[kind]]
-            lines += [f"  -> {advice}" for advice in advices]
+            advice = how_to_get(of_kind, own) if get_again else [_ADVICE[kind]]
+            lines += [f"  -> {step}" for step in advice]
     return "\n".join(lines)
 
 
