@@ -66,7 +66,8 @@ def of_folder(folder: Path, subcommand: str) -> Found:
     there = [file for file in files if file.is_file()]
     if not there:
         raise UserError(
-            f"--ckpt_path: {folder} is not a run's folder with a checkpoint (checkpoints/{names[0]} is missing)"
+            f"--ckpt_path: {folder} is not a run's folder with a checkpoint (checkpoints/{' or '.join(names)} is "
+            "missing)"
         )
     found = newest_whole(there[0])
     note(f"--ckpt_path: {found.path} (step {found.step})")
