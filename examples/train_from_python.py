@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from flowdistill.cli.flowdistill import main as flowdistill
 from flowdistill.data import MotionDataModule, View
 from flowdistill.losses import Schedule
+from flowdistill.recipes.commands import render
 from flowdistill.training import DDFlowModule
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -21,10 +21,9 @@ parser.add_argument("--output", type=Path, default=Path("runs/example"))
 options = parser.parse_args()
 
 data = options.output / "data"
-if not data.is_dir():
-    flowdistill(
-        f"data render --scenes 32 --frames 3 --size 64x128 --layout kitti2015 --seed 0 --output {data}".split()
-    )
+render(
+    data, "--scenes 32 --frames 3 --size 64x128 --layout kitti2015 --seed 0"
+)  # once; anew if it was interrupted
 
 pl.seed_everything(0)
 view = View(train_split="scan", val_split="scan", flips=True, channel_swap=True)

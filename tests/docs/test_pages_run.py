@@ -1,6 +1,8 @@
 """Pages of the documentation can be followed: their files are written, and their commands run, in an empty folder."""
 
+import contextlib
 import importlib
+import io
 import re
 import runpy
 import shlex
@@ -48,6 +50,9 @@ def check_dataset(folder: Path) -> None:
     first, second = sample["left_t0"], sample["left_t1"]
     assert (first[:, :-1, :-3] == second[:, 1:, 3:]).all()
     assert list(folder.glob("runs/version_*/checkpoints/last.ckpt"))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        importlib.import_module(_MODULES["flowdistill"]).main(["data", "tree", "drone.DroneDataset"])
+    assert "<root>/pairs/0001_a.png" in printed.getvalue()
 
 
 def check_loss(folder: Path) -> None:

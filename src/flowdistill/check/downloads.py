@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Set
 from dataclasses import dataclass
@@ -110,8 +111,8 @@ def is_own(dataset: str, sizes: Set[tuple[int, int]]) -> bool:
 
 
 def describe_tree(dataset: type[MotionDataset], text: str | None) -> str:
-    """Describe a data set: the layout from its module's docstring `text`, and the download source."""
-    layout = (text or "").strip()
+    """Describe a data set: the layout from its module's docstring `text`, else the class's, and the download source."""
+    layout = (text or inspect.getdoc(dataset) or "").strip()
     if dataset.name not in DOWNLOADS:
         return layout
     download = DOWNLOADS[dataset.name]

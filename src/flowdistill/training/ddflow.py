@@ -134,7 +134,15 @@ class DDFlowModule(MotionModule):
             start_encoder_linear(cast(DDFlowNet, self.network).extractor)
 
     def make_network(self, width: float) -> nn.Module:
-        """Build the network; a subclass may build another one with the same output (docs/extend/network.md)."""
+        """Build the network; a subclass may build another one (docs/extend/network.md).
+
+        Args:
+            width: factor on the channels.
+
+        Returns:
+            a module that maps two images, (B, 3, H, W) RGB in [0, 1], to two objects whose `full` is the flow in px,
+            (B, 2, H, W): from image 1 to image 2 on the grid of image 1, and the other way on that of image 2.
+        """
         return DDFlowNet(width)
 
     def own_losses(
@@ -150,7 +158,7 @@ class DDFlowModule(MotionModule):
         Returns:
             term -> scalar, the sum over both directions as for the other terms.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lists own_terms, so it must define own_losses")
 
     def schedules(self) -> dict[str, Schedule]:
         return self.losses
