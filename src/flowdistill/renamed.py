@@ -93,18 +93,14 @@ def config(content: Any) -> Any:
     content = dict(content)
     for part in ("model", "data"):
         arguments = content[part].get("init_args") if isinstance(content.get(part), dict) else None
-        if isinstance(arguments, dict):
-            new = (
-                settings(arguments)
-                if part == "model"
-                else arguments
-                | {
-                    key: switches(view)
-                    for key, view in arguments.items()
-                    if isinstance(view, dict) and key != "options"
-                }
-            )
-            content[part] = content[part] | {"init_args": new}
+        if not isinstance(arguments, dict):
+            continue
+        if part == "model":
+            arguments = settings(arguments)
+        for view in {"flow", "scene_flow"} & set(arguments):
+            if isinstance(arguments[view], dict):
+                arguments = arguments | {view: switches(arguments[view])}
+        content[part] = content[part] | {"init_args": arguments}
     return content
 
 
