@@ -36,3 +36,14 @@ def test_train_from_python_then_flow_of_two_images(tmp_path: Path) -> None:
     assert flow.shape == (64, 128, 2)
     assert f"mean motion {np.linalg.norm(flow, axis=2).mean():.2f} px" in text
     assert read_image(tmp_path / "out" / "flow.png").shape == (64, 128, 3)
+
+
+def test_rendered_scenes_are_one_picture(tmp_path: Path) -> None:
+    run("rendered_scenes.py", "street", str(tmp_path / "a.png"), "--scenes", "2", "--size", "64x96")
+    run(
+        "rendered_scenes.py", "street", str(tmp_path / "a.png"), "--scenes", "2", "--size", "64x96"
+    )  # once more
+    height, width = read_image(tmp_path / "a.png").shape[:2]
+    # Five columns and two rows, twice as large, with margins.
+    assert 5 * 192 < width < 6 * 192
+    assert 2 * 128 < height < 3 * 128
