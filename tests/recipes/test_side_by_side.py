@@ -137,3 +137,14 @@ def test_ctrl_c_ends_all_and_leaves_no_process() -> None:
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+def test_a_message_behind_a_bar_is_not_left_out() -> None:
+    read, write = os.pipe()
+    os.write(
+        write,
+        b"\rEpoch 0:  9%|#| 9/100 [00:01<00:09, 5.33it/s]stopped at step 10, saved\n\rEpoch: 1it [00:01]",
+    )
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        assert [is_bar for _, is_bar in updates(stream)] == [False, True]

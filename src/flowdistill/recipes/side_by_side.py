@@ -169,4 +169,5 @@ def updates(stream: IO[bytes]) -> Iterator[tuple[str, bool]]:
 
 def _update(text: str) -> tuple[str, bool] | None:
     text = _ESCAPE.sub("", text).rstrip()
-    return (text, _BAR.search(text) is not None) if text.strip() else None
+    # A message that follows a bar on its line is not a bar, which may be left out: bars end with a bracket.
+    return (text, text.endswith("]") and _BAR.search(text) is not None) if text.strip() else None
