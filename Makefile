@@ -16,7 +16,7 @@ TESTS ?=
 TEST_ENV := OMP_NUM_THREADS=1 NO_ALBUMENTATIONS_UPDATE=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti sweep test test-slow coverage docs kernels gpu-check lint typecheck format
+.PHONY: help setup demo demo-distill demo-long ablation reproduce-kitti reproduce-sintel sweep test test-slow coverage docs kernels gpu-check lint typecheck format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +43,15 @@ ablation: $(READY) ## After demo-long: adapt with few true labels, many proxy la
 # 0 and empty mean no, anything else yes. A smoke run has its own data and ignores a DATA_ROOT of the environment.
 SMOKES := $(filter-out 0,$(SMOKE))
 ROOT := $(if $(and $(SMOKES),$(filter environment,$(origin DATA_ROOT))),,$(DATA_ROOT))
-reproduce-kitti: $(READY) ## Reproduce both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
-	$(BIN)/flowdistill reproduce-kitti $(if $(ROOT),--data-root "$(ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
-	  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(NODES),--nodes $(NODES)) \
-	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(SMOKES),--smoke) \
-	  $(if $(SEED),--seed $(SEED))
+REPRODUCE = $(BIN)/flowdistill $@ $(if $(ROOT),--data-root "$(ROOT)") $(if $(OUTPUT),--output "$(OUTPUT)") \
+  $(if $(STAGES),--stages $(STAGES)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(DEVICES_EACH),--devices-each $(DEVICES_EACH)) \
+  $(if $(NODES),--nodes $(NODES)) $(if $(ACCELERATOR),--accelerator $(ACCELERATOR)) \
+  $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(SMOKES),--smoke) $(if $(SEED),--seed $(SEED))
+reproduce-kitti: $(READY) ## Reproduce both papers on KITTI: DATA_ROOT=... [STAGES= DEVICES= DEVICES_EACH= NODES= ACCELERATOR= OUTPUT= DRY_RUN=1]; without data SMOKE=1
+	$(REPRODUCE)
+
+reproduce-sintel: $(READY) ## Reproduce DDFlow on MPI-Sintel, with the same variables
+	$(REPRODUCE)
 
 sweep: $(READY) ## Register a sweep with W&B and start an agent (SWEEP=configs/sweeps/... COUNT=); without an account: flowdistill sweep run
 	$(BIN)/flowdistill sweep wandb $(or $(SWEEP),$(error set SWEEP= to a file of configs/sweeps/)) $(if $(COUNT),--count $(COUNT))

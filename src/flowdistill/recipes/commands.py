@@ -24,7 +24,7 @@ from flowdistill.data.shipped import find
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.processes import ENDS_WITH_PARENT
-from flowdistill.recipes.side_by_side import current, end
+from flowdistill.recipes.side_by_side import current, current_place, end
 
 DATA_CONFIG, TRAINER_CONFIG = "configs/data/rendered.yaml", "configs/trainer/cpu.yaml"
 TRAIN_SPLIT, VAL_SPLIT = "data_splits/rendered_train.txt", "data_splits/rendered_val.txt"
@@ -161,7 +161,7 @@ def run(module: str, arguments: Sequence[str], allowed: Collection[int] = (0,)) 
     print(f"\n{label}$ {name} {shlex.join(arguments)}", flush=True)
     # One thread: frames this small do not benefit from a second one, and threads that wait for each other on a busy
     # machine make a step up to ten times slower.
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, ENDS_WITH_PARENT: "1"}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, **current_place(), ENDS_WITH_PARENT: "1"}
     command = [sys.executable, "-m", "flowdistill.processes", str(os.getpid()), module, *arguments]
     code = (
         _to_its_end(command, environment)

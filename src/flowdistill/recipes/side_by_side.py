@@ -13,8 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from typing import IO, TypeVar
 
@@ -80,11 +80,17 @@ def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 _member: ContextVar[tuple[Team, str] | None] = ContextVar("member", default=None)
+_place: ContextVar[Mapping[str, str]] = ContextVar("place")
 
 
 def current() -> tuple[Team, str] | None:
     """Return the team that runs the calling thread's job, and the job's name; None outside a job."""
     return _member.get()
+
+
+def current_place() -> Mapping[str, str]:
+    """Return the environment variables of the calling thread's job."""
+    return _place.get({})
 
 
 def cores() -> int:
@@ -100,29 +106,60 @@ def side_by_side(jobs: Mapping[str, Callable[[], Result]], at_a_time: int | None
     Raises:
         UserError: a job failed; the commands of the others were stopped.
     """
-    count = min(len(jobs), cores() if at_a_time is None else at_a_time)
+    return as_needed(jobs, {}, [{}] * (cores() if at_a_time is None else at_a_time))
+
+
+def as_needed(
+    jobs: Mapping[str, Callable[[], Result]],
+    needs: Mapping[str, Collection[str]],
+    places: Sequence[Mapping[str, str]],
+) -> dict[str, Result]:
+    """Run jobs, each as soon as those that it needs are done and a place is free; return their results, in order.
+
+    With one place, one job, or inside a job, they run one after the other with exclusive use of the terminal.
+
+    Args:
+        jobs: name -> job, each after those that it needs.
+        needs: name -> names of jobs; other names are ignored.
+        places: environment variables of each of the jobs that run in parallel, such as the GPUs that they may use.
+
+    Raises:
+        UserError: a job failed; the commands of the others were stopped.
+    """
+    count = min(len(jobs), len(places))
     if count <= 1 or current() is not None:
         return {name: job() for name, job in jobs.items()}
     print(f"{', '.join(jobs)}: {count} at a time", flush=True)
-    team = Team()
+    team, results = Team(), {}
+    waiting, free = dict(jobs), list(places)[:count]
+    running: dict[Future[Result], tuple[str, Mapping[str, str]]] = {}
 
-    def member(name: str, job: Callable[[], Result]) -> Result:
+    def member(name: str, job: Callable[[], Result], place: Mapping[str, str]) -> Result:
         _member.set((team, name))
+        _place.set(place)
         return job()
 
     with ThreadPoolExecutor(count) as pool:
-        futures = {name: pool.submit(member, name, job) for name, job in jobs.items()}
         try:
-            done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-            failed = [future for future in done if future.exception() is not None]
-            if failed:
-                raise failed[0].exception() or AssertionError
+            while waiting or running:
+                unfinished = {*waiting, *(name for name, _ in running.values())}
+                ready = [name for name in waiting if unfinished.isdisjoint(needs.get(name, ()))]
+                for name in ready[: len(free)]:
+                    place = free.pop(0)
+                    running[pool.submit(member, name, waiting.pop(name), place)] = (name, place)
+                if not running:
+                    raise ValueError(f"jobs that need each other: {', '.join(waiting)}")
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name, place = running.pop(future)
+                    results[name] = future.result()
+                    free.append(place)
         except BaseException:
             team.stop()
-            for future in futures.values():
+            for future in running:
                 future.cancel()
             raise
-    return {name: future.result() for name, future in futures.items()}
+    return {name: results[name] for name in jobs}
 
 
 class Printer:

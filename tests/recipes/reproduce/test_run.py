@@ -14,9 +14,10 @@ from flowdistill.errors import UserError
 from flowdistill.recipes.commands import last_checkpoint
 from flowdistill.recipes.reproduce.run import reproduce
 from flowdistill.recipes.reproduce.settings import Settings
-from flowdistill.recipes.reproduce.stages import ORDER, TRAININGS
+from flowdistill.recipes.reproduce.stages import TRAININGS, choose
 from flowdistill.tracking import read_card
 
+ORDER = choose([], "kitti")
 FITS = [name for name in ORDER if name in TRAININGS]
 
 
@@ -41,17 +42,30 @@ def test_all_stages_once_in_order_and_from_the_right_weights(ran: Commands, sett
         "fit gt_px": "pretrain",
         "fit final_px": "pretrain",
         "fit final_gt": "final_px",
-        "fit ddflow_photometric": None,
-        "fit ddflow_census": "ddflow_photometric",
+        "fit chairs_photometric": None,
+        "fit chairs_census": "chairs_photometric",
+        "fit chairs_student": "chairs_census",
+        "fit ddflow_census": "chairs_student",
         "fit ddflow_student": "ddflow_census",
     }
     scored = [name.split()[1] for name in names if name.startswith("predict")]
-    assert scored == [name for name in FITS if not name.startswith("final")]
+    assert scored == [name for name in FITS if not name.startswith(("final", "chairs"))]
+    # Six parts of 1,000 pairs of KITTI, and 22,232 pairs of FlyingChairs in 23, before the student that reads them.
+    assert names.count("label ddflow_labels") == 6
+    assert names.count("label chairs_labels") == 23
+    assert (
+        names.index("fit chairs_census")
+        < names.index("label chairs_labels")
+        < names.index("fit chairs_student")
+    )
+    student = dict(itertools.pairwise(ran.calls[names.index("fit ddflow_student")]))
+    assert Path(student["--data.init_args.flow.train_split"]).read_text().count(" labels=labels\n") == 6000
+    assert Path(student["--data.init_args.root"], "training").samefile(settings.root("kitti") / "training")
     assert [name for name in names if name.startswith("submit")] == ["submit kitti2015"] * 2
     table = json.loads((settings.output / "table.json").read_text())
     assert table["gt"] == {"D1": 12.5, "Fl": 12.5, "EPE": 1.5}
     assert (
-        "| DWARF, Gt | kitti_40 | 12.50 | - | 12.50 | - | 1.50 | - |"
+        "| DWARF, Gt | FlyingThings3D | kitti_40 | 12.50 | - | 12.50 | - | 1.50 | - |"
         in (settings.output / "table.md").read_text()
     )
     cards = {path.parent.name: read_card(path) for path in settings.output.glob("cards/*/run_card.json")}
@@ -62,7 +76,7 @@ def test_all_stages_once_in_order_and_from_the_right_weights(ran: Commands, sett
         cards["submit"].outputs["submit/final_gt_sceneflow.zip"]["sha256"]
         == sha256(archive.read_bytes()).hexdigest()
     )
-    assert cards["evaluate"].metrics["gt/disp_0_occ"] == 12.5
+    assert cards["evaluate"].metrics["gt/D1"] == 12.5
     last = last_checkpoint(settings.folder("final_gt"))
     assert last is not None
     digest = sha256(last.read_bytes()).hexdigest()
@@ -114,8 +128,7 @@ def test_a_stage_never_starts_from_random_weights_instead(
     ran: Commands, settings: Settings, stage: str
 ) -> None:
     reproduce(settings, ORDER)
-    start = TRAININGS[stage].start
-    assert start is not None
+    (start,) = TRAININGS[stage].starts
     shutil.rmtree(settings.folder(stage))
     (settings.folder(start) / "version_0" / "checkpoints" / "last.ckpt").unlink()
     ran.calls.clear()
@@ -147,7 +160,7 @@ def test_other_devices_do_not_make_another_training(ran: Commands, settings: Set
 def test_labels_of_ones_own_will_do_and_labels_that_are_gone_are_missed(
     ran: Commands, settings: Settings
 ) -> None:
-    own = settings.kitti / "proxy"
+    own = settings.root("kitti") / "proxy"
     for motion in ("flow", "disp_0", "disp_1"):
         (own / "left" / motion).mkdir(parents=True)
         for id_ in ("000000_00", "000199_19"):
@@ -161,7 +174,7 @@ def test_labels_of_ones_own_will_do_and_labels_that_are_gone_are_missed(
 
 def test_other_labels_are_another_training(ran: Commands, settings: Settings) -> None:
     reproduce(settings, ["pretrain", "labels", "px", "gt"])
-    (settings.kitti / "proxy" / "labels.yaml").write_text("keep: 0.9")
+    (settings.root("kitti") / "proxy" / "labels.yaml").write_text("keep: 0.9")
     with pytest.raises(UserError, match=r"labels\.yaml has changed"):
         reproduce(settings, ["px"])
     reproduce(settings, ["gt"])
@@ -235,15 +248,19 @@ def test_the_check_lets_nan_of_things_pass_and_nothing_else(ran: Commands, setti
         reproduce(settings, ["check"])
     ran.problems = [warning]  # which may be a false positive
     reproduce(settings, ["check"])
-    assert len(ran.calls) == 3
+    assert len(ran.calls) == 1 + 3  # KITTI alone, then all three
 
 
 def test_the_batch_is_shared_among_devices(tmp_path: Path) -> None:
     assert Settings(tmp_path, tmp_path).samples_of_a_device == 4
     assert Settings(tmp_path, tmp_path, devices=2, nodes=2).samples_of_a_device == 1
-    for devices, nodes in ((3, 1), (8, 1), (0, 1), (1, 0)):
+    for devices, nodes in ((3, 2), (8, 2), (0, 1), (1, 0)):
         with pytest.raises(UserError, match="batch of 4 is shared"):
             Settings(tmp_path, tmp_path, devices=devices, nodes=nodes)
+    with pytest.raises(UserError, match="batch of 4 is shared"):
+        Settings(tmp_path, tmp_path, devices=3, devices_each=3)
+    with pytest.raises(UserError, match="DEVICES=3 is not a multiple of DEVICES_EACH=2"):
+        Settings(tmp_path, tmp_path, devices=3, devices_each=2)
 
 
 def test_gpus_that_are_not_there_are_missed_before_the_first_stage(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from flowdistill.data import read_split
+from flowdistill.data.datasets import dataset_class, split_entries
 from flowdistill.errors import UserError
-from flowdistill.recipes.commands import version
+from flowdistill.recipes.commands import finished, version
+from flowdistill.recipes.reproduce.marks import Done
 from flowdistill.recipes.reproduce.settings import Settings
+from flowdistill.recipes.reproduce.stages import DataName
 from flowdistill.tracking import (
     JSON_NAME,
     RunCard,
@@ -26,13 +28,6 @@ from flowdistill.tracking import (
 )
 from flowdistill.tracking.sections import CheckpointRecord, Split
 from flowdistill.training.init_from import read_checkpoint
-
-
-class Done(NamedTuple):
-    """Commands of a part of a stage, and whether they ran just now."""
-
-    commands: list[list[str]]
-    is_new: bool
 
 
 def training_cards(folder: Path) -> list[RunCard]:
@@ -79,9 +74,30 @@ def write_stage_card(
     _write(stage_card(stage, lines, started, metrics, inputs, outputs, config, splits, seeds), settings)
 
 
-def kitti_split(settings: Settings, split: str) -> Split:
-    """Return the card's section for a split of KITTI."""
-    return combine([source_section("kitti2015", str(settings.kitti), split, read_split(split))])
+def split_record(data: DataName, split: str, settings: Settings) -> Split:
+    """Return the card's section for a split of a data set."""
+    name, root = settings.layout(data), str(settings.root(data))
+    dataset = dataset_class(name)
+    entries = split_entries(dataset, root, split, dataset.chosen_options(None))
+    return combine([source_section(name, root, split, entries)])
+
+
+def finished_ones(names: Iterable[str], settings: Settings, done: str, nothing: str) -> dict[str, Path]:
+    """Return the finished ones of these trainings with their checkpoints.
+
+    Args:
+        names: of trainings.
+        settings: of the reproduction.
+        done: what is done with them, for the message about the others.
+        nothing: the error if there are none.
+    """
+    found = {name: finished(settings.folder(name)) for name in names}
+    if not any(found.values()):
+        raise UserError(nothing)
+    for name, checkpoint in found.items():
+        if checkpoint is None:
+            print(f"{name} is not finished and not {done}")
+    return {name: checkpoint for name, checkpoint in found.items() if checkpoint is not None}
 
 
 def median_step(card: RunCard) -> float:

@@ -3,69 +3,70 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 from flowdistill.formats import write_atomically
-from flowdistill.recipes.published import PUBLISHED
+from flowdistill.recipes.published import published_section
 from flowdistill.recipes.report import markdown
-from flowdistill.recipes.reproduce.others import pooled
+from flowdistill.recipes.reproduce.arguments import scored_split, start_stage
+from flowdistill.recipes.reproduce.score import KITTI_ERRORS, KITTI_RATES, SINTEL, numbers, pooled
 from flowdistill.recipes.reproduce.settings import Settings
-from flowdistill.recipes.reproduce.stages import TRAININGS
+from flowdistill.recipes.reproduce.stages import TRAININGS, Name, Training, scored
 
-_RATES = {"D1": "disp_0_occ", "D2": "disp_1_occ", "Fl": "flow_occ", "SF": "scene_flow_occ"}
-_ERRORS = {"EPE": "flow_occ", "EPE noc": "flow_noc"}
-
-
-def results(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return network -> pooled counts of its evaluation, for networks evaluated with their current weights."""
-    found = {name: pooled(training, settings) for name, training in TRAININGS.items()}
-    return {name: counts for name, counts in found.items() if counts is not None}
-
-
-def write_table(settings: Settings) -> str:
-    """Write table.json and table.md to the output folder; return the latter's text."""
-    found = results(settings)
-    text = render_table(found, settings)
-    content = json.dumps({name: _numbers(pooled) for name, pooled in found.items()}, indent=1) + "\n"
-    write_atomically(settings.output / "table.json", content.encode())
-    write_atomically(settings.output / "table.md", text.encode())
-    return text
+_COLUMNS: dict[Name, list[str]] = {"kitti": [*KITTI_RATES, *KITTI_ERRORS], "sintel": [*SINTEL]}
+_ABOUT: dict[Name, str] = {
+    "kitti": "Official counts, all pixels with ground truth (`occ`), in percent; EPE of flow in px. No network was\n"
+    "trained on the ground truth of these scenes. The two final networks were, so only KITTI's server can score them.",
+    "sintel": "Mean end-point error in px over Sintel's training scenes, with the regions of its own table. DDFlow\n"
+    "trains on these images without their ground truth.",
+}
 
 
-def render_table(found: dict[str, dict[str, Any]], settings: Settings) -> str:
+def results(settings: Settings, reproduction: Name) -> dict[str, dict[str, float]]:
+    """Return network -> its numbers, for networks evaluated with their current weights."""
+    found = {training.name: pooled(training, reproduction, settings) for training in scored(reproduction)}
+    return {name: numbers(result, reproduction) for name, result in found.items() if result is not None}
+
+
+def write_table(settings: Settings, reproduction: Name = "kitti") -> tuple[str, Path]:
+    """Write the table as .json and .md to the output folder; return the latter's text and path."""
+    found = results(settings, reproduction)
+    text = render_table(found, settings, reproduction)
+    name = "table" if reproduction == "kitti" else f"table_{reproduction}"
+    write_atomically(settings.output / f"{name}.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(settings.output / f"{name}.md", text.encode())
+    return text, settings.output / f"{name}.md"
+
+
+def render_table(
+    found: Mapping[str, Mapping[str, float]], settings: Settings, reproduction: Name = "kitti"
+) -> str:
     """Return Markdown: our results, then published ones."""
-    data = "rendered frames of 72x144 in KITTI's layout, so not KITTI" if settings.smoke else "KITTI 2015"
-    ours, published, sources = [], [], []
-    for name, training in TRAININGS.items():
-        if training.scored_on is None:
-            continue
-        split = training.scored_on.removeprefix("data_splits/").removesuffix(".txt")
-        numbers = _numbers(found[name]) if name in found else {}
-        cells = [f"{numbers[key]:.2f}" if key in numbers else "-" for key in (*_RATES, *_ERRORS)]
-        ours.append([training.title, split, *cells])
-    for number, row in enumerate(PUBLISHED, start=1):
-        value = f"{row.value:g} {'%' if row.unit == 'percent' else row.unit}"
-        published.append([row.method, row.data, row.images, row.pixels, row.metric, value, f"[{number}]"])
-        sources.append(f"[{number}] {row.source}: {' '.join(row.urls)}\n")
+    name = {"kitti": "KITTI 2015", "sintel": "MPI-Sintel"}[reproduction]
+    data = f"rendered frames of 72x144 in the layout of {name}, so not {name}" if settings.smoke else name
+    columns, ours = _COLUMNS[reproduction], []
+    for training in scored(reproduction):
+        row = found.get(training.name, {})
+        if not row and training.name.endswith("_photometric"):
+            continue  # an alternative that was not run
+        split = scored_split(training, settings).removeprefix("data_splits/").removesuffix(".txt")
+        cells = [f"{row[column]:.2f}" if column in row else "-" for column in columns]
+        ours.append([training.title, origin(training, settings), split, *cells])
     return "\n".join([
         f"# Ours: {data}, seed {settings.seed}",
         "",
-        "Official counts, all pixels with ground truth (`occ`), in percent; EPE of flow in px. No network was trained",
-        "on the ground truth of these scenes. The two final networks were, so only KITTI's server can score them.",
+        _ABOUT[reproduction],
         "",
-        markdown(["network", "scored on", *_RATES, *_ERRORS], ours),
-        "# Published results that we could find",
-        "",
-        markdown(["method", "data", "images", "pixels", "metric", "value", "source"], published),
-        *sources,
-        "DWARF's accuracies are in its paper (AAAI 2020), whose tables we could not read; none is repeated here.\n",
+        markdown(["network", "first trained on", "scored on", *columns], ours),
+        published_section(reproduction),
     ])  # fmt: skip
 
 
-def _numbers(pooled: dict[str, Any]) -> dict[str, float]:
-    """Return the rates in percent and flow's end-point error of an evaluation, as far as available."""
-    numbers = {name: 100 * pooled[key]["all"]["rate"] for name, key in _RATES.items() if key in pooled}
-    for name, key in _ERRORS.items():
-        if key in pooled and pooled[key]["epe"] is not None:
-            numbers[name] = pooled[key]["epe"]
-    return numbers
+def origin(training: Training, settings: Settings) -> str:
+    """Return the data set on which a network's training began, following the stages that it started from."""
+    names = {"kitti": "KITTI", "things": "FlyingThings3D", "chairs": "FlyingChairs", "sintel": "Sintel"}
+    while (start := start_stage(training, settings)) is not None:
+        training = TRAININGS[start]
+    without = training.view == "flow" and training.data != "chairs"
+    return names[training.data] + (", without FlyingChairs" if without else "")
