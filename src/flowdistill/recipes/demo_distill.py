@@ -1,7 +1,8 @@
-"""`make demo-distill`: does DDFlow's student beat its teacher on occluded pixels? Teacher, student and control by seed.
+"""`make demo-distill`: does DDFlow's student beat its teacher on occluded pixels? Teacher, students and control by seed.
 
 OUTPUT/seedN/data/                                       rendered scenes with large occlusions
-OUTPUT/seedN/photometric/ census/ student/ control/      the runs; census is the teacher
+OUTPUT/seedN/photometric/ census/                        the teacher's runs
+OUTPUT/seedN/student/ joint/ control/                    runs that start from it; joint trains the teacher along
 OUTPUT/seedN/predictions/MODEL/                          KITTI files and colour pictures of the validation scenes
 OUTPUT/seedN/errors.json overview.png
 OUTPUT/table.md                                          over all finished seeds
@@ -26,12 +27,17 @@ from flowdistill.recipes.side_by_side import side_by_side
 # Every second time step of the scenes: twice the motion, 1.5 times the occluded pixels.
 RENDERING = "--scenes 256 --frames 3 --stride 2 --size 96x192 --layout kitti2015"
 BATCH = ["--data.init_args.batch_size", "4"]
-STAGES = ("photometric", "census", "student", "control")
+STAGES = ("photometric", "census", "student", "joint", "control")
 CONFIGS = {stage: f"configs/demo/distill/{stage}.yaml" for stage in STAGES}
 STUDENT = "student (stage 3)"
 TEACHER, CONTROL = "teacher (stages 1 and 2)", "control (stage 2 goes on)"
-#: Run -> its name in the table.
-COMPARED = {"census": TEACHER, "control": CONTROL, "student": STUDENT}
+JOINT_STUDENT, JOINT_TEACHER = "student of a teacher in training", "teacher in training"
+#: Predictions -> their name in the table.
+COMPARED = {
+    "census": TEACHER, "control": CONTROL, "student": STUDENT, "joint": JOINT_STUDENT, "joint_teacher": JOINT_TEACHER,
+}  # fmt: skip
+#: Predictions -> their columns' name in overview.png.
+COLUMNS = {"census": "teacher", "joint": "joint student", "joint_teacher": "joint teacher"}
 
 
 def run_demo_distill(output: Path, seeds: list[int]) -> bool:
@@ -43,7 +49,7 @@ def run_demo_distill(output: Path, seeds: list[int]) -> bool:
         UserError: a config or split is missing, or a command failed.
     """
     check_folder("demo-distill", list(CONFIGS.values()))
-    # With one seed, its student and control train in parallel; with several, the seeds do.
+    # With one seed, its students and control train in parallel; with several, the seeds do.
     side_by_side({f"seed{seed}": partial(_train_seed, output / f"seed{seed}", seed) for seed in seeds})
     for seed in seeds:
         _score_seed(output / f"seed{seed}")
@@ -66,7 +72,9 @@ def _train_seed(output: Path, seed: int) -> None:
     first = fit(output / "photometric", CONFIGS["photometric"], data, seed, BATCH)
     teacher = fit(output / "census", CONFIGS["census"], data, seed, [*BATCH, *_start(first)])
     taught = ["--model.init_args.teacher.init_args.checkpoint", str(teacher)]
-    options = {"student": [*_start(teacher), *taught], "control": _start(teacher)}
+    options = {run: [*_start(teacher), *taught] for run in ("joint", "student")} | {
+        "control": _start(teacher)
+    }
     trained = side_by_side(
         {
             run: partial(fit, output / run, CONFIGS[run], data, seed, [*BATCH, *more])
@@ -75,6 +83,8 @@ def _train_seed(output: Path, seed: int) -> None:
     )
     for run, checkpoint in {"census": teacher, **trained}.items():
         predict(CONFIGS["census"], data, checkpoint, output / "predictions" / run)
+    teacher_too = ["--model.init_args.teacher.init_args.evaluated", "teacher"]
+    predict(CONFIGS["joint"], data, trained["joint"], output / "predictions" / "joint_teacher", teacher_too)
     print(f"seed {seed}: trained after {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
 
 
@@ -83,7 +93,7 @@ def _score_seed(output: Path) -> None:
     folders = {run: output / "predictions" / run for run in COMPARED}
     scores: Scores = {ZERO: score(val, baselines(val)[ZERO])}
     scores |= {COMPARED[run]: score(val, predictions(folder)) for run, folder in folders.items()}
-    named = {{"census": "teacher"}.get(run, run): folder for run, folder in folders.items()}
+    named = {COLUMNS.get(run, run): folder for run, folder in folders.items()}
     columns = {
         "left_t0": left,
         "occluded": occluded,
