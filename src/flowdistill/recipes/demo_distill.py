@@ -1,4 +1,4 @@
-"""`make demo-distill`: does DDFlow's student beat its teacher on occluded pixels? Teacher, students and control by seed.
+"""`make demo-distill`: does DDFlow's student beat its teacher on occluded pixels? Both, and a control, by seed.
 
 OUTPUT/seedN/data/                                       rendered scenes with large occlusions
 OUTPUT/seedN/photometric/ census/                        the teacher's runs

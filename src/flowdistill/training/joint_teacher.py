@@ -73,7 +73,7 @@ class JointTeacher(NetworkTeacher):
         """Build the network, before the optimiser and DistributedDataParallel look for weights."""
         if self.checkpoint is None:
             self.adopt(copy.deepcopy(student))
-            self.width = float(getattr(student, "width", 1.0))  # a subclass's network may have none
+            self.width = _width(student)
         else:
             network = network_of_checkpoint(Path(self.checkpoint))
             self.width, self.started_at = network.width, 0
@@ -81,8 +81,9 @@ class JointTeacher(NetworkTeacher):
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
         # Its weights and numbers are loaded afterwards, with the student's.
-        alike = self.checkpoint is None
-        self.adopt(copy.deepcopy(student) if alike else _like(student, DDFlowNet(float(state["width"]))))
+        width = float(state["width"])
+        copied = self.checkpoint is None and width == _width(student)
+        self.adopt(copy.deepcopy(student) if copied else _like(student, DDFlowNet(width)))
 
     def before_teaching(self, student: DDFlowNet, step: int) -> None:
         if self.started_at == _NOT_YET:
@@ -97,6 +98,10 @@ class JointTeacher(NetworkTeacher):
         """Follow the student's mode."""
         nn.Module.train(self, mode)
         return self
+
+
+def _width(student: DDFlowNet) -> float:
+    return float(getattr(student, "width", 1.0))  # a subclass's network may have none
 
 
 def _like(student: DDFlowNet, network: DDFlowNet) -> DDFlowNet:
