@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -219,9 +220,11 @@ class DDFlowModule(MotionModule):
                 f"losses: at step {empty} the only weight is distillation's, so JointTeacher has nothing to train on: "
                 "add census_occlusion, as configs/ddflow/distill_joint.yaml does, or use CheckpointTeacher"
             )
-        # The optimiser and DistributedDataParallel need its weights. A resumed run brings its own.
-        if not self.joint_teacher.ready and self.trainer.ckpt_path is None:
-            self.joint_teacher.prepare(cast(DDFlowNet, self.network))
+        # The optimiser and DistributedDataParallel need its weights. A resumed run, which is not known as one yet, brings
+        # its own, and may have lost the file; in a new run `on_fit_start` tries again, and raises.
+        if not self.joint_teacher.ready:
+            with suppress(UserError):
+                self.joint_teacher.prepare(cast(DDFlowNet, self.network))
 
     def on_fit_start(self) -> None:
         super().on_fit_start()

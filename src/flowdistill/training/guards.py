@@ -148,7 +148,7 @@ class OcclusionCollapseGuard:
                 f"{self.whose} photometric loss has had no pixels left for {self.collapsed} steps, up to step {step}: "
                 f"the occlusion check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The "
                 "forward and backward flow of an untrained network are inconsistent nearly everywhere. Start from "
-                "pretrained weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or use "
-                "a *_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more such "
-                "steps: --model.init_args.max_fully_occluded_steps."
+                "pretrained weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or "
+                "use a *_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more "
+                "such steps: --model.init_args.max_fully_occluded_steps."
             )
