@@ -85,6 +85,7 @@ def test_a_teacher_copied_from_a_compiled_student(rendered: Path, tmp_path: Path
         assert values["train/distillation"] == pytest.approx(expected["train/distillation"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_teacher_in_training_is_compiled_too(rendered: Path, tmp_path: Path, graphs: list[Any]) -> None:
     found = []
     for compiled in (False, True):

@@ -244,7 +244,13 @@ def test_one_of_the_two_is_evaluated_everywhere(
     assert metrics(small_ddflow(width=width)) == expected  # a config without a teacher
     assert ("the teacher that was trained along" in capsys.readouterr().err) is (evaluated == "teacher")
     other: Any = {"student": "teacher", "teacher": "student"}[evaluated]
-    assert metrics(joint(JointTeacher(evaluated=other))) != expected  # a config has the last word
+    turned = joint(JointTeacher(str(stage2), other))
+    assert metrics(turned) != expected  # a config has the last word
+    assert (
+        turned.changed_settings(torch.load(path, weights_only=True)) == []
+    )  # `--ckpt_path last` finds the run
+    with pytest.raises(UserError, match=r"these differ: teacher"):  # best.ckpt would compare two networks
+        trainer(tmp_path, 6).fit(turned, flow_data(rendered), ckpt_path=str(path))
 
     image = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
     batch: Any = {"left_t0": image, "left_t1": image.roll(2, -1), "name": ["a"]}

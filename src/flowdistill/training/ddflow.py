@@ -200,8 +200,14 @@ class DDFlowModule(MotionModule):
         return self.joint_teacher is not None and first_step_without_loss(weight, steps) is not None
 
     def comparable(self, settings: dict[str, Any]) -> dict[str, Any]:
-        losses = settings.get("losses") or {}
-        return settings | {"losses": {released_term(name): weight for name, weight in losses.items()}}
+        losses, teacher = settings.get("losses") or {}, settings.get("teacher")
+        if (
+            teacher and not self.fits
+        ):  # which network is evaluated does not make it another run, unless it is resumed
+            arguments = {name: v for name, v in teacher["init_args"].items() if name != "evaluated"}
+            teacher = {**teacher, "init_args": arguments}
+        named = {released_term(name): weight for name, weight in losses.items()}
+        return settings | {"losses": named} | ({"teacher": teacher} if teacher else {})
 
     def data_terms(self) -> dict[str, Schedule]:
         return {name: weight for name, weight in self.losses.items() if name != L2}
@@ -220,8 +226,8 @@ class DDFlowModule(MotionModule):
                 f"losses: at step {empty} the only weight is distillation's, so JointTeacher has nothing to train on: "
                 "add census_occlusion, as configs/ddflow/distill_joint.yaml does, or use CheckpointTeacher"
             )
-        # The optimiser and DistributedDataParallel need its weights. A resumed run, which is not known as one yet, brings
-        # its own, and may have lost the file; in a new run `on_fit_start` tries again, and raises.
+        # The optimiser and DistributedDataParallel need its weights. A resumed run, which is not known as one yet,
+        # brings its own, and may have lost the file; in a new run `on_fit_start` tries again, and raises.
         if not self.joint_teacher.ready:
             with suppress(UserError):
                 self.joint_teacher.prepare(cast(DDFlowNet, self.network))
