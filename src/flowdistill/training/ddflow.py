@@ -201,9 +201,8 @@ class DDFlowModule(MotionModule):
 
     def comparable(self, settings: dict[str, Any]) -> dict[str, Any]:
         losses, teacher = settings.get("losses") or {}, settings.get("teacher")
-        if (
-            teacher and not self.fits
-        ):  # which network is evaluated does not make it another run, unless it is resumed
+        # Which network is evaluated does not make it another run, unless that is resumed.
+        if teacher and not self.fits:
             arguments = {name: v for name, v in teacher["init_args"].items() if name != "evaluated"}
             teacher = {**teacher, "init_args": arguments}
         named = {released_term(name): weight for name, weight in losses.items()}
@@ -243,9 +242,8 @@ class DDFlowModule(MotionModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         joint = self.joint_teacher
-        if (
-            not self.fits and joint is None
-        ):  # no word on which network to evaluate: the checkpoint's run has it
+        # The config does not say which of two networks to evaluate: the checkpoint does.
+        if not self.fits and joint is None:
             chosen = evaluated_checkpoint(checkpoint, "--ckpt_path: the checkpoint")
             checkpoint["state_dict"] = chosen["state_dict"]
         super().on_load_checkpoint(checkpoint)
