@@ -16,7 +16,7 @@ from flowdistill.cli.flowdistill import main
 from flowdistill.data import MotionDataModule, View
 from flowdistill.inference.debug_batch import on_device, read_dump, write_pictures
 from flowdistill.losses import occlusion_masks, photometric_losses
-from flowdistill.training import AverageTeacher, DwarfModule, NonFiniteLossError, ddflow
+from flowdistill.training import AverageTeacher, DwarfModule, JointTeacher, NonFiniteLossError, ddflow
 from small_trainer import flow_data, small_ddflow, trainer
 
 Captured = pytest.CaptureFixture[str]
@@ -86,8 +86,13 @@ def test_what_the_device_changes_is_changed_again(rendered: Path, tmp_path: Path
         assert not torch.equal(again[name], stored[name])
 
 
+@pytest.mark.parametrize("teacher", [AverageTeacher, JointTeacher])
 def test_a_teacher_s_step_is_repeated_with_its_crop(
-    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+    teacher: type[AverageTeacher | JointTeacher],
+    rendered: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
 ) -> None:
     """A NaN outside the student's crop is found in the teacher."""
     places: list[tuple[int, int]] = []
@@ -99,7 +104,7 @@ def test_a_teacher_s_step_is_repeated_with_its_crop(
 
     monkeypatch.setattr(ddflow, "crop_offset", crop_offset)
     losses: dict[str, Any] = {"abs_robust_mean_no_occlusion": 1.0, "distillation": 1.0}
-    model = small_ddflow(losses=losses, teacher=AverageTeacher(0.9), student_crop=(64, 96))
+    model = small_ddflow(losses=losses, teacher=teacher(), student_crop=(64, 96))
     file = changed(stopped(tmp_path, flow_data(rendered), model)[0])
     stored = torch.load(file, weights_only=True)
     outside = places[0][1] - 1 if places[0][1] else 127  # a column outside the crop

@@ -63,7 +63,9 @@ def test_patches_are_smaller_than_what_the_data_crops(patch: str, data: str) -> 
     assert all(64 <= part < whole for part, whole in crops)
 
 
-@pytest.mark.parametrize("name", ["photometric", "census", "distill_online", "distill_offline", "single_run"])
+@pytest.mark.parametrize(
+    "name", ["photometric", "census", "distill_online", "distill_joint", "distill_offline", "single_run"]
+)
 def test_every_stage_s_schedule_covers_its_run(name: str) -> None:
     """Halvings every 80k steps of each stage, as published, and a loss at every step."""
     found = read_schedules([Path(f"configs/ddflow/{name}.yaml")])
@@ -143,7 +145,16 @@ def test_the_stages_follow_each_other(
     # Evaluation does not need the teacher's file; without labels in the split, the offline teacher reports this.
     quiet = ("--trainer.logger", "false", "--ckpt_path", str(checkpoint))
     assert lightning("validate", online, root, *quiet, *small) == 0
-    capsys.readouterr()
+    # The teacher in training: no file to name, and either network is evaluated from one checkpoint.
+    together = ("configs/ddflow/distill_joint.yaml", patch)
+    run = fit("joint", together, root, tmp_path, 2, "--model.init_args.init_from", second, *small)
+    assert len(column(run, "train/teacher_census_occlusion")) == 2
+    quiet = ("--trainer.logger", "false", "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), *small)
+    for which in ("student", "teacher"):
+        capsys.readouterr()
+        option = ("--model.init_args.teacher.evaluated", which)
+        assert lightning("validate", together, root, *quiet, *option) == 0
+        assert ("evaluating the teacher" in capsys.readouterr().err) is (which == "teacher")
     code = lightning("fit", offline, root, "--trainer.max_steps", "1", "--trainer.logger.init_args.save_dir",
                      str(tmp_path), "--model.init_args.init_from", second, *small)  # fmt: skip
     assert code == 2

@@ -59,7 +59,7 @@ def test_an_experiment_is_its_composition(path: Path, parser: Any, monkeypatch: 
 
 def test_every_stage_has_one() -> None:
     names = {path.stem for path in EXPERIMENTS}
-    stages = ("photometric", "census", "distill_online", "distill_offline", "single_run")
+    stages = ("photometric", "census", "distill_online", "distill_joint", "distill_offline", "single_run")
     assert {
         f"ddflow_{data}_{stage}" for data in ("chairs", "kitti", "kitti2012", "sintel") for stage in stages
     } <= names

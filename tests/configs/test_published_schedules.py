@@ -152,6 +152,7 @@ DDFLOW = {
     "photometric": (100_000, {"abs_robust_mean_no_occlusion": 1.0}, [80_000]),
     "census": (300_000, {"census_occlusion": 1.0}, [80_000, 160_000, 240_000]),
     "distill_online": (300_000, {"census_occlusion": 1.0, "distillation": 1.0}, [80_000, 160_000, 240_000]),
+    "distill_joint": (300_000, {"census_occlusion": 1.0, "distillation": 1.0}, [80_000, 160_000, 240_000]),
     "distill_offline": (300_000, {"census_occlusion": 1.0, "distillation": 1.0}, [80_000, 160_000, 240_000]),
 }
 

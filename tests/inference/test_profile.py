@@ -9,7 +9,7 @@ import torch
 from flowdistill.cli.flowdistill import main
 from flowdistill.inference.measure_step import largest, measure, parts_of
 from flowdistill.inference.profile import table
-from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule
+from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule, JointTeacher
 
 KITTI = {"loss": "sparse_full_resolution", "alphas": {2: 1.0}}
 
@@ -60,6 +60,9 @@ def test_checkpointing_keeps_less_and_a_teacher_costs_its_weights() -> None:
     assert kept.fixed == 4 * (4 * own + own)
     assert {part.name: part.parameters for part in kept.parts}["teacher (its time is in the loss's)"] == own
     assert "teacher" in table(kept)
+    trained = measure(DDFlowModule(losses, JointTeacher(), (64, 96), 0.25), 1, (64, 128), 0, "32-true", "cpu")
+    assert trained.fixed == 4 * 4 * (2 * own)  # weight, gradient and moments of both
+    assert trained.kept > 1.5 * kept.kept
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 37, 64, 65])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule
+from flowdistill.training import AverageTeacher, DDFlowModule, DwarfModule, JointTeacher
 from small_trainer import Recorder, flow_data, small_ddflow, trainer
 
 
@@ -83,6 +83,22 @@ def test_a_teacher_copied_from_a_compiled_student(rendered: Path, tmp_path: Path
         assert not any("_orig_mod" in name for name in model.state_dict())
     for values, expected in zip(*found, strict=True):
         assert values["train/distillation"] == pytest.approx(expected["train/distillation"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_teacher_in_training_is_compiled_too(rendered: Path, tmp_path: Path, graphs: list[Any]) -> None:
+    found = []
+    for compiled in (False, True):
+        model = small_ddflow(
+            losses={"abs_robust_mean_no_occlusion": 1.0, "distillation": 1.0},
+            teacher=JointTeacher(), student_crop=(64, 96), compile=compiled,
+        )  # fmt: skip
+        found.append(fit(model, tmp_path / str(compiled), flow_data(rendered), 2))
+        assert not any("_orig_mod" in name for name in model.state_dict())
+    assert len(graphs) == 2  # the student's crop and the teacher's view
+    for values, expected in zip(*found, strict=True):
+        for name in ("loss", "distillation", "teacher_abs_robust_mean_no_occlusion"):
+            assert values[f"train/{name}"] == pytest.approx(expected[f"train/{name}"], rel=1e-4)
 
 
 def scene(size: tuple[int, int]) -> dict[str, Any]:

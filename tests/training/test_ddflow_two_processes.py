@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowdistill.errors import UserError
 from flowdistill.losses import Schedule
-from flowdistill.training import AverageTeacher, ddflow
+from flowdistill.training import AverageTeacher, JointTeacher, Teacher, ddflow
 from small_trainer import flow_data, small_ddflow, trainer
 
 TESTS = Path(__file__).parents[1]
@@ -73,12 +73,12 @@ def run_spoiled(folder: Path, root: Path) -> dict[str, Any]:
     return {"text": text, "sums": spoil.sums}
 
 
-def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
+def run_teacher(folder: Path, root: Path, teacher: Teacher) -> dict[str, Any]:
     """Weights of student and teacher after a run that starts to distill at its third step, and the crop positions."""
     losses = {"abs_robust_mean_no_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}
     model = small_ddflow(
         losses=losses,
-        teacher=AverageTeacher(0.9),
+        teacher=teacher,
         student_crop=(64, 96),
         learning_rate=1e-3,
         initialization="linear",
@@ -100,9 +100,12 @@ def run_teacher(folder: Path, root: Path) -> dict[str, Any]:
 def main(folder: Path, root: Path) -> None:
     said = run_guard(folder, root)
     spoiled = run_spoiled(folder, root)
-    taught = run_teacher(folder, root)
+    taught = {
+        "average": run_teacher(folder, root, AverageTeacher(0.9)),
+        "joint": run_teacher(folder, root, JointTeacher()),
+    }
     rank = os.environ.get("LOCAL_RANK", "0")
-    (folder / f"{rank}.json").write_text(json.dumps({"said": said, "spoiled": spoiled, **taught}))
+    (folder / f"{rank}.json").write_text(json.dumps({"said": said, "spoiled": spoiled, "taught": taught}))
 
 
 @pytest.fixture(scope="module")
@@ -135,18 +138,25 @@ def test_a_nan_of_one_process_stops_both_and_changes_neither(results: list[dict[
     assert len(set(one["sums"])) == 4
 
 
-def test_the_teacher_is_the_same_on_both(results: list[dict[str, Any]]) -> None:
-    assert results[0]["sums"] == results[1]["sums"]
+@pytest.mark.parametrize(("kind", "number"), [("average", {"updates": 5}), ("joint", {"started_at": 2})])
+def test_the_teacher_is_the_same_on_both(
+    kind: str, number: dict[str, int], results: list[dict[str, Any]]
+) -> None:
+    one, other = (result["taught"][kind] for result in results)
+    assert one["sums"] == other["sums"]
     teacher = {
-        k.removeprefix("teacher."): v for k, v in results[0]["sums"].items() if k.startswith("teacher.net")
+        name.removeprefix("teacher."): value
+        for name, value in one["sums"].items()
+        if name.startswith("teacher.net")
     }
     assert len(teacher) == 98
-    assert teacher["network.context.6.weight"] != results[0]["sums"]["network.context.6.weight"]
-    assert results[0]["sums"]["teacher.updates"] == 5
+    assert teacher["network.context.6.weight"] != one["sums"]["network.context.6.weight"]
+    for name, value in number.items():
+        assert one["sums"][f"teacher.{name}"] == value
     # One crop position per batch.
-    assert len(results[0]["places"]) == len(results[1]["places"]) == 3
-    assert results[0]["places"] == results[1]["places"]
-    assert len(set(map(tuple, results[0]["places"]))) > 1
+    assert len(one["places"]) == len(other["places"]) == 3
+    assert one["places"] == other["places"]
+    assert len(set(map(tuple, one["places"]))) > 1
 
 
 if __name__ == "__main__":

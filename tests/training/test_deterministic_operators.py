@@ -76,6 +76,11 @@ STAGES: dict[str, Callable[[], pl.LightningModule]] = {
     "ddflow distillation": lambda: ddflow(
         {"census_no_occlusion": 1.0, "distillation": 1.0}, teacher=average_teacher(), student_crop=(64, 64)
     ),
+    "ddflow joint distillation": lambda: ddflow(
+        {"census_no_occlusion": 1.0, "distillation": 1.0},
+        teacher={"class_path": "JointTeacher"},
+        student_crop=(64, 64),
+    ),
     "dwarf pretraining": lambda: dwarf("dense_multilevel"),
     "dwarf kitti": lambda: dwarf("sparse_full_resolution"),
 }

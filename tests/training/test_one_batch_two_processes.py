@@ -21,6 +21,7 @@ from flowdistill.training import (
     AverageTeacher,
     DDFlowModule,
     DwarfModule,
+    JointTeacher,
     OfflineTeacher,
     SnapshotTeacher,
 )
@@ -50,6 +51,13 @@ MODELS: dict[str, Callable[[], DDFlowModule | DwarfModule]] = {
     "ddflow, snapshot": lambda: ddflow(
         {"census_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}, SnapshotTeacher()
     ),
+    "ddflow, joint": lambda: ddflow(
+        {"census_occlusion": 1.0, "distillation": 1.0, "l2": 1e-4}, JointTeacher()
+    ),
+    # Until distillation begins, the teacher's weights get no gradient.
+    "ddflow, joint later": lambda: ddflow(
+        {"census_occlusion": 1.0, "distillation": Schedule([(0, 0.0), (2, 1.0)], "step")}, JointTeacher()
+    ),
     "dwarf, pre-training": lambda: dwarf(loss="dense_multilevel", alphas={2: 0.005, 4: 0.02, 6: 0.32}),
     "dwarf, kitti": lambda: dwarf(loss="sparse_full_resolution", alphas={2: 0.001}),
     # Level 2 starts later, and no other term uses its weights.
@@ -75,7 +83,7 @@ class Watch(pl.Callback):
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, optimizer: Any) -> None:
         if trainer.global_step == 0:
-            named = module.network.named_parameters()
+            named = module.named_parameters()
             self.gradients = {name: weight.grad.clone() for name, weight in named if weight.grad is not None}
 
     def on_train_batch_end(
@@ -109,7 +117,7 @@ def run(kind: str, root: Path, folder: Path, processes: int, accumulated: int = 
         **options,
     )
     fit.fit(model, data)
-    weights = dict(model.network.state_dict())
+    weights = {name: weight for name, weight in model.state_dict().items() if weight.is_floating_point()}
     return {
         "samples": watch.samples,
         "gradients": watch.gradients,

@@ -16,6 +16,7 @@ from flowdistill.training import (
     AverageTeacher,
     CheckpointTeacher,
     DDFlowModule,
+    JointTeacher,
     OfflineTeacher,
     SnapshotTeacher,
     Teacher,
@@ -44,10 +45,11 @@ class Weights(pl.Callback):
         original = module.teacher.labels
 
         def labels(batch: Any) -> Any:
-            assert not module.teacher.training
+            trained = module.joint_teacher is not None
+            assert module.teacher.training is trained
             self.labelled.append(trainer.global_step)
             found = original(batch)
-            assert not any(label.requires_grad for label in found)
+            assert any(label.requires_grad for label in found) is trained
             return found
 
         module.teacher.labels = labels
@@ -99,6 +101,7 @@ def test_an_average_follows_its_definition_and_gets_no_gradient(rendered: Path, 
             assert difference <= 1e-6 * expected[name].abs().max() + 1e-9, (update, name)
     assert not equal(seen.teacher[4], seen.student[4])
     assert model.teacher is not None
+    assert not model.has_idle_parameters(4)
     assert all(not p.requires_grad and p.grad is None for p in model.teacher.parameters())
     optimised = {id(p) for group in fit.optimizers[0].param_groups for p in group["params"]}
     assert optimised == {id(p) for p in model.network.parameters()}
@@ -114,6 +117,17 @@ def stage2(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "stage2.ckpt"
 
 
+def test_a_teacher_in_training_starts_as_the_student_when_distillation_begins(
+    rendered: Path, tmp_path: Path
+) -> None:
+    model, seen = student(JointTeacher()), Weights()
+    trainer(tmp_path, 5, callbacks=[seen], limit_val_batches=0).fit(model, flow_data(rendered))
+    assert seen.labelled == [2, 3, 4]
+    assert equal(seen.teacher[2], seen.teacher[0])
+    assert not equal(seen.teacher[3], seen.student[3])
+    assert not equal(seen.teacher[4], seen.teacher[3])
+
+
 def test_a_checkpoint_teaches_with_its_own_width_and_stays_as_it_is(
     rendered: Path, tmp_path: Path, stage2: Path
 ) -> None:
@@ -125,7 +139,7 @@ def test_a_checkpoint_teaches_with_its_own_width_and_stays_as_it_is(
     assert seen.labelled == [2, 3]
 
 
-@pytest.mark.parametrize("kind", ["average", "snapshot", "checkpoint"])
+@pytest.mark.parametrize("kind", ["average", "snapshot", "checkpoint", "joint", "joint checkpoint"])
 def test_a_run_in_two_halves_is_the_same_run(kind: str, rendered: Path, tmp_path: Path, stage2: Path) -> None:
     """Six steps, or three and three: same losses, same student, same teacher; the teacher's file may be gone."""
     path = tmp_path / "teacher.ckpt"
@@ -133,7 +147,8 @@ def test_a_run_in_two_halves_is_the_same_run(kind: str, rendered: Path, tmp_path
 
     def run(steps: int, checkpoint: str | None, save: str) -> tuple[DDFlowModule, list[dict[str, float]]]:
         teachers = {"average": AverageTeacher(0.9), "snapshot": SnapshotTeacher(),
-                    "checkpoint": CheckpointTeacher(str(path))}  # fmt: skip
+                    "checkpoint": CheckpointTeacher(str(path)), "joint": JointTeacher(),
+                    "joint checkpoint": JointTeacher(str(path), "teacher")}  # fmt: skip
         rate = Schedule([(0, 1e-3), (6, 1e-4)])
         model, logged = student(teachers[kind], learning_rate=rate), Recorder()
         fit = trainer(tmp_path, steps, logger=logged, limit_val_batches=0)
@@ -151,6 +166,16 @@ def test_a_run_in_two_halves_is_the_same_run(kind: str, rendered: Path, tmp_path
     state = resumed.state_dict()
     assert any(name.startswith("teacher.network.") for name in state)
     assert equal(whole.state_dict(), state)
+    if kind.startswith("joint"):
+        assert losses[5]["train/teacher_abs_robust_mean_no_occlusion"] > 0
+        moments = [torch.load(tmp_path / name, weights_only=True)["optimizer_states"][0]["state"]
+                   for name in ("whole.ckpt", "resumed.ckpt")]  # fmt: skip
+        assert len(moments[0]) == len(moments[1]) == 2 * 98  # of both networks
+        assert all(
+            torch.equal(moments[0][weight][name], moments[1][weight][name])
+            for weight in moments[0]
+            for name in moments[0][weight]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +238,7 @@ def test_another_teacher_is_another_run(rendered: Path, tmp_path: Path, distille
 def test_wrong_teachers_say_what_to_do(rendered: Path, tmp_path: Path) -> None:
     cases: list[tuple[Teacher, str]] = [
         (CheckpointTeacher(), r"needs the teacher's file: --model.init_args.teacher.checkpoint"),
+        (JointTeacher("none.ckpt"), r"--model.init_args.teacher.checkpoint: none.ckpt does not exist"),
         (CheckpointTeacher("none.ckpt"), r"--model.init_args.teacher.checkpoint: none.ckpt does not exist"),
         (OfflineTeacher(), r"has no teacher_flow, teacher_flow_backward, teacher_occluded, .*labels=FOLDER"),
     ]

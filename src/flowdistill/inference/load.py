@@ -10,7 +10,7 @@ from flowdistill.errors import UserError
 from flowdistill.processes import local_rank
 from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
-from flowdistill.training.init_from import network_weights, read_checkpoint
+from flowdistill.training.init_from import evaluated_checkpoint, network_weights, read_checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
 _ENCODER_OF_DDFLOW, _ENCODER_OF_DWARF = "network.extractor.", "network.encoder."
@@ -19,7 +19,8 @@ _ENCODER_OF_DDFLOW, _ENCODER_OF_DWARF = "network.extractor.", "network.encoder."
 def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     """Load the model of a checkpoint of `lightning fit`, in evaluation mode.
 
-    The model is determined from the names of its weights, its width from the hyper-parameters.
+    The model is determined from the names of its weights, its width from the hyper-parameters. Of a student and a
+    teacher that were trained together, it is the one that their run evaluated.
 
     Args:
         path: the checkpoint.
@@ -44,7 +45,7 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
         ('DDFlowModule', 0.125, False)
     """
     place = choose_device(device)
-    stored = read_checkpoint(path, option)
+    stored = evaluated_checkpoint(read_checkpoint(path, option), f"{option}: {path}")
     width = stored.get("hyper_parameters", {}).get("width", 1.0)
     if not isinstance(width, int | float) or not 0 < width < 100:
         raise UserError(f"{option}: {path}: its hyper-parameter width is {width!r}, not a positive number")

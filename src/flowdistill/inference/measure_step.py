@@ -76,7 +76,7 @@ def measure(
     if isinstance(model, DDFlowModule) and model.teacher is not None and not model.teacher.ready:
         model.teacher.prepare(cast(Any, model.network))
         model.teacher.to(device)
-    optimizer = torch.optim.Adam(model.network.parameters(), lr=0.0)
+    optimizer = torch.optim.Adam(model.trained_parameters(), lr=0.0)
     found = Profile(
         type(model).__name__, str(device), str(precision), samples, size, fixed=_fixed_bytes(model)
     )
@@ -241,7 +241,7 @@ def _kept_bytes(model: MotionModule, batch: Batch, trainer: Any) -> int:
 
 
 def _fixed_bytes(model: MotionModule) -> int:
-    trained = sum(weight.numel() * weight.element_size() for weight in model.network.parameters())
+    trained = sum(weight.numel() * weight.element_size() for weight in model.trained_parameters())
     everything = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     return 4 * trained + (everything - trained)  # weight, gradient, two moments
 

@@ -6,6 +6,7 @@ from flowdistill.training.checkpoints import BEST, LAST, BestCheckpoint, Checkpo
 from flowdistill.training.ddflow import DDFlowModule
 from flowdistill.training.dwarf import DwarfModule
 from flowdistill.training.guards import NonFiniteLossError, NonFiniteWeightsError, OcclusionCollapseError
+from flowdistill.training.joint_teacher import JointTeacher
 from flowdistill.training.progress import train_row, validates_first
 from flowdistill.training.run_folder import run_folder
 from flowdistill.training.stop_together import StopTogether, slurm_run
@@ -27,6 +28,7 @@ __all__ = [
     "Checkpoints",
     "DDFlowModule",
     "DwarfModule",
+    "JointTeacher",
     "NonFiniteLossError",
     "NonFiniteWeightsError",
     "OcclusionCollapseError",

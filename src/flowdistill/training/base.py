@@ -89,6 +89,14 @@ class MotionModule(pl.LightningModule, ABC):
         self._compiled = compiled
         self.non_finite_steps = NonFinitePolicy(skip_non_finite, self.advice)
 
+    def trained_networks(self) -> list[nn.Module]:
+        """The networks that the optimiser updates: the network, and with it a teacher that is trained along."""
+        return [self.network]
+
+    def trained_parameters(self) -> list[Tensor]:
+        """Their weights, in the order in which the optimiser has them."""
+        return [weight for network in self.trained_networks() for weight in network.parameters()]
+
     @abstractmethod
     def schedules(self) -> dict[str, Schedule]:
         """Every loss weight, by its logged name."""
@@ -132,7 +140,8 @@ class MotionModule(pl.LightningModule, ABC):
         self._start_from()
         if self._compiled:
             # In place, to keep the names of weights in checkpoints. The first step does the compilation.
-            self.network.compile()
+            for network in self.trained_networks():
+                network.compile()
 
     def on_validation_start(self) -> None:
         self._start_from()
@@ -150,11 +159,16 @@ class MotionModule(pl.LightningModule, ABC):
         self._start = None  # once: a later pass in the same process keeps the trained weights
 
     def run_network(self, *images: Tensor) -> Any:
-        """Run the network; with `compile`, training steps use the compiled network.
+        """Run the network, in evaluation the evaluated one; with `compile`, training steps use the compiled network.
 
         Evaluation has images of many sizes, each of which would trigger a recompilation that takes minutes.
         """
-        return self.network(*images) if self.training else self.network.forward(*images)
+        return self.network(*images) if self.training else self.evaluated_network.forward(*images)
+
+    @property
+    def evaluated_network(self) -> nn.Module:
+        """The network that validation, test and prediction run."""
+        return self.network
 
     def save_plain_hyperparameters(self, **settings: Any) -> None:
         """Add settings to the hyper-parameters in a form that a checkpoint can hold."""
@@ -215,7 +229,24 @@ class MotionModule(pl.LightningModule, ABC):
         return self._trainer is not None and self._trainer.state.fn == "fit"
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        return adam_with_schedule(self.network.parameters(), self.learning_rate)
+        return adam_with_schedule(self.trained_parameters(), self.learning_rate)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip each trained network by its own norm, so that none changes the step of another."""
+        networks = self.trained_networks()
+        by_norm = gradient_clip_algorithm in (None, "norm")
+        # float16's scaled gradients: Lightning refuses to clip them where the optimizer unscales them by itself.
+        still_scaled = self.trainer.scaler is not None and hasattr(optimizer, "_step_supports_amp_scaling")
+        if len(networks) == 1 or not by_norm or not gradient_clip_val or still_scaled:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        for network in networks:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), gradient_clip_val)
 
     def guarded(self, loss: Tensor, terms: Mapping[str, Tensor], batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss for `training_step`, or NaN if the loss or one of its terms is not finite.
@@ -241,7 +272,7 @@ class MotionModule(pl.LightningModule, ABC):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # float16's scaler checks by itself before it unscales the gradients: it tries factors that overflow.
         if self.trainer.scaler is None:
-            largest = largest_gradient(self.network.parameters())
+            largest = largest_gradient(self.trained_parameters())
             self.recent_steps.add_to_newest(GRADIENT, largest)
             skip_unless_finite(optimizer, largest)
         self.recent_steps.add_to_newest(GRADIENT_NORM, gradient_norm(self.network.parameters()))

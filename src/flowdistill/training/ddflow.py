@@ -7,13 +7,15 @@ batch: left_t0, left_t1   # (B, 3, H, W) RGB in [0, 1]; ground truth (flow, vali
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from flowdistill import renamed
+from flowdistill.data.notes import note
 from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import (
@@ -26,12 +28,14 @@ from flowdistill.losses import (
     photometric_losses,
 )
 from flowdistill.losses.photometric import PHOTOMETRIC_NAMES, masks_occlusion, released_term
-from flowdistill.losses.schedule import as_schedule, check_number, positive_weights
+from flowdistill.losses.schedule import as_schedule, check_number, first_step_without_loss, positive_weights
 from flowdistill.networks import DDFlowNet
 from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.networks.initialisation import start_encoder_linear
 from flowdistill.training.base import MotionModule
 from flowdistill.training.guards import OcclusionCollapseGuard
+from flowdistill.training.init_from import evaluated_checkpoint
+from flowdistill.training.joint_teacher import JointTeacher, first_step_without_teacher_loss
 from flowdistill.training.ranks import all_ranks
 from flowdistill.training.recent_steps import RecentStep
 from flowdistill.training.student import crop_at, crop_offset
@@ -121,6 +125,7 @@ class DDFlowModule(MotionModule):
         if max_fully_occluded_steps < 1:
             raise UserError(f"max_fully_occluded_steps must be 1 or more, got {max_fully_occluded_steps}")
         self.collapse = OcclusionCollapseGuard(max_fully_occluded_steps)
+        self.teacher_collapse = OcclusionCollapseGuard(max_fully_occluded_steps, "the teacher's")
         self.save_hyperparameters(ignore=["teacher", *renamed.MODEL])
         self.save_plain_hyperparameters(
             losses=losses,
@@ -164,14 +169,67 @@ class DDFlowModule(MotionModule):
         return self.losses
 
     def term_names(self) -> list[str]:
-        return [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
+        names = [*self.losses, *(["distilled_share"] if DISTILLATION in self.losses else [])]
+        if self.joint_teacher is not None:
+            names += [f"teacher_{name}" for name in (*self._teacher_losses, "occluded_share")]
+        return names
+
+    @property
+    def joint_teacher(self) -> JointTeacher | None:
+        """The teacher, if it is trained along with the student."""
+        return self.teacher if isinstance(self.teacher, JointTeacher) else None
+
+    @property
+    def _teacher_losses(self) -> dict[str, Schedule]:
+        """The weights of a trained-along teacher's loss."""
+        return {name: weight for name, weight in self.losses.items() if name != DISTILLATION}
+
+    def trained_networks(self) -> list[nn.Module]:
+        teacher = self.joint_teacher
+        return [self.network, *([] if teacher is None or teacher.network is None else [teacher.network])]
+
+    @property
+    def evaluated_network(self) -> nn.Module:
+        teacher = self.joint_teacher
+        chosen = None if teacher is None else teacher.evaluated_network
+        return self.network if chosen is None else chosen
+
+    def has_idle_parameters(self, steps: int | None) -> bool:
+        # A teacher is not trained at the steps at which it does not teach.
+        weight = {DISTILLATION: self.losses[DISTILLATION]} if DISTILLATION in self.losses else {}
+        return self.joint_teacher is not None and first_step_without_loss(weight, steps) is not None
 
     def comparable(self, settings: dict[str, Any]) -> dict[str, Any]:
-        losses = settings.get("losses") or {}
-        return settings | {"losses": {released_term(name): weight for name, weight in losses.items()}}
+        losses, teacher = settings.get("losses") or {}, settings.get("teacher")
+        # Which network is evaluated does not make it another run, unless that is resumed.
+        if teacher and not self.fits:
+            arguments = {name: v for name, v in teacher["init_args"].items() if name != "evaluated"}
+            teacher = {**teacher, "init_args": arguments}
+        named = {released_term(name): weight for name, weight in losses.items()}
+        return settings | {"losses": named} | ({"teacher": teacher} if teacher else {})
 
     def data_terms(self) -> dict[str, Schedule]:
         return {name: weight for name, weight in self.losses.items() if name != L2}
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage != "fit" or self.joint_teacher is None:
+            return
+        limit = self.trainer.max_steps
+        own = {name: weight for name, weight in self._teacher_losses.items() if name != L2}
+        empty = first_step_without_teacher_loss(
+            own, self.losses.get(DISTILLATION, Schedule([(0, 0.0)])), limit if limit >= 0 else None
+        )
+        if empty is not None:
+            raise UserError(
+                f"losses: at step {empty} the only weight is distillation's, so JointTeacher has nothing to train on: "
+                "add census_occlusion, as configs/ddflow/distill_joint.yaml does, or use CheckpointTeacher"
+            )
+        # The optimiser and DistributedDataParallel need its weights. A resumed run, which is not known as one yet,
+        # brings its own, and may have lost the file; in a new run `on_fit_start` tries again, and raises.
+        if not self.joint_teacher.ready:
+            with suppress(UserError):
+                self.joint_teacher.prepare(cast(DDFlowNet, self.network))
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -183,15 +241,26 @@ class DDFlowModule(MotionModule):
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        joint = self.joint_teacher
+        # The config does not say which of two networks to evaluate: the checkpoint does.
+        if not self.fits and joint is None:
+            chosen = evaluated_checkpoint(checkpoint, "--ckpt_path: the checkpoint")
+            checkpoint["state_dict"] = chosen["state_dict"]
         super().on_load_checkpoint(checkpoint)
         state: dict[str, Tensor] = checkpoint["state_dict"]
-        if self.fits and self.teacher is not None:
-            stored = {
-                name.removeprefix(_TEACHER): v for name, v in state.items() if name.startswith(_TEACHER)
-            }
+        stored = {name.removeprefix(_TEACHER): v for name, v in state.items() if name.startswith(_TEACHER)}
+        evaluates_teacher = joint is not None and joint.evaluated == "teacher"
+        if evaluates_teacher and "started_at" not in stored:
+            raise UserError(
+                "--ckpt_path: teacher.evaluated is teacher, but the checkpoint is not of a run with JointTeacher: give "
+                "another one, or --model.init_args.teacher.init_args.evaluated student"
+            )
+        if evaluates_teacher and not self.fits:
+            note("--ckpt_path: evaluating the teacher that was trained along (teacher.evaluated)")
+        if self.teacher is not None and (self.fits or evaluates_teacher):
             self.teacher.restore(stored, cast(DDFlowNet, self.network))
             return
-        # Evaluation does not need a teacher: its tensors in the checkpoint, if any, are ignored.
+        # Nothing else needs a teacher: its tensors in the checkpoint, if any, are ignored.
         kept = {name: value for name, value in state.items() if not name.startswith(_TEACHER)}
         own = {} if self.teacher is None else self.teacher.state_dict(prefix=_TEACHER)
         checkpoint["state_dict"] = {**kept, **own}
@@ -203,15 +272,12 @@ class DDFlowModule(MotionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         weights = positive_weights(self.losses, self.global_step)
-        image1, image2, labels = self._student_view(batch, DISTILLATION in weights)
+        taught = self._labels(batch) if DISTILLATION in weights else None
+        image1, image2, labels = self._student_view(batch, taught)
         forward, backward = self._flows(image1, image2, batch["name"])
         occluded = occlusion_masks(forward, backward)
-        photometric = [term for term in PHOTOMETRIC_NAMES if term in weights]
-        ranks = all_ranks()
-        images = (image1, image2)
-        terms = photometric_losses(*images, forward, backward, *occluded, terms=photometric, ranks=ranks)
-        if own := [term for term in self.own_terms if term in weights]:
-            terms |= self.own_losses(own, image1, image2, forward, backward)
+        seen = TeacherLabels(forward, backward, *occluded)
+        terms = self._unsupervised(weights, self.network, image1, image2, seen)
         shares = {"occluded_share": torch.stack(occluded).float().mean()}
         if labels is not None:
             masks = (
@@ -219,12 +285,34 @@ class DDFlowModule(MotionModule):
                 distillation_mask(occluded[1], labels.occluded_backward),
             )
             flows = (forward, backward, labels.flow, labels.flow_backward)
-            terms[DISTILLATION] = distillation_loss(*flows, *masks, ranks=ranks)
+            terms[DISTILLATION] = distillation_loss(*flows, *masks, ranks=all_ranks())
             shares["distilled_share"] = torch.stack(masks).float().mean()
-        if L2 in weights:
-            terms[L2] = l2_regulariser(self.network.parameters())
-        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        loss = _weighted(weights, terms)
+        if taught is not None and self.joint_teacher is not None:
+            view = (batch["left_t0"], batch["left_t1"])
+            own = self._unsupervised(weights, self.trained_networks()[1], *view, taught)
+            loss = loss + _weighted(weights, own)
+            shares |= {f"teacher_{name}": value for name, value in own.items()}
+            masks = (taught.occluded, taught.occluded_backward)
+            shares["teacher_occluded_share"] = torch.stack(masks).float().mean()
         return self.guarded(loss, {**terms, **shares}, batch, batch_idx)
+
+    def _unsupervised(
+        self,
+        weights: Mapping[str, float],
+        network: nn.Module,
+        image1: Tensor,
+        image2: Tensor,
+        seen: TeacherLabels,
+    ) -> dict[str, Tensor]:
+        """The terms other than distillation whose weight is positive, from a network's flows and masks."""
+        photometric = [term for term in PHOTOMETRIC_NAMES if term in weights]
+        terms = photometric_losses(image1, image2, *seen, terms=photometric, ranks=all_ranks())
+        if own := [term for term in self.own_terms if term in weights]:
+            terms |= self.own_losses(own, image1, image2, seen.flow, seen.flow_backward)
+        if L2 in weights:
+            terms[L2] = l2_regulariser(network.parameters())
+        return terms
 
     def check_steps(self, steps: Sequence[RecentStep]) -> None:
         super().check_steps(steps)
@@ -233,6 +321,8 @@ class DDFlowModule(MotionModule):
             if any(map(masks_occlusion, weights)):
                 # The same value on all processes, so that they stop together.
                 self.collapse.look(1 - step.means["occluded_share"], step.step)
+                if "teacher_occluded_share" in step.means:
+                    self.teacher_collapse.look(1 - step.means["teacher_occluded_share"], step.step)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         image1, image2 = batch["left_t0"], batch["left_t1"]
@@ -258,13 +348,19 @@ class DDFlowModule(MotionModule):
             "occluded_backward": occluded[1],
         }
 
-    def _student_view(self, batch: Batch, distilling: bool) -> tuple[Tensor, Tensor, TeacherLabels | None]:
-        """The student's images and labels: the same crop of each, or the whole images without distillation."""
-        images = (batch["left_t0"], batch["left_t1"])
-        if not distilling or self.teacher is None or self.student_crop is None:
-            return *images, None
+    def _labels(self, batch: Batch) -> TeacherLabels:
+        """The teacher's labels of the whole view."""
+        assert self.teacher is not None  # as checked with the weights
         self.teacher.before_teaching(cast(DDFlowNet, self.network), self.global_step)
-        labels = self.teacher.labels(batch)
+        return self.teacher.labels(batch)
+
+    def _student_view(
+        self, batch: Batch, taught: TeacherLabels | None
+    ) -> tuple[Tensor, Tensor, TeacherLabels | None]:
+        """The student's images and labels: the same crop of each, or the whole images without labels."""
+        images = (batch["left_t0"], batch["left_t1"])
+        if taught is None or self.student_crop is None:
+            return *images, None
         crop, size = self.student_crop, (images[0].shape[-2], images[0].shape[-1])
         if crop[0] > size[0] or crop[1] > size[1]:
             raise UserError(
@@ -273,7 +369,7 @@ class DDFlowModule(MotionModule):
             )
         offset = crop_offset(self.data_seed, self.global_step, size, crop)
         image1, image2 = (crop_at(image, offset, crop) for image in images)
-        return image1, image2, TeacherLabels(*(crop_at(label, offset, crop) for label in labels))
+        return image1, image2, TeacherLabels(*(crop_at(label.detach(), offset, crop) for label in taught))
 
     def _flows(self, image1: Tensor, image2: Tensor, names: list[str]) -> tuple[Tensor, Tensor]:
         """Forward and backward flow at the images' size."""
@@ -292,7 +388,7 @@ class DDFlowModule(MotionModule):
         if self.teacher is None:
             raise UserError(
                 "losses.distillation needs a teacher: set --model.init_args.teacher to OfflineTeacher, "
-                "CheckpointTeacher, AverageTeacher or SnapshotTeacher (docs/ddflow.md)"
+                "CheckpointTeacher, JointTeacher, AverageTeacher or SnapshotTeacher (docs/ddflow.md)"
             )
         if self.student_crop is None or min(self.student_crop) < SMALLEST_SIZE:
             raise UserError(
@@ -301,6 +397,10 @@ class DDFlowModule(MotionModule):
                 "of its teacher's view. "
                 "Add a config of configs/ddflow/patch/, or --model.init_args.student_crop '[224, 640]'"
             )
+
+
+def _weighted(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
 
 def checked_losses(losses: dict[str, Weight], own_terms: Sequence[str] = ()) -> dict[str, Schedule]:

@@ -126,10 +126,14 @@ class OcclusionCollapseGuard:
 
     Such a run learns nothing: no loss penalises marking every pixel as occluded. This is the usual result of masking
     occlusions from random weights on. The count restarts when a run is resumed.
+
+    Args:
+        steps: how many such steps end the run.
+        whose: whose loss this is, for the message, such as "the teacher's".
     """
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, steps: int, whose: str = "the") -> None:
+        self.steps, self.whose = steps, whose
         self.collapsed = 0  # consecutive steps without a pixel
 
     def look(self, visible_share: float, step: int) -> None:
@@ -141,10 +145,10 @@ class OcclusionCollapseGuard:
         self.collapsed = self.collapsed + 1 if visible_share < LEAST_VISIBLE else 0
         if self.collapsed >= self.steps:
             raise OcclusionCollapseError(
-                f"the photometric loss has had no pixels left for {self.collapsed} steps, up to step {step}: the "
-                f"occlusion check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The forward "
-                "and backward flow of an untrained network are inconsistent nearly everywhere. Start from pretrained "
-                "weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or use a "
-                "*_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more such "
-                "steps: --model.init_args.max_fully_occluded_steps."
+                f"{self.whose} photometric loss has had no pixels left for {self.collapsed} steps, up to step {step}: "
+                f"the occlusion check masks {100 * (1 - visible_share):.2f} % of them, so nothing is learned. The "
+                "forward and backward flow of an untrained network are inconsistent nearly everywhere. Start from "
+                "pretrained weights (--model.init_args.init_from CHECKPOINT of configs/ddflow/photometric.yaml), or "
+                "use a *_no_occlusion term in the first steps, as configs/ddflow/single_run.yaml does. To allow more "
+                "such steps: --model.init_args.max_fully_occluded_steps."
             )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from flowdistill import renamed
+from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 
 PREFIX = "network."  # the network's attribute in the LightningModules
@@ -44,7 +45,7 @@ def init_from(network: nn.Module, checkpoint: str | Path) -> str:
         'filled all 98 tensors of DDFlowNet (extractor 24, ...) from ...last.ckpt (step 500)'
     """
     path = Path(checkpoint)
-    stored = read_checkpoint(path, "init_from", bare=True)
+    stored = evaluated_checkpoint(read_checkpoint(path, "init_from", bare=True), f"init_from: {path}")
     weights = network_weights(stored, network, f"init_from: {path}")
     network.load_state_dict(weights)
     parts = Counter(name.partition(".")[0] for name in weights)
@@ -100,6 +101,42 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
         raise UserError(f"{option}: {path} has no `state_dict`; {advice}")
     return stored
+
+
+def evaluated_checkpoint(stored: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a checkpoint whose network is the one that its run evaluated.
+
+    A run with `JointTeacher(evaluated="teacher")` trains two networks and evaluates the teacher: it replaces the
+    student as `network.*`, also in `width`, and a line says so. Other checkpoints come back as they are, and so does
+    one from before the teacher started: until then the student stands in for it.
+
+    Args:
+        stored: the checkpoint's content; not changed.
+        where: the option and file, for the message.
+
+    Examples:
+        >>> import torch
+        >>> from flowdistill.training.init_from import evaluated_checkpoint
+        >>> settings = {"width": 0.5, "teacher": {"init_args": {"evaluated": "teacher"}}}
+        >>> state = {"network.w": torch.zeros(1), "teacher.network.w": torch.ones(1),
+        ...          "teacher.width": torch.tensor(0.25), "teacher.started_at": torch.tensor(0)}
+        >>> chosen = evaluated_checkpoint({"state_dict": state, "hyper_parameters": settings}, "init_from: last.ckpt")
+        >>> chosen["state_dict"], chosen["hyper_parameters"]["width"]
+        ({'network.w': tensor([1.])}, 0.25)
+    """
+    settings = dict(stored.get("hyper_parameters") or {})
+    teacher = settings.get("teacher") or {}
+    state: Mapping[str, Tensor] = stored["state_dict"]
+    chosen = (teacher.get("init_args") or {}).get("evaluated") == "teacher"
+    if not chosen or int(state["teacher.started_at"]) < 0:
+        return dict(stored)
+    note(f"{where}: of its two networks, the teacher that was trained along (evaluated: teacher)")
+    prefix = f"teacher.{PREFIX}"
+    weights = {
+        PREFIX + name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+    settings["width"] = float(state["teacher.width"])
+    return {**stored, "state_dict": weights, "hyper_parameters": settings}
 
 
 def network_weights(stored: Mapping[str, Any], network: nn.Module, where: str) -> dict[str, Tensor]:

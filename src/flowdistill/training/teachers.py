@@ -4,7 +4,9 @@
     occluded   # (B, 1, H, W) bool
 
 Selected by class in YAML: `teacher: {class_path: AverageTeacher, init_args: {decay: 0.999}}`. Source: DDFlow (AAAI
-2019); the paper runs the teacher inside the step, the released code writes labels once.
+2019). Its released code has a frozen teacher that saw whole frames and wrote its labels once: `OfflineTeacher`. In the
+paper, as its authors say, the teacher is trained along with the student: `JointTeacher` (joint_teacher.py). The frozen
+or averaged networks inside the step are ours.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from flowdistill.data.sample import Batch
 from flowdistill.errors import UserError
 from flowdistill.losses import occlusion_masks
 from flowdistill.networks import DDFlowNet
-from flowdistill.training.init_from import network_weights, read_checkpoint
+from flowdistill.training.init_from import evaluated_checkpoint, network_weights, read_checkpoint
+
+OPTION = "--model.init_args.teacher.checkpoint"
 
 
 class TeacherLabels(NamedTuple):
@@ -49,7 +53,7 @@ class Teacher(nn.Module, ABC):
 
     @abstractmethod
     def labels(self, batch: Batch) -> TeacherLabels:
-        """Return labels for the whole view of a batch, without gradient."""
+        """Return labels for the whole view of a batch; a gradient that they carry does not reach the student."""
 
     @property
     def ready(self) -> bool:
@@ -180,15 +184,10 @@ class CheckpointTeacher(NetworkTeacher):
         return {"checkpoint": self.checkpoint}
 
     def prepare(self, student: DDFlowNet) -> None:
-        option = "--model.init_args.teacher.checkpoint"
         if self.checkpoint is None:
-            raise UserError(f"CheckpointTeacher needs the teacher's file: {option} FILE.ckpt")
-        path = Path(self.checkpoint)
-        stored = read_checkpoint(path, option)
-        # Checkpoints written before `width` was saved have the published width.
-        self.width = float(stored.get("hyper_parameters", {}).get("width", 1.0))
-        network = DDFlowNet(self.width)
-        network.load_state_dict(network_weights(stored, network, f"{option}: {path}"))
+            raise UserError(f"CheckpointTeacher needs the teacher's file: {OPTION} FILE.ckpt")
+        network = network_of_checkpoint(Path(self.checkpoint))
+        self.width = network.width
         self.adopt(network)
 
     def restore(self, state: Mapping[str, Tensor], student: DDFlowNet) -> None:
@@ -242,6 +241,20 @@ class SnapshotTeacher(NetworkTeacher):
             assert self.network is not None
             self.network.load_state_dict(student.state_dict())
             self.taken_at = step
+
+
+def network_of_checkpoint(path: Path) -> DDFlowNet:
+    """Return the network of a checkpoint of DDFlowModule, of its own width; of two, the one that its run evaluated.
+
+    Raises:
+        UserError: the file is missing, or is not such a checkpoint.
+    """
+    where = f"{OPTION}: {path}"
+    stored = evaluated_checkpoint(read_checkpoint(path, OPTION), where)
+    # Checkpoints written before `width` was saved have the published width.
+    network = DDFlowNet(float(stored.get("hyper_parameters", {}).get("width", 1.0)))
+    network.load_state_dict(network_weights(stored, network, where))
+    return network
 
 
 def as_teacher(teacher: Teacher | Mapping[str, Any] | None) -> Teacher | None:
