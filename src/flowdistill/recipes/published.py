@@ -25,7 +25,8 @@ class Published:
         images: which images, and how many.
         pixels: which pixels, as far as stated by the source.
         supervision: the training labels.
-        metric: Fl-all (KITTI's outliers of flow: over 3 px and over 5 %), EPE (mean end-point error), speed or parameters.
+        metric: Fl-all (KITTI's outliers of flow: over 3 px and over 5 %), EPE (mean end-point error), speed,
+            or parameters.
         value: in `unit`.
         unit: percent, px, FPS (frames per second) or million.
         source: place in the source: page, table, row.
@@ -103,8 +104,8 @@ PUBLISHED = (
             metric="EPE",
             value=value,
             unit="px",
-            source=f"{_INDEX_SAYS}s of Sintel, which list 2.92 and 3.98 for `train` and again for `test`, where other rows "
-            "have 6.18 and 7.4; no second source",
+            source=f"{_INDEX_SAYS}s of Sintel, which list 2.92 and 3.98 for `train` and again for `test`, where other "
+            "rows have 6.18 and 7.4; no second source",
             urls=(_DDFLOW_INDEX,),
             grade="contradictory",
         )
@@ -143,7 +144,7 @@ PUBLISHED = (
         metric="parameters",
         value=19.618196,
         unit="million",
-        source="counted in the graph that the released code builds (tests/golden/reference/README.md); no second source",
+        source="counted in the released code's graph (tests/golden/reference/README.md); no second source",
         urls=("https://github.com/FilippoAleotti/DWARF-Tensorflow",),
         grade="good",
     ),
@@ -163,10 +164,10 @@ _MISSING = {
 def published_section(benchmark: Literal["kitti", "sintel"]) -> str:
     """Return Markdown: the published results on a benchmark with sources and grades, and what is missing."""
     mine = [row for row in PUBLISHED if row.data.startswith("Sintel") == (benchmark == "sintel")]
+    units = {"percent": "%"}
     rows = [
         [row.method, row.data, row.images, row.pixels, row.metric,
-         f"{row.value:.3g} {'%' if row.unit == 'percent' else row.unit}" if row.metric != "Fl-all" else f"{row.value:g} %",
-         row.grade, f"[{number}]"]
+         f"{row.value:.4g} {units.get(row.unit, row.unit)}", row.grade, f"[{number}]"]
         for number, row in enumerate(mine, start=1)
     ]  # fmt: skip
     rows += [
