@@ -37,8 +37,8 @@ demo-distill: $(READY) ## Train DDFlow's teacher, student and control (resumable
 demo-long: $(READY) ## Pre-train DWARF at its published size on rendered data (40-60 minutes, resumable; SEED=0)
 	$(BIN)/flowdistill demo-long --seed $(SEED)
 
-ablation: $(READY) ## After demo-long: adapt with few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=2 CHECKPOINT=)
-	$(BIN)/flowdistill ablation --seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+ablation: $(READY) ## After demo-long: adapt with few true labels, many proxy labels, both (resumable; SEEDS="0 1 2" JOBS=2 CHECKPOINT= RELEASED_ZOOM=1)
+	$(BIN)/flowdistill ablation --seeds $(SEEDS) $(if $(JOBS),--jobs $(JOBS)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) $(if $(filter-out 0,$(RELEASED_ZOOM)),--released-zoom)
 
 # 0 and empty mean no, anything else yes. A smoke run has its own data and ignores a DATA_ROOT of the environment.
 SMOKES := $(filter-out 0,$(SMOKE))

@@ -37,13 +37,13 @@ def described(chosen: Augmentation) -> list[tuple[str, dict[str, Any]]]:
 RECIPES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "dwarf_things": [
         ("RandomCrop", {"size": (384, 768)}),
-        ("Zoom", {"probability": 0.5}),
+        ("Zoom", {"probability": 0.5, "labels": "nearest"}),
         ("Photometric", {"colour": 1.0, "blur": 0, "noise": 0, "shared": False, "on": "workers"}),
     ],
     "dwarf_kitti": [
         ("ReflectPad", {"size": (384, 1280)}),
         ("RandomCrop", {"size": (320, 896)}),
-        ("Zoom", {"probability": 0.5}),
+        ("Zoom", {"probability": 0.5, "labels": "nearest"}),
         ("Photometric", {"colour": 0.5, "blur": 0, "noise": 0, "shared": False, "on": "workers"}),
     ],
     "ddflow": [
@@ -94,7 +94,7 @@ def test_all_switches_in_their_order() -> None:
         ("ReflectPad", {"size": (80, 130)}),
         ("RandomCrop", {"size": (64, 96)}),
         ("RandomFlips", {"left_right": True}),
-        ("Zoom", {"probability": 0.3}),
+        ("Zoom", {"probability": 0.3, "labels": "nearest"}),
         ("OccludingPatches", {"probability": 0.4}),
         ("ChannelSwap", {}),
         ("Photometric", {"colour": 0.6, "blur": 1, "noise": 0.02, "shared": True, "on": "device"}),
@@ -179,6 +179,7 @@ def test_all_switches_are_keys_of_a_view_in_yaml() -> None:
         "max_relative_shift": 4, "pad_to": [90, 80], "crop": [70, 60], "flips": "vertical", "zoom_probability": 0.1,
         "erase_probability": 0.2, "channel_swap": True, "colour_probability": 0.3, "max_blur_sigma": 0.4,
         "max_noise_std": 0.5, "colour_shared": False, "photometric_on": "device",
+        "sparse_zoom": "released",
     }  # fmt: skip
     assert set(written) == SWITCHES
     view = parser.instantiate(parser.parse_object({"flow": written | {"train_split": "a"}})).flow

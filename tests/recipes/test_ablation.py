@@ -10,11 +10,13 @@ import torch
 from here import run_here
 
 from flowdistill.cli.flowdistill import main
+from flowdistill.data import KittiDataset, read_split
 from flowdistill.errors import UserError
 from flowdistill.recipes import ablation, commands
 from flowdistill.recipes.ablation import Ablation, fit_one, run_ablation
 from flowdistill.recipes.ablation import once as once_made
 from flowdistill.recipes.ablation_report import GT, GT_PX, PROXY, PX, START
+from flowdistill.recipes.ablation_zoom import KEPT, NEAREST, RELEASED, run_zoom_comparison, thin
 from flowdistill.recipes.scores import MEAN, ZERO
 from flowdistill.training import DwarfModule
 
@@ -159,3 +161,51 @@ def test_a_missing_checkpoint_is_named(commands_run: list[str], tmp_path: Path) 
 def test_no_jobs_at_all_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ablation", "--jobs", "0"]) == 2
     assert "--jobs is 0" in capsys.readouterr().err
+
+
+def test_the_released_zoom_is_compared_on_thinned_labels(
+    small: Ablation, commands_run: list[str], checkpoint: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    text = run_zoom_comparison(output, checkpoint, [5], ablation=small)
+    once = ["data render", *["fit"] * 2, *["predict"] * 3]
+    assert commands_run == once
+    scores = json.loads((output / "zoom.json").read_text())["5"]
+    assert list(scores) == [START, NEAREST, RELEASED]
+    errors = [row["disparity_t0_epe_all"] for row in scores.values()]
+    assert len(set(errors)) == 3
+    assert text == (output / "zoom.md").read_text()
+    run_zoom_comparison(output, checkpoint, [5], ablation=small)
+    assert commands_run == once
+    # Only the training sample is thinned, in all its files alike; the original is untouched.
+    folder = output / "seed5"
+    opened = [
+        KittiDataset(str(folder / name), read_split(small.splits["gt"]), "scene_flow", labels=True)[0]
+        for name in ("data", "sparse")
+    ]
+    dense, sparse = opened
+    for key in ("flow", "disparity_t0", "disparity_t1"):
+        kept = sparse[f"valid_{key}"]  # type: ignore[literal-required]
+        assert kept.float().mean().item() == pytest.approx(KEPT, abs=0.02)
+        assert dense[f"valid_{key}"].float().mean() > 0.9  # type: ignore[literal-required]
+        value = [sample[key].expand(2, -1, -1) for sample in (sparse, dense)]  # type: ignore[literal-required]
+        assert torch.equal(value[0][:, kept[0]], value[1][:, kept[0]])
+    val = [KittiDataset(str(folder / name), read_split(small.val), "scene_flow", labels=True)[0]
+           for name in ("data", "sparse")]  # fmt: skip
+    assert torch.equal(val[0]["valid_flow"], val[1]["valid_flow"])
+
+
+def test_thinning_that_was_broken_off_is_done_again(
+    tmp_path: Path, small: Ablation, commands_run: list[str]
+) -> None:
+    commands.render(tmp_path / "scenes", f"{small.rendering} --seed 1")
+    thin(tmp_path / "scenes", tmp_path / "sparse", [SCENES[0]], seed=1)
+    file = tmp_path / "sparse" / "training" / "flow_occ" / f"{SCENES[0]}.png"
+    made = file.read_bytes()
+    (tmp_path / "sparse.done").unlink()
+    file.write_bytes(b"half")
+    thin(tmp_path / "scenes", tmp_path / "sparse", [SCENES[0]], seed=1)
+    assert file.read_bytes() == made
+    before = file.stat().st_mtime_ns
+    thin(tmp_path / "scenes", tmp_path / "sparse", [SCENES[0]], seed=1)
+    assert file.stat().st_mtime_ns == before

@@ -34,6 +34,8 @@ def add_parser(commands: Commands) -> None:
         parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help=seeds)
     jobs = "parallel runs (default: 2, or 1 on one core)"
     ablation.add_argument("--jobs", metavar="N", type=int, help=jobs)
+    zoom = "instead compare Gt on thinned labels with ours and with the released code's zoom of sparse labels"
+    ablation.add_argument("--released-zoom", action="store_true", help=zoom)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,5 +72,11 @@ def run_ablation(options: argparse.Namespace) -> int:
     from flowdistill.recipes.side_by_side import cores
 
     checkpoint, seeds = options.checkpoint or trained_checkpoint(), list(dict.fromkeys(options.seeds))
-    run_all(options.output, checkpoint, seeds, options.jobs or min(2, cores()))
+    jobs = options.jobs or min(2, cores())
+    if options.released_zoom:
+        from flowdistill.recipes.ablation_zoom import run_zoom_comparison
+
+        run_zoom_comparison(options.output, checkpoint, seeds, jobs)
+        return 0
+    run_all(options.output, checkpoint, seeds, jobs)
     return 0

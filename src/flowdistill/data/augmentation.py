@@ -50,6 +50,8 @@ class Augmentation:
         flips: left-right and top-bottom flips, each with probability 1/2; `vertical` for top-bottom only, the only one
             that the scene_flow view allows.
         zoom_probability: probability of enlarging by 1-1.8 and cropping the centre to the crop's size.
+        sparse_zoom: labels under that zoom: nearest (default) or released, which averages labels and invalid pixels as
+            DWARF's released code does (docs/differences.md).
         erase_probability: probability of covering one or two rectangles of the t1 images; pixels that move there are
             occluded.
         channel_swap: random order of the colour channels in training.
@@ -69,6 +71,7 @@ class Augmentation:
     crop: tuple[int, int] | None = None
     flips: bool | Literal["vertical"] | None = None
     zoom_probability: float | None = None
+    sparse_zoom: Literal["nearest", "released"] | None = None
     erase_probability: float | None = None
     channel_swap: bool | None = None
     colour_probability: float | None = None
@@ -118,7 +121,7 @@ class Augmentation:
         if full.flips:
             chosen.append(RandomFlips(left_right=full.flips != "vertical"))
         if full.zoom_probability:
-            chosen.append(Zoom(full.zoom_probability))
+            chosen.append(Zoom(full.zoom_probability, full.sparse_zoom or "nearest"))
         if full.erase_probability:
             chosen.append(OccludingPatches(full.erase_probability))
         if full.channel_swap:

@@ -113,10 +113,15 @@ def run_ablation(
     print(f"the ablation took {(time.monotonic() - started) / 60:.1f} minutes")
 
 
+def rendering(what: Ablation, seed: int) -> str:
+    """Return the options of `flowdistill data render` for a seed's scenes."""
+    return f"{what.rendering} --seed {seed}"
+
+
 def _prepare(what: Ablation, folder: Path, seed: int) -> None:
     """Create the seed's scenes and their proxy labels."""
     data = folder / "data"
-    render(data, f"{what.rendering} --seed {seed}")
+    render(data, rendering(what, seed))
     labels, settings = data / PROXY_FOLDER, find(what.labels).read_text()
     mark = folder / "labels.done"
     if mark.is_file() and mark.read_text() == settings and (labels / "report.json").is_file():
@@ -158,7 +163,7 @@ def _score_seed(what: Ablation, folder: Path, start: Path, adapted: dict[str, Pa
     marks = [folder / "data.done", folder / "labels.done"]
     scores = once(folder / "reference", marks, partial(_reference, what, data))
     for name, checkpoint in {"start": start, **adapted}.items():
-        compute = partial(_predicted, what, data, checkpoint, folder / name)
+        compute = partial(predicted, what, data, checkpoint, folder / name, NAMES[name])
         scores |= once(folder / name, [*marks, checkpoint], compute)
     scores[PROXY] = scores.pop(PROXY)  # last
     return scores
@@ -178,11 +183,12 @@ def _reference(what: Ablation, data: Path) -> Scores:
     return scores | {PROXY: score(train_, proxy_labels(data / PROXY_FOLDER))}
 
 
-def _predicted(what: Ablation, data: Path, checkpoint: Path, folder: Path) -> Scores:
+def predicted(what: Ablation, data: Path, checkpoint: Path, folder: Path, title: str) -> Scores:
+    """Predict the held-out scenes with a checkpoint; return title -> errors."""
     found = folder / "predictions"
     options = [*config_arguments([what.data]), "--data.init_args.scene_flow.val_split", what.val]
     predict(what.model, data, checkpoint, found, options)
-    return {NAMES[folder.name]: score(rendered_scenes(data, what.val), predictions(found))}
+    return {title: score(rendered_scenes(data, what.val), predictions(found))}
 
 
 def once(folder: Path, inputs: Sequence[Path], compute: Callable[[], Scores]) -> Scores:

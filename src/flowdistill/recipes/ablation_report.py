@@ -21,7 +21,7 @@ CLAIMED = {
 FLOW = {"epe_all": ("flow EPE", "px"), "fl_all": ("Fl", "%"), "sf_all": ("SF", "%")}
 BAD = {"disparity_t0_bad1": ("bad-1 t0", "%"), "disparity_t1_bad1": ("bad-1 t1", "%")}
 # Errors first, then rates; a repeated key keeps its first position.
-_COLUMNS = dict([*CLAIMED.items()][:2]) | BAD | CLAIMED | FLOW
+COLUMNS = dict([*CLAIMED.items()][:2]) | BAD | CLAIMED | FLOW
 #: The first should be better than the second. The paper's claim, then whether adaptation helped at all.
 CLAIM = ((PX, GT), (GT_PX, GT), (GT_PX, PX))
 ADAPTED = ((GT, START), (PX, START), (GT_PX, START))
@@ -29,7 +29,7 @@ ADAPTED = ((GT, START), (PX, START), (GT_PX, START))
 
 def table(scores: Mapping[int, Scores]) -> str:
     """Markdown: one row per seed and method, then mean and spread (largest minus smallest) over the seeds."""
-    columns = {key: f"{title} {unit}" for key, (title, unit) in _COLUMNS.items()}
+    columns = {key: f"{title} {unit}" for key, (title, unit) in COLUMNS.items()}
     over: dict[str, Callable[[list[float]], float]] = {"mean": mean}
     if len(scores) > 1:
         over["spread"] = spread

@@ -5,7 +5,7 @@ Convention: pixels are areas, so that position x of the old grid is ``(x + 1/2) 
 factor, independent of the convention; the principal point moves like any other position.
 """
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -16,12 +16,20 @@ from torch import Tensor
 
 from flowdistill.data.sample import DISPARITIES, FLOWS, IMAGES, PIXEL_MAPS, Sample, image_size
 from flowdistill.data.transforms.maps import move_camera
+from flowdistill.data.transforms.released_zoom import enlarging_taps, mix
 from flowdistill.data.transforms.visibility import hide_what_leaves
 
 Size = tuple[int, int]  # rows, columns
+Labels = Literal["nearest", "released"]
 
 
-def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | None = None) -> Sample:
+def resample(
+    sample: Sample,
+    size: Size,
+    corner: Size = (0, 0),
+    window: Size | None = None,
+    labels: Labels = "nearest",
+) -> Sample:
     """Resize a sample to `size` (height, width) and crop a window from the result.
 
     Images are interpolated linearly, with an antialiasing filter as wide as a new pixel when downscaling. Labels and
@@ -32,6 +40,7 @@ def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | N
     Args:
         corner: row and column, in the resized sample, of the window's first pixel.
         window: height and width of the window; by default the whole resized sample.
+        labels: `released` averages valid and invalid pixels of motions (`released_zoom.py`); only for enlarging.
 
     Examples:
         >>> import torch
@@ -47,17 +56,20 @@ def resample(sample: Sample, size: Size, corner: Size = (0, 0), window: Size | N
     columns = _nearest(corner[1], window[1], width, size[1])
     on_x, on_y = size[1] / width, size[0] / height
     out: dict[str, Any] = dict(sample)
+    mixed: dict[str, Tensor] = {}
+    if labels == "released":
+        taps = [enlarging_taps(corner[i], window[i], (height, width)[i], size[i]) for i in (0, 1)]
+        for key in [key for key in (*FLOWS, *DISPARITIES) if f"valid_{key}" in out]:
+            mixed[key], mixed[f"valid_{key}"] = mix(out[key], out[f"valid_{key}"], *taps)
     for key, value in out.items():
         if key in IMAGES:
             out[key] = resize_image(value, size, corner, window)
-        elif key in FLOWS:
-            out[key] = _take(value, rows, columns) * torch.tensor([on_x, on_y], dtype=value.dtype).view(
-                2, 1, 1
-            )
-        elif key in DISPARITIES:
-            out[key] = _take(value, rows, columns) * on_x
         elif key in PIXEL_MAPS:
-            out[key] = _take(value, rows, columns)
+            out[key] = mixed[key] if key in mixed else _take(value, rows, columns)
+        if key in FLOWS:
+            out[key] = out[key] * torch.tensor([on_x, on_y], dtype=value.dtype).view(2, 1, 1)
+        elif key in DISPARITIES:
+            out[key] = out[key] * on_x
     move_camera(
         out,
         scale=(on_x, on_y),

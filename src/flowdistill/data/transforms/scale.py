@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from flowdistill.data.sample import Sample, image_size
-from flowdistill.data.transforms.resampling import resample
+from flowdistill.data.transforms.resampling import Labels, resample
 
 LARGEST_ZOOM = 1.8
 
@@ -56,7 +56,12 @@ class Zoom:
     """With a given probability, enlarge by 1-1.8 (uniform, same for both axes) and crop the centre to the old size.
 
     The enlarged size is rounded down; motions are multiplied by the resulting factor. As in DWARF's released code
-    (AAAI 2020, filters/zoom.py), except for its area filter, which also averages labels with adjacent zeros.
+    (AAAI 2020, filters/zoom.py), except for its area filter, which also averages labels with adjacent invalid pixels;
+    `labels="released"` does the same (`released_zoom.py`).
+
+    Args:
+        probability: of a zoom.
+        labels: `nearest`: no label is a mean of others; `released`: as in the released code.
 
     Examples:
         >>> import numpy as np
@@ -68,8 +73,9 @@ class Zoom:
         (torch.Size([3, 64, 96]), True)
     """
 
-    def __init__(self, probability: float) -> None:
+    def __init__(self, probability: float, labels: Labels = "nearest") -> None:
         self.probability = probability
+        self.labels = labels
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         if rng.random() >= self.probability:
@@ -78,4 +84,4 @@ class Zoom:
         height, width = image_size(sample)
         size = (int(factor * height), int(factor * width))
         corner = ((size[0] - height) // 2, (size[1] - width) // 2)
-        return resample(sample, size, corner, (height, width))
+        return resample(sample, size, corner, (height, width), self.labels)
