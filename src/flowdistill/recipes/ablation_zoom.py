@@ -12,7 +12,7 @@ OUTPUT/zoom.md zoom.json
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -96,7 +96,9 @@ def run_zoom_comparison(
 def table(scores: Mapping[int, Scores]) -> str:
     """Return Markdown: one row per seed and run, then the means and spreads over several seeds."""
     columns = {key: f"{title} {unit}" for key, (title, unit) in COLUMNS.items()}
-    over = {"mean": mean, "spread": spread} if len(scores) > 1 else {}
+    over: dict[str, Callable[[list[float]], float]] = (
+        {"mean": mean, "spread": spread} if len(scores) > 1 else {}
+    )
     return table_over_seeds(scores, columns, over)
 
 

@@ -17,6 +17,7 @@ from flowdistill.training.teachers import (
     SnapshotTeacher,
     Teacher,
 )
+from flowdistill.training.tf32 import Tf32
 
 __all__ = [
     "BEST",
@@ -36,6 +37,7 @@ __all__ = [
     "SnapshotTeacher",
     "StopTogether",
     "Teacher",
+    "Tf32",
     "older_checkpoints",
     "run_folder",
     "slurm_run",
