@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowdistill.metrics.functional import end_point_error, is_outlier, outliers
+    from flowdistill.metrics.image_means import ImageMeans
     from flowdistill.metrics.mean_end_point_error import EndPointError
     from flowdistill.metrics.occlusion_scores import OcclusionScores
     from flowdistill.metrics.outlier_rate import SCENE_FLOW_KEYS, OutlierRate, SceneFlowOutlierRate
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCENE_FLOW_KEYS",
     "EndPointError",
+    "ImageMeans",
     "OcclusionScores",
     "OutlierRate",
     "SampleMean",
@@ -29,6 +31,7 @@ __all__ = [
 _MODULE_OF = {
     "SCENE_FLOW_KEYS": "outlier_rate",
     "EndPointError": "mean_end_point_error",
+    "ImageMeans": "image_means",
     "OcclusionScores": "occlusion_scores",
     "OutlierRate": "outlier_rate",
     "SampleMean": "sample_mean",

@@ -1,4 +1,4 @@
-"""Precision and recall of an occlusion mask, as a torchmetrics class over integer counts."""
+"""Precision, recall and F-measure of an occlusion mask, as a torchmetrics class over integer counts."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,11 @@ from flowdistill.metrics import functional
 
 
 class OcclusionScores(Metric):
-    """Precision and recall of estimated occlusions, pooled over all pixels of all images.
+    """Precision, recall and F-measure of estimated occlusions, pooled over all pixels of all images.
 
     `compute()` returns float64 scalars from 0 to 1, on the CPU: `precision`, the share of the found occlusions that are
-    true, and `recall`, the share of the true ones that were found; NaN if nothing was found, or nothing is occluded.
+    true; `recall`, the share of the true ones that were found; and `f1`, their harmonic mean, the F-measure. NaN if
+    nothing was found, or nothing is occluded; `f1` only if both.
     The states are counts: any split over batches and processes gives the same result.
 
     Examples:
@@ -22,7 +23,7 @@ class OcclusionScores(Metric):
         >>> scores = OcclusionScores()
         >>> scores.update(found, truth, valid=torch.ones_like(truth))
         >>> {name: score.item() for name, score in scores.compute().items()}  # 1 of 2 found, 1 of 4 true
-        {'precision': 0.5, 'recall': 0.25}
+        {'precision': 0.5, 'recall': 0.25, 'f1': 0.3333333333333333}
     """
 
     full_state_update = False
@@ -44,4 +45,4 @@ class OcclusionScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         both, found, true = self.counts.cpu().double()
-        return {"precision": both / found, "recall": both / true}
+        return {"precision": both / found, "recall": both / true, "f1": 2 * both / (found + true)}

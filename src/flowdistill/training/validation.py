@@ -19,6 +19,7 @@ from flowdistill.data.sample import Batch
 from flowdistill.metrics import (
     SCENE_FLOW_KEYS,
     EndPointError,
+    ImageMeans,
     OcclusionScores,
     OutlierRate,
     SampleMean,
@@ -31,6 +32,8 @@ _NAMES = {
     "disparity_t0": ("disparity_t0_epe", "d1"),
     "disparity_t1": ("disparity_t1_epe", "d2"),
 }
+#: Beside them: means of images, as VALUE_mean_of_images.
+_PREFIX = {"flow": "", "disparity_t0": "disparity_t0_", "disparity_t1": "disparity_t1_"}
 
 
 class MotionValidation(nn.Module):
@@ -38,7 +41,8 @@ class MotionValidation(nn.Module):
 
     Args:
         motions: keys of the batch contract, from `flow disparity_t0 disparity_t1`.
-        occlusion: also compute precision and recall (0 to 1) of the predicted `occluded`, for models that predict it.
+        occlusion: also compute precision, recall and F-measure (0 to 1) of the predicted `occluded`, for models that
+            predict it.
         means: names of additional values, passed to `add`; their mean over samples is reported. (Not Lightning's
             `log(..., sync_dist=True)`, which is wrong if processes have unequal numbers of samples.)
     """
@@ -53,6 +57,7 @@ class MotionValidation(nn.Module):
             metrics |= {error: EndPointError(), rate: OutlierRate()}
         if set(motions) == set(SCENE_FLOW_KEYS):
             metrics["sf"] = SceneFlowOutlierRate()
+        self.image_means = nn.ModuleDict({motion: ImageMeans() for motion in motions})
         if occlusion:
             metrics["occlusion"] = OcclusionScores()
         self.metrics = nn.ModuleDict(metrics)
@@ -67,6 +72,7 @@ class MotionValidation(nn.Module):
             for name in _NAMES[motion]:
                 truth = (labels[motion], labels[f"valid_{motion}"], labels.get(f"valid_{motion}_noc"))
                 self._metric(name).update(prediction[motion], *truth)
+            cast(Metric, self.image_means[motion]).update(prediction[motion], *truth[:2])
         if "sf" in self.metrics and labeled == list(self.motions):
             valid = {motion: labels[f"valid_{motion}"] for motion in self.motions}
             noc = {
@@ -94,7 +100,9 @@ class MotionValidation(nn.Module):
         cast(Metric, self.means[name]).update(value, samples)
 
     def compute(self) -> dict[str, float]:
-        """Return `NAME_{all,noc,occ}` and `occlusion_{precision,recall}` -> value; omits unlabeled or empty sets."""
+        """Return `NAME_{all,noc,occ}`, `occlusion_{precision,recall,f1}` and, for each motion, `epe_mean_of_images` and
+        `bad3_mean_of_images` (for disparities with their prefix) -> value; omits unlabeled or empty sets.
+        """
         means = {name: cast(Metric, metric) for name, metric in self.means.items()}
         values = {name: float(metric.compute()) for name, metric in means.items() if metric.update_called}
         for name in self.metrics:
@@ -104,10 +112,17 @@ class MotionValidation(nn.Module):
             # NaN with a finite `all` means an empty set. If `all` is NaN, so are predictions: keep it visible.
             broken = math.isnan(found.get("all", 0.0))
             values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
+        for motion, module in self.image_means.items():
+            means_of_images = cast(Metric, module)
+            if means_of_images.update_called and int(means_of_images.images) > 0:
+                values |= {
+                    f"{_PREFIX[motion]}{key}_mean_of_images": float(value)
+                    for key, value in means_of_images.compute().items()
+                }
         return values
 
     def reset(self) -> None:
-        for metric in (*self.metrics.values(), *self.means.values()):
+        for metric in (*self.metrics.values(), *self.means.values(), *self.image_means.values()):
             cast(Metric, metric).reset()
 
     def _metric(self, name: str) -> Metric:

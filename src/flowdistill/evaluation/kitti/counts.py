@@ -20,6 +20,9 @@ Motion = npt.NDArray[np.float32]
 PerPixel = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+#: px; errors above each are counted without the 5 % rule: KITTI 2012 tabulates all four, papers the second (bad-3).
+THRESHOLDS = (2.0, 3.0, 4.0, 5.0)
+
 
 @dataclass(frozen=True)
 class ClassCounts:
@@ -44,18 +47,33 @@ class ClassCounts:
 
 
 @dataclass(frozen=True)
+class LargeErrors:
+    """Numbers of pixels with ground truth whose end-point error is large, without the 5 % rule."""
+
+    over: tuple[int, ...]  # above each of THRESHOLDS
+    from_3: int  # 3 px or more, as DWARF's released tester on FlyingThings3D counts
+
+    def __add__(self, other: LargeErrors) -> LargeErrors:
+        return LargeErrors(tuple(map(add, self.over, other.over)), self.from_3 + other.from_3)
+
+
+@dataclass(frozen=True)
 class MetricCounts:
     """Counts of one metric on one image or, summed, on several."""
 
     background: ClassCounts
     foreground: ClassCounts
     error_steps: int | None  # sum of end-point errors in SUM_STEP px; None for scene flow, which has none
+    large: LargeErrors | None  # None for scene flow
 
     def __add__(self, other: MetricCounts) -> MetricCounts:
         steps = None
         if self.error_steps is not None and other.error_steps is not None:
             steps = self.error_steps + other.error_steps
-        return MetricCounts(self.background + other.background, self.foreground + other.foreground, steps)
+        large = None if self.large is None or other.large is None else self.large + other.large
+        return MetricCounts(
+            self.background + other.background, self.foreground + other.foreground, steps, large
+        )
 
     @property
     def all(self) -> ClassCounts:
@@ -106,10 +124,17 @@ def count(
         error: (H, W) px, finite, or None if there is no end-point error (scene flow).
     """
     steps = None if error is None else _error_steps(error, valid)
+    large = None if error is None else _large_errors(error, valid)
     if foreground is None:
-        return MetricCounts(_count_class(outlier, valid, submitted), ClassCounts(0, 0, 0, 0), steps)
+        return MetricCounts(_count_class(outlier, valid, submitted), ClassCounts(0, 0, 0, 0), steps, large)
     background = _count_class(outlier, valid & ~foreground, submitted)
-    return MetricCounts(background, _count_class(outlier, valid & foreground, submitted), steps)
+    return MetricCounts(background, _count_class(outlier, valid & foreground, submitted), steps, large)
+
+
+def _large_errors(error: PerPixel, valid: Mask) -> LargeErrors:
+    known = error[valid]
+    over = tuple(int(np.count_nonzero(known > threshold)) for threshold in THRESHOLDS)
+    return LargeErrors(over, int(np.count_nonzero(known >= 3)))
 
 
 def _count_class(outlier: Mask, pixels: Mask, submitted: Mask) -> ClassCounts:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flowdistill.evaluation.kitti.counts import ClassCounts, MetricCounts
+from flowdistill.evaluation.kitti.counts import THRESHOLDS, ClassCounts, MetricCounts
 from flowdistill.evaluation.kitti.files import MOTIONS, OCCLUSIONS, SCENE_FLOW
 from flowdistill.evaluation.kitti.images import Counts, pool
+from flowdistill.evaluation.kitti.means import means_of_images, pooled_errors
 
 # Names of the metrics in KITTI's tables.
 _TITLES = {"disp_0": "D1", "disp_1": "D2", "flow": "Fl", SCENE_FLOW: "SF"}
@@ -15,13 +16,15 @@ _METRICS = [f"{motion}_{occlusion}" for motion in (*MOTIONS, SCENE_FLOW) for occ
 
 
 def to_json(images: dict[str, Counts], split: Path | None = None) -> dict[str, Any]:
-    """Return `{"pooled": {metric: block}, "per_image": {image: {metric: block}}}`; blocks as in docs/evaluation.md.
+    """Return `{"pooled": {metric: block}, ..., "per_image": {image: {metric: block}}}`; see docs/evaluation.md.
 
     If a split file selected the images, it comes first: `{"split": "data_splits/kitti_40.txt", ...}`.
     """
     return {
         **({} if split is None else {"split": str(split)}),
         "pooled": _blocks(pool(images)),
+        "large_errors": pooled_errors(pool(images)),
+        "mean_of_images": means_of_images(images),
         "per_image": {image: _blocks(counts) for image, counts in images.items()},
     }
 
@@ -44,6 +47,26 @@ def table(pooled: Counts) -> str:
             error = counts.end_point_error
             cells += [f"{100 * counts.density:.2f}", "-" if error is None else f"{error:.3f}"]
             lines.append(f"{title:<4}{occlusion:<4}" + "".join(f"{cell:>9}" for cell in cells))
+    return "\n".join(lines)
+
+
+def other_table(images: dict[str, Counts]) -> str:
+    """Format what papers report beside the official numbers: errors over 2 to 5 px alone, and means of images."""
+    pooled, means = pooled_errors(pool(images)), means_of_images(images)
+    limits = [f"over_{limit:g}" for limit in THRESHOLDS]
+    titles = [f"> {limit:g} px" for limit in THRESHOLDS]
+    lines = [" " * 8 + "".join(f"{title:>9}" for title in (*titles, ">= 3 px", "EPE px"))]
+    for motion, title in _TITLES.items():
+        for occlusion in reversed(OCCLUSIONS):
+            metric = f"{motion}_{occlusion}"
+            if metric not in pooled:
+                continue
+            for name, row, error in (
+                ("", pooled[metric], pool(images)[metric].end_point_error),
+                ("  mean of images", means[metric], means[metric]["epe"]),
+            ):
+                cells = [f"{100 * row[key]:.2f}" for key in (*limits, "from_3")] + [f"{error:.3f}"]
+                lines.append(f"{title:<4}{occlusion:<4}" + "".join(f"{cell:>9}" for cell in cells) + name)
     return "\n".join(lines)
 
 
