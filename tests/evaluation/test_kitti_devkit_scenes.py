@@ -43,7 +43,7 @@ def test_the_scenes_are_hard_enough() -> None:
 
 
 def test_the_set_of_images(found: dict[str, Any]) -> None:
-    assert list(found) == ["pooled", "per_image"]
+    assert list(found) == ["pooled", "large_errors", "mean_of_images", "per_image"]
     assert list(found["per_image"]) == SCENES
 
 

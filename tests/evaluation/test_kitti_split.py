@@ -45,7 +45,7 @@ def test_a_split_scores_as_a_folder_that_holds_only_its_files(
     assert evaluate(devkit, devkit / "folder.json") == 0
     assert capsys.readouterr().out == printed.replace(f"2 images of {split},", "2 images,")
     found, alone = (json.loads((devkit / f"{name}.json").read_text()) for name in ("split", "folder"))
-    assert list(found) == ["split", "pooled", "per_image"]
+    assert list(found) == ["split", "pooled", "large_errors", "mean_of_images", "per_image"]
     assert found.pop("split") == str(split)
     assert found == alone
     assert list(found["per_image"]) == CHOSEN

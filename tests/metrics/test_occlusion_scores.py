@@ -48,11 +48,13 @@ def test_known_masks(device: torch.device) -> None:
     metric = OcclusionScores().to(device)
     metric.update(found, truth, valid)
     assert {name: value.item() for name, value in metric.compute().items()} == {
-        "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3)
+        "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3)
     }  # fmt: skip
     metric.update(found, ~found & False, valid)  # nothing is occluded: only precision falls
     assert metric.compute()["precision"] == pytest.approx(1 / 3)
     assert metric.compute()["recall"] == pytest.approx(2 / 3)
+    # The harmonic mean of 1/3 and 2/3.
+    assert metric.compute()["f1"] == pytest.approx(2 / (3 + 3 / 2))
 
 
 @pytest.mark.parametrize("wrong", [torch.zeros(1, 1, 4, 5), torch.zeros(1, 1, 5, 4, dtype=torch.bool)])

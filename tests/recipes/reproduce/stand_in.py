@@ -11,6 +11,7 @@ from flowdistill.errors import UserError
 from flowdistill.tracking import now, stage_card, write_card
 
 BLOCK = {"all": {"rate": 0.125}, "epe": 1.5}
+MEANS = {"flow_occ": {"epe": 1.75, "over_3": 0.25}}
 
 
 class Commands:
@@ -51,7 +52,7 @@ class Commands:
         elif arguments[:2] == ["evaluate", "kitti"]:
             Path(values["--json"]).parent.mkdir(parents=True, exist_ok=True)
             Path(values["--json"]).write_text(
-                json.dumps({"pooled": {"flow_occ": BLOCK, "disp_0_occ": BLOCK}})
+                json.dumps({"pooled": {"flow_occ": BLOCK, "disp_0_occ": BLOCK}, "mean_of_images": MEANS})
             )
         elif arguments[0] == "submit":
             archive = Path(values["--output"])

@@ -63,9 +63,9 @@ def test_all_stages_once_in_order_and_from_the_right_weights(ran: Commands, sett
     assert Path(student["--data.init_args.root"], "training").samefile(settings.root("kitti") / "training")
     assert [name for name in names if name.startswith("submit")] == ["submit kitti2015"] * 2
     table = json.loads((settings.output / "table.json").read_text())
-    assert table["gt"] == {"D1": 12.5, "Fl": 12.5, "EPE": 1.5}
+    assert table["gt"] == {"D1": 12.5, "Fl": 12.5, "EPE": 1.5, "EPE, images": 1.75, "bad-3, images": 25.0}
     assert (
-        "| DWARF, Gt | FlyingThings3D | kitti_40 | 12.50 | - | 12.50 | - | 1.50 | - |"
+        "| DWARF, Gt | FlyingThings3D | kitti_40 | 12.50 | - | 12.50 | - | 1.50 | - | 1.75 | 25.00 |"
         in (settings.output / "table.md").read_text()
     )
     cards = {path.parent.name: read_card(path) for path in settings.output.glob("cards/*/run_card.json")}

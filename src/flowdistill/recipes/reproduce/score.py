@@ -58,6 +58,8 @@ def pooled(training: Training, benchmark: Name, settings: Settings) -> dict[str,
 #: Column of the table -> block of the evaluation.
 KITTI_RATES = {"D1": "disp_0_occ", "D2": "disp_1_occ", "Fl": "flow_occ", "SF": "scene_flow_occ"}
 KITTI_ERRORS = {"EPE": "flow_occ", "EPE noc": "flow_noc"}
+#: Column -> key of the means of images, of flow_occ.
+KITTI_MEANS = {"EPE, images": "epe", "bad-3, images": "over_3"}
 #: Column -> pass and region of Sintel's table.
 SINTEL = {
     f"{pass_} {region}": (pass_, region) for pass_ in ("clean", "final") for region in ("all", "matched", "unmatched")
@@ -75,6 +77,12 @@ def numbers(result: dict[str, Any], benchmark: Name) -> dict[str, float]:
         return {column: value for column, value in found.items() if value is not None}
     rates = {name: 100 * blocks[key]["all"]["rate"] for name, key in KITTI_RATES.items() if key in blocks}
     errors = {name: blocks[key]["epe"] for name, key in KITTI_ERRORS.items() if key in blocks}
+    means = result.get("mean_of_images", {}).get("flow_occ", {})
+    errors |= {
+        name: (100 if key == "over_3" else 1) * means[key]
+        for name, key in KITTI_MEANS.items()
+        if key in means
+    }
     return rates | {name: value for name, value in errors.items() if value is not None}
 
 

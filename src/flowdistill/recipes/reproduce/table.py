@@ -10,14 +10,22 @@ from flowdistill.formats import write_atomically
 from flowdistill.recipes.published import published_section
 from flowdistill.recipes.report import markdown
 from flowdistill.recipes.reproduce.arguments import scored_split, start_stage
-from flowdistill.recipes.reproduce.score import KITTI_ERRORS, KITTI_RATES, SINTEL, numbers, pooled
+from flowdistill.recipes.reproduce.score import (
+    KITTI_ERRORS,
+    KITTI_MEANS,
+    KITTI_RATES,
+    SINTEL,
+    numbers,
+    pooled,
+)
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import TRAININGS, Name, Training, scored
 
-_COLUMNS: dict[Name, list[str]] = {"kitti": [*KITTI_RATES, *KITTI_ERRORS], "sintel": [*SINTEL]}
+_COLUMNS: dict[Name, list[str]] = {"kitti": [*KITTI_RATES, *KITTI_ERRORS, *KITTI_MEANS], "sintel": [*SINTEL]}
 _ABOUT: dict[Name, str] = {
     "kitti": "Official counts, all pixels with ground truth (`occ`), in percent; EPE of flow in px. No network was\n"
-    "trained on the ground truth of these scenes. The two final networks were, so only KITTI's server can score them.",
+    "trained on the ground truth of these scenes. The two final networks were, so only KITTI's server can score them.\n"
+    "`images`: of flow, means of images, and bad-3 without the 5 % rule, as some papers report them.",
     "sintel": "Mean end-point error in px over Sintel's training scenes, with the regions of its own table. DDFlow\n"
     "trains on these images without their ground truth.",
 }
