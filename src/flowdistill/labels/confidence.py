@@ -65,11 +65,14 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
 def direct_confidence(estimate: Estimate, flow: Estimate, sample: Sample, checks: Checks, who: str) -> Values:
     """Compute the confidence (H, W) of a teacher's own `disparity_t1` on the grid of left_t0, along a flow.
 
-    Only the photometric check is possible: left_t0 against right_t1. The other checks are covered by the flow.
+    Only the photometric check is possible: left_t0 against right_t1. The other checks are covered by the flow. Without
+    any check, known pixels have the confidence 1.
 
     Raises:
-        UserError: `checks.photometric` is missing.
+        UserError: there are checks, but `checks.photometric` is missing.
     """
+    if checks.none_set:
+        return (estimate.known & flow.known).astype(np.float32)
     if checks.photometric is None:
         raise UserError(
             f"motions.disparity_t1: direct needs confidence.disparity.photometric, the only check that applies to "

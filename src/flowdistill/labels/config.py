@@ -199,6 +199,13 @@ class Checks:
     spread: float | None = None
     keep: float = 0.5
 
+    @property
+    def none_set(self) -> bool:
+        """Whether nothing is checked, so that every known pixel has the confidence 1."""
+        return all(
+            check is None for check in (self.consistency, self.photometric, self.uniqueness, self.spread)
+        )
+
     def __post_init__(self) -> None:
         if self.spread is not None:
             _positive("spread", self.spread)
