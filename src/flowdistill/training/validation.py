@@ -113,7 +113,7 @@ class MotionValidation(nn.Module):
             broken = math.isnan(found.get("all", 0.0))
             values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
         for motion, module in self.image_means.items():
-            means_of_images = cast(Metric, module)
+            means_of_images = cast(ImageMeans, module)
             if means_of_images.update_called and int(means_of_images.images) > 0:
                 values |= {
                     f"{_PREFIX[motion]}{key}_mean_of_images": float(value)
