@@ -113,12 +113,12 @@ class MotionValidation(nn.Module):
             broken = math.isnan(found.get("all", 0.0))
             values |= {f"{name}_{k}": value for k, value in found.items() if broken or not math.isnan(value)}
         for motion, module in self.image_means.items():
-            means_of_images = cast(ImageMeans, module)
-            if means_of_images.update_called and int(means_of_images.images) > 0:
-                values |= {
-                    f"{_PREFIX[motion]}{key}_mean_of_images": float(value)
-                    for key, value in means_of_images.compute().items()
-                }
+            image_means = cast(ImageMeans, module)
+            if not image_means.update_called:
+                continue
+            found = {key: float(value) for key, value in image_means.compute().items()}
+            if not math.isnan(found["bad3"]):  # else there is no image with labels, in any process
+                values |= {f"{_PREFIX[motion]}{key}_mean_of_images": value for key, value in found.items()}
         return values
 
     def reset(self) -> None:
