@@ -147,6 +147,21 @@ def test_labels_of_another_teacher_are_made_again(ran: Commands, settings: Setti
         reproduce(settings, ["ddflow_student"])
 
 
+def test_a_student_is_not_trained_on_the_labels_of_an_earlier_teacher(
+    ran: Commands, settings: Settings
+) -> None:
+    reproduce(settings, ["ddflow_photometric", "ddflow_census", "ddflow_labels"])
+    shutil.rmtree(settings.folder("ddflow_census"))
+    ran.salt = "another"
+    reproduce(settings, ["ddflow_census"])
+    with pytest.raises(
+        UserError, match='ddflow_student needs ddflow_labels, which is not done: STAGES="ddflow_labels'
+    ):
+        reproduce(settings, ["ddflow_student"])
+    assert plan_row("ddflow_labels", settings, {}).state == "to do"
+    reproduce(settings, ["ddflow_labels", "ddflow_student"])
+
+
 def test_the_labels_leave_the_users_data_alone_and_follow_it(ran: Commands, settings: Settings) -> None:
     before = sorted(settings.data_root.rglob("*"))
     reproduce(settings, ["ddflow_photometric", "ddflow_census", "ddflow_labels"])

@@ -21,6 +21,7 @@ from flowdistill.recipes.reproduce.requirements import is_done, needs_of
 from flowdistill.recipes.reproduce.run import check_files, use_threads
 from flowdistill.recipes.reproduce.settings import Settings
 from flowdistill.recipes.reproduce.stages import (
+    ALTERNATIVES,
     EVALUATED,
     SUBMITTED,
     TEACHER_LABELS,
@@ -108,6 +109,7 @@ def plan_row(
         sizes = [
             len(read_split(str(t.scored_on))) * (_BYTES[t.view] if benchmark == "kitti" else _FLO)
             for t in scored(benchmark)
+            if t.name not in ALTERNATIVES or t.name in stages
         ]
         return Row(stage, "as networks are done", bytes=sum(sizes) * pixels, start="last of each")
     if stage in SUBMITTED:
@@ -119,7 +121,7 @@ def plan_row(
             )
         else:
             size = sum(frames - 1 for frames in SINTEL_TEST_FRAMES.values()) * len(SINTEL_PASSES) * _FLO
-        return Row(stage, "as networks are done", bytes=size * pixels, start=f"last of {', '.join(tasks)}")
+        return Row(stage, "as networks are done", bytes=size * pixels, start="last of each")
     return Row(stage, state)
 
 
@@ -190,7 +192,7 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
         f"Hours are remaining steps times seconds per step on {where} ({'; '.join(how)}), without validation,",
         "data loading slower than the network, check, evaluation, submission and the labels of DDFlow's teachers. For",
         "`labels`, a step is a frame. `last`: the last checkpoint, as in the released codes; never the best one.",
-        f"Disk: checkpoints, predictions, DDFlow's labels: {settings.output}; proxy labels: {settings.data_root}.",
+        f"Disk (predictions and DDFlow's labels: at most): {settings.output}; proxy labels: {settings.data_root}.",
     ]
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ from flowdistill.recipes.reproduce.stages import (
     TRAININGS,
     scored,
 )
+from flowdistill.recipes.reproduce.teacher_labels import labels_are_current
 
 
 def needs_of(stage: str, settings: Settings, stages: Sequence[str] = ()) -> list[str]:
@@ -39,7 +40,9 @@ def required(stage: str, settings: Settings, stages: Sequence[str] = ()) -> list
         return []
     training = TRAININGS[stage]
     start = start_stage(training, settings, stages)
-    return [need for need in (training.labels, start) if need is not None]
+    made_later = training.labels in TEACHER_LABELS  # from the weights of the same start
+    needs = (start, training.labels) if made_later else (training.labels, start)
+    return [need for need in needs if need is not None]
 
 
 def check_needs(settings: Settings, stages: Sequence[str]) -> None:
@@ -62,4 +65,6 @@ def is_done(stage: str, settings: Settings) -> bool:
         return finished(settings.folder(stage)) is not None
     if stage == "labels":
         return labels_are_there(settings)
+    if stage in TEACHER_LABELS:
+        return labels_are_current(settings, stage)
     return (settings.folder(stage) / "done.json").is_file()

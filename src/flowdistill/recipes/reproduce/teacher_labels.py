@@ -18,7 +18,7 @@ from flowdistill.data.splits import SplitEntry
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
 from flowdistill.recipes import commands
-from flowdistill.recipes.commands import finished
+from flowdistill.recipes.commands import finished, read_json
 from flowdistill.recipes.reproduce.arguments import label_arguments, merged_config
 from flowdistill.recipes.reproduce.cards import split_record, write_stage_card
 from flowdistill.recipes.reproduce.marks import LIGHTNING, Done, leave, stored
@@ -44,8 +44,7 @@ def make_teacher_labels(settings: Settings, stage: str) -> None:
     started, entries = now(), pairs(what, settings)
     folder, root = settings.folder(stage), linked_root(what, settings)
     split, parts, labels = folder / "split.txt", folder / "parts", root / LABELS
-    data = settings.root(TRAININGS[what.student].data)
-    inputs = {"weights": file_record(checkpoint)["sha256"], "data": str(data.resolve())}
+    inputs = _inputs(what, settings, checkpoint)
     if stored(folder / "done.json", inputs | {"pairs": len(entries)}) is not None and labels.is_dir():
         print(f"done before: {labels}")
         return
@@ -70,6 +69,24 @@ def make_teacher_labels(settings: Settings, stage: str) -> None:
     record = {"labelled": split_record(TRAININGS[what.student].data, str(split), settings)}
     write_stage_card(stage, settings, done, started, {}, [split], {what.teacher: checkpoint}, splits=record)
     leave(folder / "done.json", inputs | {"pairs": len(entries)}, ran)
+
+
+def labels_are_current(settings: Settings, stage: str) -> bool:
+    """Whether the labels are complete, and of the teacher's present weights and data."""
+    what = TEACHER_LABELS[stage]
+    checkpoint, mark = (
+        finished(settings.folder(what.teacher)),
+        read_json(settings.folder(stage) / "done.json"),
+    )
+    if checkpoint is None or mark is None:
+        return False
+    made_from: dict[str, Any] = mark["inputs"]
+    return made_from == {**_inputs(what, settings, checkpoint), "pairs": made_from["pairs"]}
+
+
+def _inputs(what: TeacherLabels, settings: Settings, checkpoint: Path) -> dict[str, str]:
+    data = settings.root(TRAININGS[what.student].data)
+    return {"weights": file_record(checkpoint)["sha256"], "data": str(data.resolve())}
 
 
 def pairs(what: TeacherLabels, settings: Settings) -> list[SplitEntry]:
