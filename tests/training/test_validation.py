@@ -42,6 +42,13 @@ def test_numbers_are_those_of_a_slow_computation(batch: Any) -> None:
         assert found[f"{epe}_noc"] == pytest.approx(error[noc].mean().item(), rel=1e-5)
         assert found[f"{epe}_occ"] == pytest.approx(error[valid & ~noc].mean().item(), rel=1e-5)
         assert found[f"{rate}_noc"] == pytest.approx(100 * wrong[noc].double().mean().item(), abs=0.02)
+        # Each image once, without the 5 % rule.
+        images = [error[i][valid[i]] for i in range(len(error))]
+        prefix = epe.removesuffix("epe")
+        mean = sum(image.mean() for image in images) / len(images)
+        bad3 = 100 * sum((image > 3).double().mean() for image in images) / len(images)
+        assert found[f"{prefix}epe_mean_of_images"] == pytest.approx(float(mean), abs=2e-6)
+        assert found[f"{prefix}bad3_mean_of_images"] == pytest.approx(float(bad3), abs=0.02)
         outlier |= wrong
         everywhere &= valid
         visible &= noc
@@ -71,6 +78,8 @@ def test_occlusion_is_judged_by_the_mask_or_by_the_labels(mask: str, batch: Any)
     hits = (found & truth)[valid].double().sum()
     assert values["occlusion_precision"] == pytest.approx((hits / found[valid].sum()).item())
     assert values["occlusion_recall"] == pytest.approx((hits / truth[valid].sum()).item())
+    both = values["occlusion_precision"], values["occlusion_recall"]
+    assert values["occlusion_f1"] == pytest.approx(2 * both[0] * both[1] / sum(both))
     validation.reset()
     validation.update({"flow": batch["flow"], "occluded": torch.zeros_like(found)}, batch)
     values = validation.compute()
@@ -113,3 +122,20 @@ def test_no_batch_waits_for_the_device(noc: bool, batch: Any) -> None:
     assert traffic.all == []
     states = [state for metric in validation.metrics.values() for state in metric.metric_state.values()]
     assert {state.device for state in states} == {DEVICE}
+
+
+def test_images_without_labels_are_no_part_of_a_mean_of_images(batch: Any) -> None:
+    validation = MotionValidation("flow")
+    batch["valid_flow"][:] = False
+    batch["valid_flow_noc"][:] = False
+    validation.update({"flow": batch["flow"] + 1}, batch)
+    assert not [name for name in validation.compute() if "images" in name]
+    validation.reset()
+    batch["valid_flow"][0] = True
+    prediction = batch["flow"] + torch.tensor([3.0, 4.0]).view(2, 1, 1)
+    validation.update({"flow": prediction}, batch)
+    assert validation.compute()["epe_mean_of_images"] == pytest.approx(5, abs=1e-5)
+    validation.reset()
+    prediction[0, 0, 0, 0] = math.nan
+    validation.update({"flow": prediction}, batch)
+    assert math.isnan(validation.compute()["epe_mean_of_images"])  # as for epe_all: it stays visible
