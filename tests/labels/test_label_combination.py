@@ -1,6 +1,5 @@
 """Checking and combining estimates, with teachers that give the rendered ground truth or known errors."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -214,5 +213,11 @@ def test_direct_disparity_at_t1_is_checked_by_the_images() -> None:
         kept.append(label.keep[seen].mean())
     assert kept[0] > 0.75
     assert kept[1] < 0.7 * kept[0]
+    others = Checks(consistency=Consistency())
     with pytest.raises(UserError, match=r"needs confidence\.disparity\.photometric"):
-        labels({"one": Says(**said)}, disparity=replace(checks, photometric=None), disparity_t1="direct")
+        labels({"one": Says(**said)}, disparity=others, disparity_t1="direct")
+    # Without any check, all of it is kept.
+    unchecked = labels({"one": Says(**said)}, disparity=Checks(), disparity_t1="direct").motions[
+        "disparity_t1"
+    ]
+    assert np.array_equal(unchecked.keep, unchecked.known)
