@@ -213,7 +213,7 @@ def test_direct_disparity_at_t1_is_checked_by_the_images() -> None:
         kept.append(label.keep[seen].mean())
     assert kept[0] > 0.75
     assert kept[1] < 0.7 * kept[0]
-    others = Checks(consistency=Consistency())
+    others = Checks(spread=1.0)
     with pytest.raises(UserError, match=r"needs confidence\.disparity\.photometric"):
         labels({"one": Says(**said)}, disparity=others, disparity_t1="direct")
     # Without any check, all of it is kept.
