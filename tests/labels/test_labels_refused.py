@@ -34,6 +34,7 @@ def data(tmp_path: Path) -> Path:
         "teachers": {"theirs": {"files": files}},
         "motions": motions,
     }
+    bad["confidence"] = {"disparity": {"spread": 1.0}}  # a check, but not the one that `direct` needs
     (root / "bad.yaml").write_text(yaml.safe_dump(bad))
     (root / "good.yaml").write_text(yaml.safe_dump(bad | MENDED))
     return root
