@@ -1,4 +1,4 @@
-"""configs/labels/ilg.yaml: files of other networks become labels unchanged, at every pixel, and train DWARF's Px."""
+"""configs/labels/ilg.yaml: files of other networks become labels unchanged, at every pixel, as Px's splits read them."""
 
 from pathlib import Path
 
