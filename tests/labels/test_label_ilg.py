@@ -1,4 +1,4 @@
-"""configs/labels/ilg.yaml: files of other networks become labels unchanged, at every pixel, as Px's splits read them."""
+"""configs/labels/ilg.yaml: files of other networks become labels unchanged, at every pixel, and are read as Px's."""
 
 from pathlib import Path
 
