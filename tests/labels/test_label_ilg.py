@@ -1,12 +1,14 @@
 """configs/labels/ilg.yaml: files of other networks become labels unchanged, at every pixel, and are read as Px's."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from flowdistill.cli.flowdistill import main
 from flowdistill.data import KittiDataset, SplitEntry
+from flowdistill.data.sample import Sample
 from flowdistill.errors import UserError
 from flowdistill.formats import read_kitti_disparity, read_kitti_flow, write_flo, write_pfm
 from flowdistill.labels.confidence import direct_confidence
@@ -28,13 +30,13 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     (root / "split.txt").write_text("".join(f"{id_}\n" for id_ in IDS))
     rng = np.random.default_rng(0)
     for id_ in IDS:
-        sample = KittiDataset(root, [SplitEntry(id_)], "scene_flow", labels=True)[0]
+        sample: dict[str, Any] = dict(KittiDataset(root, [SplitEntry(id_)], "scene_flow", labels=True)[0])
         flow = sample["flow"].numpy().transpose(1, 2, 0)
         for name in ("flow", "disp_0", "disp_1"):
             (out / name).mkdir(parents=True, exist_ok=True)
         write_flo(out / "flow" / f"{id_}.flo", flow + rng.normal(0, 3, flow.shape).astype(np.float32))
         for name, key in (("disp_0", "disparity_t0"), ("disp_1", "disparity_t1")):
-            disparity = sample[key].numpy()[0] + rng.uniform(0, 4, flow.shape[:2])  # type: ignore[literal-required]
+            disparity = sample[key].numpy()[0] + rng.uniform(0, 4, flow.shape[:2])
             write_pfm(out / name / f"{id_}.pfm", disparity.astype(np.float32)[..., None])
     monkeypatch.setenv("PREDICTIONS", str(out))
     return root, out
@@ -71,8 +73,9 @@ def test_every_pixel_is_a_label_with_the_value_of_the_file(folders: tuple[Path, 
                 np.abs(disparity[..., 0] - np.asarray(stored).reshape(disparity.shape[:2])).max() <= 1 / 512
             )
     # As the splits of configs/dwarf/supervision/ read them.
-    sample = KittiDataset(root, [SplitEntry(IDS[0], labels="proxy")], "scene_flow", labels=True)[0]
-    assert all(sample[f"valid_{key}"].all() for key in ("flow", "disparity_t0", "disparity_t1"))  # type: ignore[literal-required]
+    entry = SplitEntry(IDS[0], labels="proxy")
+    sample: dict[str, Any] = dict(KittiDataset(root, [entry], "scene_flow", labels=True)[0])
+    assert all(sample[f"valid_{key}"].all() for key in ("flow", "disparity_t0", "disparity_t1"))
 
 
 def test_negative_disparities_are_refused(
@@ -84,10 +87,23 @@ def test_negative_disparities_are_refused(
     assert "disparities have the wrong sign. Set files.sign" in capsys.readouterr().err
 
 
+def test_a_change_of_disparity_is_refused(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flowdistill.formats import read_pfm
+
+    root, out = folders
+    first, second = (np.asarray(read_pfm(out / name / f"{IDS[0]}.pfm")) for name in ("disp_0", "disp_1"))
+    write_pfm(out / "disp_1" / f"{IDS[0]}.pfm", np.abs(second - first).reshape(72, 144, 1) / 4)
+    assert make(root) == 2
+    assert f"{IDS[0]}: the median of disparity_t1 is" in capsys.readouterr().err
+    assert not (root / "proxy").exists()
+
+
 def test_a_config_with_other_checks_still_needs_the_photometric_one() -> None:
     known = estimate(np.ones((4, 5, 1), np.float32))
     flow = estimate(np.ones((4, 5, 2), np.float32))
-    sample = {"name": "a"}
-    assert (direct_confidence(known, flow, sample, Checks(), "ilg") == 1).all()  # type: ignore[arg-type]
+    sample = cast(Sample, {"name": "a"})
+    assert (direct_confidence(known, flow, sample, Checks(), "ilg") == 1).all()
     with pytest.raises(UserError, match=r"direct needs confidence\.disparity\.photometric"):
-        direct_confidence(known, flow, sample, Checks(consistency=Consistency()), "ilg")  # type: ignore[arg-type]
+        direct_confidence(known, flow, sample, Checks(consistency=Consistency()), "ilg")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -179,16 +180,16 @@ def test_the_released_zoom_is_compared_on_thinned_labels(
     assert commands_run == once
     # Only the training sample is thinned, in all its files alike; the original is untouched.
     folder = output / "seed5"
-    opened = [
-        KittiDataset(str(folder / name), read_split(small.splits["gt"]), "scene_flow", labels=True)[0]
+    opened: list[dict[str, Any]] = [
+        dict(KittiDataset(str(folder / name), read_split(small.splits["gt"]), "scene_flow", labels=True)[0])
         for name in ("data", "sparse")
     ]
     dense, sparse = opened
     for key in ("flow", "disparity_t0", "disparity_t1"):
-        kept = sparse[f"valid_{key}"]  # type: ignore[literal-required]
+        kept = sparse[f"valid_{key}"]
         assert kept.float().mean().item() == pytest.approx(KEPT, abs=0.02)
-        assert dense[f"valid_{key}"].float().mean() > 0.9  # type: ignore[literal-required]
-        value = [sample[key].expand(2, -1, -1) for sample in (sparse, dense)]  # type: ignore[literal-required]
+        assert dense[f"valid_{key}"].float().mean() > 0.9
+        value = [sample[key].expand(2, -1, -1) for sample in (sparse, dense)]
         assert torch.equal(value[0][:, kept[0]], value[1][:, kept[0]])
     val = [KittiDataset(str(folder / name), read_split(small.val), "scene_flow", labels=True)[0]
            for name in ("data", "sparse")]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
@@ -19,6 +19,7 @@ from flowdistill.training import (
     JointTeacher,
     NonFiniteLossError,
     OcclusionCollapseError,
+    Teacher,
     ddflow,
     joint_teacher,
 )
@@ -62,7 +63,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def joint(teacher: JointTeacher, **options: Any) -> DDFlowModule:
+def joint(teacher: Teacher, **options: Any) -> DDFlowModule:
     defaults: dict[str, Any] = {"losses": STAGE3, "student_crop": (64, 96), "learning_rate": 1e-3}
     return small_ddflow(teacher=teacher, **(defaults | options))
 
@@ -104,14 +105,14 @@ def test_a_step_is_stage_2_of_the_teacher_and_stage_3_of_the_student(
         for name in (*STAGE2, "occluded_share"):
             assert step[f"train/teacher_{name}"] == other[f"train/{name}"], name
 
-    frozen = joint(CheckpointTeacher(str(stage2)), initialization="linear")  # type: ignore[arg-type]
+    frozen = joint(CheckpointTeacher(str(stage2)), initialization="linear")
     taught, of_frozen = run(frozen, rendered, tmp_path, 3, **options)
     first = options.get("accumulate_grad_batches", 1)  # the batch after the first step
     assert equal(seen.weights[first][0], taught.weights[first][0])
     assert not equal(seen.weights[0][0], seen.weights[first][0])
     assert not equal(seen.weights[-1][0], taught.weights[-1][0])  # by then the teachers differ
     step, other = logged[0], of_frozen[0]
-    own = sum(float(weight) * step[f"train/teacher_{name}"] for name, weight in STAGE2.items())  # type: ignore[arg-type]
+    own = sum(cast(float, weight) * step[f"train/teacher_{name}"] for name, weight in STAGE2.items())
     assert other["train/distillation"] > 0
     for name in (*STAGE3, "distilled_share", "occluded_share", "gradient_norm"):
         assert step[f"train/{name}"] == other[f"train/{name}"], name
@@ -165,7 +166,7 @@ def test_the_options_of_a_run_reach_the_teacher(rendered: Path, tmp_path: Path, 
         found.append(original(*arguments))
         return found[-1]
 
-    model._student_view = spy  # type: ignore[method-assign]
+    cast(Any, model)._student_view = spy
     run(model, rendered, tmp_path, 2, precision="bf16-mixed")
     for _, _, labels in found:
         assert {label.dtype for label in labels} == {torch.float32, torch.bool}
@@ -256,11 +257,12 @@ def test_one_of_the_two_is_evaluated_everywhere(
     batch: Any = {"left_t0": image, "left_t1": image.roll(2, -1), "name": ["a"]}
     with torch.no_grad():
         flow = chosen(batch["left_t0"], batch["left_t1"])[0].full
-        for loaded in (
+        opened: tuple[Any, ...] = (
             load_model(path, "--checkpoint", "cpu"),
             DDFlowModule.load_from_checkpoint(path).eval(),
-        ):
-            assert torch.equal(loaded.predict_step(batch, 0)["flow"], flow)  # type: ignore[operator]
+        )
+        for loaded in opened:
+            assert torch.equal(loaded.predict_step(batch, 0)["flow"], flow)
     following = DDFlowNet(width)
     init_from(following, path)
     assert equal(following.state_dict(), chosen.state_dict())
@@ -284,7 +286,7 @@ def test_until_it_starts_the_student_stands_in(rendered: Path, tmp_path: Path) -
 
 def test_mistakes_say_what_to_do(rendered: Path, tmp_path: Path, stage2: Path) -> None:
     with pytest.raises(UserError, match=r"teacher.evaluated must be student or teacher, got 'both'"):
-        JointTeacher(evaluated="both")  # type: ignore[arg-type]
+        JointTeacher(evaluated=cast(Any, "both"))
     with pytest.raises(UserError, match=r"at step 0 the only weight is distillation's.*add census_occlusion"):
         trainer(tmp_path, 2).fit(joint(JointTeacher(), losses={"distillation": 1.0}), flow_data(rendered))
     with pytest.raises(UserError, match=r"teacher.checkpoint: none.ckpt does not exist"):

@@ -56,6 +56,7 @@ class FilesTeacher:
         for motion, pattern in self.part.patterns().items():
             path = self.folder / pattern.format(id=name.removesuffix(RIGHT), camera=camera)
             found[motion] = self._read(path, "flow" in motion, sample["left_t0"].shape[-1])
+        _refuse_change(name, found)
         return found
 
     def _read(self, path: Path, is_flow: bool, width: int) -> Estimate:
@@ -79,3 +80,23 @@ class FilesTeacher:
                 )
             valid = valid & (values[..., 0] >= 0)
         return estimate(values, valid & ~far)
+
+
+#: Ratio of a scene's median disparities at t0 and t1 that no camera reaches between two frames. Ours.
+_LARGEST_RATIO = 4.0
+
+
+def _refuse_change(name: str, found: dict[str, Estimate]) -> None:
+    """Raise UserError if disparity_t1 looks like the change of disparity from t0 to t1, which some networks write."""
+    if "disparity_t0" not in found or "disparity_t1" not in found:
+        return
+    first, second = found["disparity_t0"], found["disparity_t1"]
+    both = first.known & second.known
+    if not both.any():
+        return
+    before, after = (float(np.median(each.values[both])) for each in (first, second))
+    if _LARGEST_RATIO * after < before:
+        raise UserError(
+            f"{name}: the median of disparity_t1 is {after:.2f} px, that of disparity_t0 {before:.2f} px. disparity_t1 "
+            "is the disparity at t1 on the grid of t0, not its change: add disparity_t0 to the change before."
+        )

@@ -144,17 +144,45 @@ def fit_one(what: Ablation, folder: Path, name: str, seed: int, checkpoint: Path
     Raises:
         UserError: the run failed, or was started with other settings, weights, data or labels.
     """
+    made = [folder / "data.done", folder / "labels.done"]
+    return adapt(what, folder / name, folder / "data", what.splits[name], seed, checkpoint, made)
+
+
+def adapt(
+    what: Ablation,
+    folder: Path,
+    data: Path,
+    split: str,
+    seed: int,
+    checkpoint: Path,
+    made: Sequence[Path],
+    patches: Sequence[str] = (),
+) -> Path:
+    """Train into `folder` from a checkpoint unless that is done; return the last checkpoint.
+
+    Args:
+        what: settings of the ablation.
+        folder: of the run.
+        data: the data folder.
+        split: training split.
+        seed: of the sample order.
+        checkpoint: initial weights.
+        made: files whose content says what the data are.
+        patches: additional configs.
+
+    Raises:
+        UserError: the run failed, or was started with other settings, weights or data.
+    """
     arguments = [
-        *config_arguments([what.model, DATA_CONFIG, TRAINER_CONFIG, what.data]),
-        "--data.init_args.root", str(folder / "data"),
-        "--data.init_args.scene_flow.train_split", what.splits[name],
+        *config_arguments([what.model, DATA_CONFIG, TRAINER_CONFIG, what.data, *patches]),
+        "--data.init_args.root", str(data),
+        "--data.init_args.scene_flow.train_split", split,
         "--data.init_args.scene_flow.val_split", what.val,
         "--data.init_args.seed", str(seed),
         "--seed_everything", str(seed),
         "--model.init_args.init_from", str(checkpoint),
     ]  # fmt: skip
-    files = [checkpoint, folder / "data.done", folder / "labels.done"]
-    return train(folder / name, arguments, files=files, neutral=["--model.init_args.init_from"])
+    return train(folder, arguments, files=[checkpoint, *made], neutral=["--model.init_args.init_from"])
 
 
 def _score_seed(what: Ablation, folder: Path, start: Path, adapted: dict[str, Path]) -> Scores:

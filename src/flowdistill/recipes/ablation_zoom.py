@@ -28,15 +28,11 @@ from flowdistill.formats import (
     write_kitti_disparity,
     write_kitti_flow,
 )
-from flowdistill.recipes.ablation import Ablation, once, predicted, rendering
+from flowdistill.recipes.ablation import Ablation, adapt, once, predicted, rendering
 from flowdistill.recipes.ablation_report import COLUMNS, START
 from flowdistill.recipes.commands import (
-    DATA_CONFIG,
-    TRAINER_CONFIG,
     check_folder,
-    config_arguments,
     render,
-    train,
 )
 from flowdistill.recipes.report import Scores, spread, table_over_seeds
 from flowdistill.recipes.side_by_side import side_by_side
@@ -134,14 +130,6 @@ def thin(data: Path, sparse: Path, ids: Sequence[str], seed: int) -> None:
 
 
 def _fit(what: Ablation, folder: Path, name: str, seed: int, checkpoint: Path) -> Path:
-    arguments = [
-        *config_arguments([what.model, DATA_CONFIG, TRAINER_CONFIG, what.data, *RUNS[name][1]]),
-        "--data.init_args.root", str(folder / "sparse"),
-        "--data.init_args.scene_flow.train_split", what.splits["gt"],
-        "--data.init_args.scene_flow.val_split", what.val,
-        "--data.init_args.seed", str(seed),
-        "--seed_everything", str(seed),
-        "--model.init_args.init_from", str(checkpoint),
-    ]  # fmt: skip
-    files = [checkpoint, folder / "data.done", folder / "sparse.done"]
-    return train(folder / name, arguments, files=files, neutral=["--model.init_args.init_from"])
+    made = [folder / "data.done", folder / "sparse.done"]
+    patches = RUNS[name][1]
+    return adapt(what, folder / name, folder / "sparse", what.splits["gt"], seed, checkpoint, made, patches)

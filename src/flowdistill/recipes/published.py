@@ -12,7 +12,7 @@ from typing import Literal
 
 from flowdistill.recipes.report import markdown
 
-Grade = Literal["good", "one index page", "contradictory"]
+Grade = Literal["good", "abstract", "counted", "one index page", "contradictory"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Published:
         unit: percent, px, FPS (frames per second) or million.
         source: place in the source: page, table, row.
         urls: the pages that were read; if there are several, they agree.
-        grade: good (two sources agree, or it was counted), one index page (not the paper, no second source), or
-            contradictory (the only page gives it for two different parts).
+        grade: good (two pages agree), abstract (of the paper, of which `urls` are copies), counted (by us, in the
+            released code), one index page (not the paper, no second source), or contradictory (the only page gives it
+            for two different parts).
     """
 
     method: str
@@ -131,7 +132,7 @@ PUBLISHED = (
                 "https://ojs.aaai.org/index.php/AAAI/article/view/6613",
                 "https://ar5iv.labs.arxiv.org/html/1911.10090",
             ),
-            grade="good",
+            grade="abstract",
         )
         for device, value in (("one high-end GPU", 10.0), ("NVIDIA Jetson TX2", 1.0))
     ),
@@ -146,7 +147,7 @@ PUBLISHED = (
         unit="million",
         source="counted in the released code's graph (tests/golden/reference/README.md); no second source",
         urls=("https://github.com/FilippoAleotti/DWARF-Tensorflow",),
-        grade="good",
+        grade="counted",
     ),
 )
 """Every published number that was found."""

@@ -162,6 +162,16 @@ def test_a_student_is_not_trained_on_the_labels_of_an_earlier_teacher(
     reproduce(settings, ["ddflow_labels", "ddflow_student"])
 
 
+def test_labels_that_were_deleted_are_all_made_again(ran: Commands, settings: Settings) -> None:
+    reproduce(settings, ["ddflow_photometric", "ddflow_census", "ddflow_labels"])
+    shutil.rmtree(settings.folder("ddflow_labels") / "data" / "labels")
+    with pytest.raises(UserError, match="ddflow_student needs ddflow_labels"):
+        reproduce(settings, ["ddflow_student"])
+    ran.calls.clear()
+    reproduce(settings, ["ddflow_labels"])
+    assert ran.named() == ["label ddflow_labels"] * 6
+
+
 def test_the_labels_leave_the_users_data_alone_and_follow_it(ran: Commands, settings: Settings) -> None:
     before = sorted(settings.data_root.rglob("*"))
     reproduce(settings, ["ddflow_photometric", "ddflow_census", "ddflow_labels"])

@@ -10,6 +10,7 @@ The links leave the user's data folder as it is, and keep the labels of several 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def make_teacher_labels(settings: Settings, stage: str) -> None:
         print(f"done before: {labels}")
         return
     (folder / "done.json").unlink(missing_ok=True)
+    if not labels.is_dir():  # deleted by the user: no part is done any more
+        shutil.rmtree(parts, ignore_errors=True)
     done = []
     for number in range(0, len(entries), PART):
         mark, part = parts / f"{number:06d}.json", parts / f"{number:06d}.txt"
@@ -57,7 +60,7 @@ def make_teacher_labels(settings: Settings, stage: str) -> None:
         before = stored(mark, mine)
         devices = min(settings.each, len(entries) - number)
         command = ["predict", *label_arguments(what, settings, checkpoint, part, devices, labels)]
-        if before is None or not labels.is_dir():
+        if before is None:
             parts.mkdir(parents=True, exist_ok=True)
             write_atomically(part, lines.encode())
             commands.run(LIGHTNING, command)
@@ -74,11 +77,9 @@ def make_teacher_labels(settings: Settings, stage: str) -> None:
 def labels_are_current(settings: Settings, stage: str) -> bool:
     """Whether the labels are complete, and of the teacher's present weights and data."""
     what = TEACHER_LABELS[stage]
-    checkpoint, mark = (
-        finished(settings.folder(what.teacher)),
-        read_json(settings.folder(stage) / "done.json"),
-    )
-    if checkpoint is None or mark is None:
+    folder = settings.folder(stage)
+    checkpoint, mark = finished(settings.folder(what.teacher)), read_json(folder / "done.json")
+    if checkpoint is None or mark is None or not (folder / "data" / LABELS).is_dir():
         return False
     made_from: dict[str, Any] = mark["inputs"]
     return made_from == {**_inputs(what, settings, checkpoint), "pairs": made_from["pairs"]}
