@@ -26,12 +26,14 @@ from flowdistill.cli import (
 )  # fmt: skip
 from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.cli.parsers import add_group
+from flowdistill.host_memory import keep_freed_memory
 from flowdistill.stopping import raised_on_sigterm
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the console script and return its exit code: 2, with a message, for user errors."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    keep_freed_memory()
     parser = argparse.ArgumentParser(prog="flowdistill", description="Data and tools for `lightning`.")
     parser.add_argument("--version", action="version", version=f"flowdistill {__version__}")
     groups = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

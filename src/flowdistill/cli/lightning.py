@@ -10,6 +10,7 @@ from flowdistill.cli.exit_codes import report_user_errors
 from flowdistill.cli.processes import GRACE, end_after_lost_connection, end_with_children
 from flowdistill.disk import refusal
 from flowdistill.errors import UserError
+from flowdistill.host_memory import keep_freed_memory
 from flowdistill.processes import ENDS_WITH_PARENT, die_with_parent
 from flowdistill.stopping import Stopped, end_workers, signals
 
@@ -21,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the console script and return its exit code: 2, with a message, for user errors."""
     if os.environ.get(ENDS_WITH_PARENT):
         die_with_parent(os.getppid())
+    keep_freed_memory()
     with signals.installed():
         try:
             return report_user_errors(lambda: _run(arguments))

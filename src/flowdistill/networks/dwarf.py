@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowdistill.networks import cpu_inference
 from flowdistill.networks.pyramid import (
     ContextNetwork,
     FeaturePyramid,
@@ -152,6 +154,8 @@ class Estimator(nn.Module):
         With `recompute`, activations inside the trunk and between its result and the motions are not kept for
         backward.
         """
+        if cpu_inference.applies(self, inputs):
+            return self._on_cpu(inputs)
         trunk = called(self._run_trunk, inputs, recompute=recompute)
         if self.refine:
             refined = {
@@ -177,6 +181,43 @@ class Estimator(nn.Module):
         """Return a motion, and the motion and its features at twice the size."""
         motion, dense = self.branches[name](trunk, inputs)
         return motion, self.upsample_motion[name](motion), self.upsample_features[name](dense)
+
+    def _on_cpu(self, inputs: Tensor) -> tuple[dict[str, Tensor], Upsampled | None]:
+        """Compute `forward` with one wide convolution of the trunk for all layers that read it."""
+        trunk = _run_dense(self.trunk, cpu_inference.channels_last(inputs))
+        readers = {name: self._readers_of_trunk(name) for name in MOTIONS}
+        shares = iter(
+            cpu_inference.shared_convolutions(trunk, [layer for each in readers.values() for layer in each])
+        )
+        motions: dict[str, Tensor] = {}
+        own: dict[str, Tensor] = {}
+        for name, (_, second, predict, *context) in readers.items():
+            features = F.leaky_relu(next(shares), SLOPE)
+            more = F.leaky_relu_(_added(next(shares), second, features), SLOPE)
+            own[name] = torch.cat([features, more], dim=1)
+            motion = _added(next(shares), predict, own[name])
+            for first in context:
+                correction = F.leaky_relu_(_added(next(shares), first, own[name]), SLOPE)
+                for layer in list(self.context[name].children())[1:]:
+                    correction = layer(correction)
+                motion += correction
+            motions[name] = motion.contiguous()
+        if self.refine:
+            return motions, None
+        upsampling = [cast(nn.ConvTranspose2d, self.upsample_features[name]) for name in MOTIONS]
+        parts = cpu_inference.shared_convolutions(trunk, upsampling)
+        features = torch.cat(
+            [_added(*each) for each in zip(parts, upsampling, own.values(), strict=True)], dim=1
+        )
+        up = [self.upsample_motion[name](motion) for name, motion in motions.items()]
+        return motions, Upsampled(torch.cat(up, dim=1), features.contiguous())
+
+    def _readers_of_trunk(self, name: str) -> list[nn.Conv2d]:
+        """Return a motion's layers that read the trunk first: two dense ones, the output, the context network's first."""
+        branch = cast(Branch, self.branches[name])
+        layers = [*branch.dense, branch.predict]
+        layers += list(self.context[name].children())[:1] if self.refine else []
+        return cast(list[nn.Conv2d], layers)
 
 
 class Dwarf(nn.Module):
@@ -220,7 +261,7 @@ class Dwarf(nn.Module):
     def forward(self, left_t0: Tensor, right_t0: Tensor, left_t1: Tensor, right_t1: Tensor) -> DwarfOutput:
         images = (left_t0, right_t0, left_t1, right_t1)
         _check_images(images)
-        pyramid = self.encoder(torch.cat(images))  # one pass for the four images
+        pyramid = cpu_inference.encode(self.encoder, torch.cat(images))  # one pass for the four images
         levels: dict[int, SceneMotion] = {}
         upsampled: Upsampled | None = None
         for level in LEVELS:
@@ -337,6 +378,11 @@ def _to_pixels(motions: dict[str, Tensor]) -> SceneMotion:
         disparity_t0=motions["disparity_t0"] * -SCALE,
         disparity_t1=motions["disparity_t1"] * -SCALE,
     )
+
+
+def _added(share: Tensor, layer: cpu_inference.Convolution, own: Tensor) -> Tensor:
+    """Complete a layer's output: its share of the wide convolution, plus its convolution of its own features."""
+    return cpu_inference.own_convolution(layer, own).add_(share)
 
 
 def _dense(inputs: int, channels: tuple[int, ...], width: float) -> nn.ModuleList:

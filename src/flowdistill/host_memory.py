@@ -1,0 +1,38 @@
+"""The C library's allocator, told to keep large blocks for reuse.
+
+By default glibc maps a block of 32 MiB or more afresh for each tensor and unmaps it when the tensor is freed, so that
+every page costs a fault when it is first written. Networks on a CPU allocate the same large tensors for every image;
+keeping the blocks saves these faults (benchmarks/inference.py, benchmarks/training.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+# mallopt's parameters, from malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_LARGEST_MAPPED = 1 << 30  # bytes; larger blocks are mapped as before
+_LARGEST_KEPT = (1 << 31) - 1  # bytes of free memory at the heap's end that are kept; mallopt takes an int
+_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_")
+
+
+def keep_freed_memory() -> bool:
+    """Raise glibc's thresholds, so that freed tensors are reused. For commands: it concerns the whole process.
+
+    Settings of the user (the variables MALLOC_* and GLIBC_TUNABLES) are respected.
+
+    Returns:
+        whether the thresholds were raised; never outside Linux with glibc.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SETTINGS):
+        return False
+    if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all(
+        mallopt(parameter, value) == 1
+        for parameter, value in ((_M_MMAP_THRESHOLD, _LARGEST_MAPPED), (_M_TRIM_THRESHOLD, _LARGEST_KEPT))
+    )
