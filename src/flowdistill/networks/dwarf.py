@@ -213,7 +213,7 @@ class Estimator(nn.Module):
         return motions, Upsampled(torch.cat(up, dim=1), features.contiguous())
 
     def _readers_of_trunk(self, name: str) -> list[nn.Conv2d]:
-        """Return a motion's layers that read the trunk first: two dense ones, the output, the context network's first."""
+        """Return a motion's layers that read the trunk: two dense ones, the output, the context network's first."""
         branch = cast(Branch, self.branches[name])
         layers = [*branch.dense, branch.predict]
         layers += list(self.context[name].children())[:1] if self.refine else []
