@@ -10,7 +10,7 @@ PACKAGE = ROOT / "src" / "flowdistill"
 # Each layer may import from those before it; `errors` may be imported by all.
 LAYERS = [
     "formats", "render", "ops", "data", "check", "networks", "losses", "metrics", "visual", "interop", "labels",
-    "training", "evaluation", "submission", "inference", "tracking", "recipes", "cli",
+    "training", "evaluation", "submission", "inference", "tracking", "export", "recipes", "cli",
 ]  # fmt: skip
 FORBIDDEN = {
     "data": {"networks"},

@@ -72,7 +72,8 @@ class MotionUpsample(nn.ConvTranspose2d):
     """Learned doubling of a motion (B, C, h, w) -> (B, C, 2h, 2w): TensorFlow's SAME removes one pixel on each side.
 
     A motion passed to the next level is a coordinate there. Computed in float64, because GPUs round the inputs of
-    float32 convolutions to TF32's 11 bits; for one or two channels the cost is negligible. Apple's MPS has no float64.
+    float32 convolutions to TF32's 11 bits; for one or two channels the cost is negligible. Apple's MPS and the runtimes
+    that execute exported networks have no float64 convolution.
     """
 
     def __init__(self, channels: int) -> None:
@@ -82,7 +83,8 @@ class MotionUpsample(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         weight, bias = self.weight, self.bias
         assert bias is not None
-        wide = x.dtype if x.device.type == "mps" else torch.float64
+        narrow = x.device.type == "mps" or torch.compiler.is_exporting()
+        wide = x.dtype if narrow else torch.float64
         up = F.conv_transpose2d(x.to(wide), weight.to(wide), bias.to(wide), stride=2, padding=1)
         return up.to(x.dtype)
 

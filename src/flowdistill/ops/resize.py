@@ -80,8 +80,20 @@ def scale_flow(flow: Tensor, x: float, y: float) -> Tensor:
 def _resize(image: Tensor, size: Size, corners: bool) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
+    if torch.compiler.is_exporting():
+        return _interpolate(image, size, corners)  # the size may be symbolic
     resized: Tensor = _Linear.apply(image, (int(size[0]), int(size[1])), corners)
     return resized
+
+
+def _interpolate(image: Tensor, size: Size, corners: bool) -> Tensor:
+    if corners:
+        return F.interpolate(image, size, mode="bilinear", align_corners=True)
+    # One replicated row and column turn the legacy rule into the aligned-corners rule on sizes + 1:
+    # index * in / out == index * ((in + 1) - 1) / ((out + 1) - 1).
+    padded = F.pad(image, (0, 1, 0, 1), mode="replicate")
+    larger = F.interpolate(padded, (size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
+    return larger[..., : size[0], : size[1]].contiguous()
 
 
 class _Linear(torch.autograd.Function):
@@ -90,13 +102,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, size: Size, corners: bool) -> Tensor:
         ctx.source, ctx.corners = (image.shape[-2], image.shape[-1]), corners
-        if corners:
-            return F.interpolate(image, size, mode="bilinear", align_corners=True)
-        # One replicated row and column turn the legacy rule into the aligned-corners rule on sizes + 1:
-        # index * in / out == index * ((in + 1) - 1) / ((out + 1) - 1).
-        padded = F.pad(image, (0, 1, 0, 1), mode="replicate")
-        larger = F.interpolate(padded, (size[0] + 1, size[1] + 1), mode="bilinear", align_corners=True)
-        return larger[..., : size[0], : size[1]].contiguous()
+        return _interpolate(image, size, corners)
 
     @staticmethod
     @once_differentiable

@@ -1,0 +1,1 @@
+"""Networks as files for other runtimes, checked against the network they were made from."""
