@@ -1,8 +1,9 @@
 """The C library's allocator, told to keep large blocks for reuse.
 
 By default glibc maps a block of 32 MiB or more afresh for each tensor and unmaps it when the tensor is freed, so that
-every page costs a fault when it is first written. Networks on a CPU allocate the same large tensors for every image;
-keeping the blocks saves these faults (benchmarks/inference.py, benchmarks/training.py).
+every page costs a fault when it is first written. Networks on a CPU allocate the same large tensors for every image,
+and a loader's worker the same arrays for every sample; keeping the blocks saves these faults (benchmarks/inference.py,
+benchmarks/training.py, benchmarks/data.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import platform
 # mallopt's parameters, from malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_LARGEST_MAPPED = 1 << 30  # bytes; larger blocks are mapped as before
+# Bytes; larger blocks are mapped as before. Some versions of glibc refuse more than the second.
+_LARGEST_KEPT_BLOCKS = (1 << 30, 32 << 20)
 _LARGEST_KEPT = (1 << 31) - 1  # bytes of free memory at the heap's end that are kept; mallopt takes an int
 _SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
@@ -32,7 +34,5 @@ def keep_freed_memory() -> bool:
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all(
-        mallopt(parameter, value) == 1
-        for parameter, value in ((_M_MMAP_THRESHOLD, _LARGEST_MAPPED), (_M_TRIM_THRESHOLD, _LARGEST_KEPT))
-    )
+    mapped = any(mallopt(_M_MMAP_THRESHOLD, size) == 1 for size in _LARGEST_KEPT_BLOCKS)
+    return mapped and mallopt(_M_TRIM_THRESHOLD, _LARGEST_KEPT) == 1

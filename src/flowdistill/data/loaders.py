@@ -1,6 +1,5 @@
 """DataLoader and sampler that Lightning does not replace."""
 
-import ctypes
 import operator
 import os
 from collections.abc import Iterator, Sized
@@ -13,10 +12,9 @@ from torch.utils.data.distributed import DistributedSampler
 
 from flowdistill.data.sample import Batch
 from flowdistill.data.sampler import InfiniteBatches
+from flowdistill.host_memory import keep_freed_memory
 from flowdistill.processes import die_with_parent
 from flowdistill.stopping import leave_stopping_to_owner
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 class ResumableLoader(DataLoader[Batch]):
@@ -70,15 +68,3 @@ def start_worker(_: int) -> None:
     leave_stopping_to_owner()
     die_with_parent(os.getppid())  # otherwise the worker ends seconds later, with a traceback
     keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Make glibc's malloc keep freed memory for the next sample instead of returning it to the system.
-
-    Samples are a few arrays of several megabytes. By default each is newly mapped memory, whose page faults take a
-    quarter of the time of a worker that reads KITTI (benchmarks/data.py). Does nothing if mallopt is not available.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the largest value that glibc accepts
-        mallopt(_M_TRIM_THRESHOLD, 512 << 20)

@@ -31,7 +31,7 @@ _LEAST_SHARE = 0.9
 _MOST_FRAMES = 10**8  # larger numbers in a header are ignored as implausible
 
 
-def decode_video(path: str, every: int, keep: Keep) -> tuple[int, str]:
+def decode_video(path: str, every: int, keep: Keep, progress: bool = True) -> tuple[int, str]:
     """Decode a video from start to end; returns the number of its frames, and anything unusual about it, or "".
 
     Args:
@@ -39,6 +39,7 @@ def decode_video(path: str, every: int, keep: Keep) -> tuple[int, str]:
         every: step between the frames that are kept, starting at frame 0.
         keep: called with the frame number, the image (H, W, 3) uint8 RGB, rotated according to the rotation flag, and
             the number of frames in the header (an estimate for many formats; 0 if unknown).
+        progress: whether a bar is shown.
 
     Raises:
         UserError: if the video cannot be decoded or frames are missing (with their numbers), or from `keep`.
@@ -49,13 +50,18 @@ def decode_video(path: str, every: int, keep: Keep) -> tuple[int, str]:
         try:
             if not capture.isOpened():
                 raise UserError(f"{path}: not a video that OpenCV can open{_said(messages())}. {_ADVICE}")
-            return _decode(path, capture, every, keep, messages, stderr)
+            return _decode(path, capture, every, keep, messages, stderr if progress else None)
         finally:
             capture.release()
 
 
 def _decode(
-    path: str, capture: cv2.VideoCapture, every: int, keep: Keep, messages: Callable[[], str], stderr: TextIO
+    path: str,
+    capture: cv2.VideoCapture,
+    every: int,
+    keep: Keep,
+    messages: Callable[[], str],
+    stderr: TextIO | None,
 ) -> tuple[int, str]:
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     number, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
@@ -63,7 +69,10 @@ def _decode(
     count, last, step = 0, 0.0, 0.0  # times in ms
     complaint: tuple[int, str] | None = None
     title = f"decoding {os.path.basename(path)}"
-    with tqdm(desc=title, total=announced or None, unit="frame", delay=2, file=stderr) as progress:
+    hidden = stderr is None
+    with tqdm(
+        desc=title, total=announced or None, unit="frame", delay=2, file=stderr, disable=hidden
+    ) as progress:
         while capture.grab():
             now = capture.get(cv2.CAP_PROP_POS_MSEC)
             last, step = now, now - last

@@ -1,0 +1,70 @@
+"""Does an image fit into memory? An estimate, and the tile to use otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+# Bytes per pixel of one image set that a network at its published width needs, measured as peak memory at 384x1280 and
+# 768x2560 (benchmarks/inference.py prints the peaks), rounded up.
+BYTES_PER_PIXEL = {"flow": 1600, "scene_flow": 1900}
+USABLE = 0.8  # of the free memory
+STEP = 64  # sides of tiles are multiples of it
+SMALLEST_TILE = 256
+_CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def bytes_needed(view: str, size: tuple[int, int], batch: int, width: float) -> int:
+    """Estimate the memory of predicting a batch of images of (rows, columns).
+
+    Examples:
+        >>> from flowdistill.inference.memory import bytes_needed
+        >>> bytes_needed("flow", (1000, 1000), batch=2, width=1.0) / 1e9  # GB
+        3.2
+    """
+    return int(BYTES_PER_PIXEL[view] * size[0] * size[1] * batch * max(width, 0.25))
+
+
+def fitting_tile(
+    view: str, size: tuple[int, int], batch: int, width: float, free: int
+) -> tuple[int, int] | None:
+    """Return None if a batch fits into `free` bytes, else the largest tile that does: (rows, columns).
+
+    Sides are halved in turn, the longer one first, and rounded up to multiples of 64.
+
+    Examples:
+        >>> from flowdistill.inference.memory import fitting_tile
+        >>> [fitting_tile("flow", (2160, 3840), batch=1, width=1.0, free=gigabytes << 30) for gigabytes in (32, 8)]
+        [None, (2160, 1920)]
+    """
+    tile = size
+    while bytes_needed(view, tile, batch, width) > USABLE * free and max(tile) > SMALLEST_TILE:
+        rows, columns = tile
+        tile = (rows, _half(columns)) if columns >= rows else (_half(rows), columns)
+    return None if tile == size else tile
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the free bytes of a device: of the GPU, or of the machine within the limits of its container."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in fields:
+            found.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    for limit, usage in _CGROUPS:
+        if Path(limit).is_file() and Path(usage).is_file():
+            text = Path(limit).read_text().strip()
+            if text.isdigit():
+                found.append(int(text) - int(Path(usage).read_text()))
+    return min(found, default=1 << 62)  # unknown: no tiles unless they are asked for
+
+
+def _half(side: int) -> int:
+    return max(SMALLEST_TILE, -(-side // 2 // STEP) * STEP)
