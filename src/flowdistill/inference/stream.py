@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
+from flowdistill.errors import UserError
+
 Item = TypeVar("Item")
 _POLL = 0.2  # seconds; a queue is waited for in steps, so that an error of the other side is noticed
 
@@ -152,10 +154,16 @@ def _finish(done: queue.Queue[Any], writer: _Stage, stop: threading.Event) -> No
 
 def _batches(samples: Iterator[Item], size: int, same: Callable[[Item], Any]) -> Iterator[list[Item]]:
     batch: list[Item] = []
-    for sample in samples:
-        if batch and (len(batch) == size or same(sample) != same(batch[0])):
+    try:
+        for sample in samples:
+            if batch and (len(batch) == size or same(sample) != same(batch[0])):
+                yield batch
+                batch = []
+            batch.append(sample)
+    except UserError:
+        # A video that is cut off: what could be read is predicted.
+        if batch:
             yield batch
-            batch = []
-        batch.append(sample)
+        raise
     if batch:
         yield batch
