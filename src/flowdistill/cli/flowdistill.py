@@ -16,6 +16,7 @@ from flowdistill.cli import (
     demo,
     evaluate,
     export,
+    import_weights,
     infer,
     labels,
     picture,
@@ -43,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     data_check.add_parser(data_commands)
     data_sets.add_parser(data_commands)
     for command in (
-        configs, convert, debug, demo, evaluate, export, infer, labels, picture, profile, reproduce, runs, schedule,
-        submit, sweep,
+        configs, convert, debug, demo, evaluate, export, import_weights, infer, labels, picture, profile, reproduce,
+        runs, schedule, submit, sweep,
     ):  # fmt: skip
         command.add_parser(groups)
     options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
