@@ -15,12 +15,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import flowdistill
 from flowdistill.cli.flowdistill import main
 from flowdistill.errors import UserError
 from flowdistill.export import export as export_module
 from flowdistill.export import formats, network, trace, verify
 from flowdistill.export.export import export
 from flowdistill.networks import DDFlowNet, Dwarf
+from flowdistill.training.init_from import init_from
 from flowkernels import standard_operators as standard
 
 # Executed where neither flowdistill nor flowkernels can be imported (nor torch, for ONNX).
@@ -235,9 +237,29 @@ def test_metadata_are_in_the_file(
     assert len(told["flowdistill.checkpoint_sha256"]) == 64
     assert len(told["flowdistill.weights_sha256"]) == 64
     assert told["flowdistill.commit"]
+    assert told["flowdistill.width"] == "0.0625"
     # The same command twice: nothing is overwritten without being asked for.
     assert main([*arguments, "--output", str(path)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_weights_alone(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "flow.safetensors"
+    command = ["export", "--checkpoint", str(checkpoint), "--format", "safetensors", "--output", str(path)]
+    assert main(command) == 0
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    found = flowdistill.load(path, device="cpu").predict(first, second)["flow"]
+    np.testing.assert_array_equal(
+        found, flowdistill.load(checkpoint, device="cpu").predict(first, second)["flow"]
+    )
+    assert "filled all 98 tensors" in init_from(DDFlowNet(0.0625), path)
+    with pytest.raises(UserError, match="width"):
+        init_from(DDFlowNet(0.125), path)
+    assert main([*command, "--overwrite", "--size", "64x64"]) == 2
+    assert "do not apply" in capsys.readouterr().err
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="damaged or not a"):
+        flowdistill.load(path, device="cpu")
 
 
 @pytest.fixture
@@ -252,6 +274,7 @@ def checkpoint(tmp_path: Path) -> Path:
     ("options", "message"),
     [
         (["--size", "64"], "not ROWSxCOLUMNS"),
+        ([], "--size is missing"),
         (["--size", "32x128"], "at least 64"),
         (["--size", "75x110", "--dynamic"], "use 128x128"),
         (["--size", "64x128", "--dynamic"], "at least 128"),

@@ -17,6 +17,7 @@ from flowdistill.export.formats import FORMATS
 from flowdistill.export.network import LARGEST_OPEN, SMALLEST_OPEN, check_size, description, graph_of
 from flowdistill.export.trace import traced
 from flowdistill.export.verify import Agreement, moving_images, verified
+from flowdistill.training.init_from import WIDTH
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def export(
     check_size(graph, size, dynamic)
     kind.check()
     program = traced(graph, moving_images(len(graph.inputs), size, seed=0), dynamic)
-    told = {**describe(network, size, dynamic), **(metadata or {})}
+    told = {**describe(network), **_sizes(size, dynamic), **(metadata or {})}
     try:
         with tempfile.TemporaryDirectory(prefix=".flowdistill-", dir=path.parent) as scratch:
             made = Path(scratch, path.name)
@@ -80,22 +81,26 @@ def export(
     return Exported(path, agreement)
 
 
-def describe(network: nn.Module, size: tuple[int, int], dynamic: bool) -> dict[str, str]:
-    """Return the metadata of a network: model, sizes, inputs, outputs with units, versions, hash of the weights."""
+def describe(network: nn.Module) -> dict[str, str]:
+    """Return the metadata of a network: model, inputs and outputs with units, versions, hash of the weights."""
     graph = graph_of(network)
     told = description(graph)
-    open_size = f"multiples of 64, {SMALLEST_OPEN} to {LARGEST_OPEN}"
     return {
         "flowdistill.version": __version__,
         "flowdistill.torch": torch.__version__,
         "flowdistill.model": type(network).__name__,
+        WIDTH: f"{graph.network.width!r}",
         "flowdistill.parameters": str(sum(parameter.numel() for parameter in network.parameters())),
         "flowdistill.weights_sha256": weights_hash(network),
-        "flowdistill.rows": open_size if dynamic else str(size[0]),
-        "flowdistill.columns": open_size if dynamic else str(size[1]),
         **{f"flowdistill.input.{name}": text for name, text in told["inputs"].items()},
         **{f"flowdistill.output.{name}": text for name, text in told["outputs"].items()},
     }
+
+
+def _sizes(size: tuple[int, int], dynamic: bool) -> dict[str, str]:
+    open_size = f"multiples of 64, {SMALLEST_OPEN} to {LARGEST_OPEN}"
+    rows, columns = (open_size, open_size) if dynamic else map(str, size)
+    return {"flowdistill.rows": rows, "flowdistill.columns": columns}
 
 
 def weights_hash(network: nn.Module) -> str:

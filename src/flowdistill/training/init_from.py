@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from flowdistill import renamed
@@ -19,6 +20,8 @@ from flowdistill.data.notes import note
 from flowdistill.errors import UserError
 
 PREFIX = "network."  # the network's attribute in the LightningModules
+SAFETENSORS = ".safetensors"  # weights alone, which `flowdistill export --format safetensors` writes
+WIDTH = "flowdistill.width"  # in the metadata of such a file
 _UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, OSError)
 _TOLD = ("loss", "losses", "alphas", "width", "init_from")  # hyper-parameters that distinguish runs
 
@@ -63,7 +66,7 @@ def describe_run(stored: Mapping[str, Any], path: Path) -> str:
 
 
 def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, Any]:
-    """Read a checkpoint of `lightning fit` on the CPU; tensors and plain values only, no code is run.
+    """Read a checkpoint of `lightning fit`, or weights alone as .safetensors, on the CPU; no code is run.
 
     Args:
         path: the file.
@@ -87,6 +90,8 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
     advice = "give a .ckpt file that `lightning fit` wrote"
     if not path.is_file():
         raise UserError(f"{option}: {path} does not exist or is not a file; {advice}")
+    if path.suffix.lower() == SAFETENSORS:
+        return _read_safetensors(path, option)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
@@ -101,6 +106,20 @@ def read_checkpoint(path: Path, option: str, bare: bool = False) -> dict[str, An
     if not isinstance(stored, dict) or not isinstance(stored.get("state_dict"), dict):
         raise UserError(f"{option}: {path} has no `state_dict`; {advice}")
     return stored
+
+
+def _read_safetensors(path: Path, option: str) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as stored:
+            told = stored.metadata() or {}
+            tensors = {PREFIX + name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        width = float(told.get(WIDTH, 1.0))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{option}: {path} is damaged or not a .safetensors file of weights: {error}; export it again "
+            "(flowdistill export --format safetensors)"
+        ) from error
+    return {"state_dict": tensors, "hyper_parameters": {"width": width}}
 
 
 def evaluated_checkpoint(stored: Mapping[str, Any], where: str) -> dict[str, Any]:
