@@ -190,11 +190,64 @@ def flops_of(network: Any, inputs: list[Any]) -> int:
 
 
 def export(network: Any, inputs: list[Any], folder: Path) -> dict[str, Any]:
-    raise NotImplementedError
+    """Write the network as ONNX, with level 2 as its output, by the functions of `flowdistill export`."""
+    import torch
+
+    from flowdistill.export.formats import FORMATS
+    from flowdistill.export.network import graph_of
+    from flowdistill.export.trace import traced
+
+    class LevelTwo(torch.nn.Module):
+        inputs = graph_of(network).inputs
+        outputs = ("motion",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, *images: Any) -> Any:
+            return level_two(self.network(*images))
+
+    program: Any = traced(LevelTwo().eval(), tuple(inputs), dynamic=False)  # type: ignore[arg-type]
+    FORMATS["onnx"].write(program, LevelTwo(), {}, folder / "network.onnx")  # type: ignore[arg-type]
+    return {}
 
 
 def measure_runtime(name: str, root: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    raise NotImplementedError
+    """Time another runtime on the exported file."""
+    import numpy as np
+
+    given = [image.numpy() for image in images(options)]
+    run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[name](
+        str(folder / "network.onnx"), options.threads
+    )
+    seconds = []
+    for _ in range(options.images + 1):
+        started = time.perf_counter()
+        found = run(given)
+        seconds.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    np.save(folder / f"{name}.npy", found)
+    return {"seconds": seconds[1:], "peak_gigabytes": peak / 2**20, "unit": ceiling_seconds()}
+
+
+def _onnxruntime(path: str, threads: int) -> Any:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    return lambda given: session.run(None, dict(zip(names, given, strict=True)))[0]
+
+
+def _openvino(path: str, threads: int) -> Any:
+    import openvino
+
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", hints)
+    return lambda given: compiled(given)[0]
 
 
 if __name__ == "__main__":

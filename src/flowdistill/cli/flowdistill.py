@@ -8,6 +8,7 @@ import sys
 
 from flowdistill import __version__
 from flowdistill.cli import (
+    confidence,
     configs,
     convert,
     data_check,
@@ -44,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     data_check.add_parser(data_commands)
     data_sets.add_parser(data_commands)
     for command in (
-        configs, convert, debug, demo, evaluate, export, import_weights, infer, labels, picture, profile, reproduce,
-        runs, schedule, submit, sweep,
+        confidence, configs, convert, debug, demo, evaluate, export, import_weights, infer, labels, picture, profile,
+        reproduce, runs, schedule, submit, sweep,
     ):  # fmt: skip
         command.add_parser(groups)
     options, config_keys = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)

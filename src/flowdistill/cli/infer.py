@@ -31,6 +31,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--format", choices=FORMATS, nargs="+", default=["png", "colour"], help=about)
     parser.add_argument("--backward", action="store_true", help="also the flow from t1 to t0")
     parser.add_argument("--occlusion", action="store_true", help="also which pixels are not visible at t1")
+    about = "also the probability that the error is under 1 px and 3 px, from further passes"
+    parser.add_argument("--confidence", action="store_true", help=about)
+    about = "file of `flowdistill confidence fit` (default: CKPT.confidence.json beside the checkpoint)"
+    add_path(parser, "--calibration", "FILE", about)
     add_number(parser, "--batch-size", 1, "samples predicted at once")
     about = "of the convolutions; motions are float32 (16: on a GPU only)"
     parser.add_argument("--precision", choices=PRECISIONS, default="32", help=about)
@@ -65,18 +69,23 @@ def run(options: argparse.Namespace) -> int:
     from flowdistill.inference.inputs import Reading, open_inputs
     from flowdistill.inference.load import load_model
     from flowdistill.inference.outputs import Outputs
-    from flowdistill.inference.predictor import Predictor
+    from flowdistill.inference.predictor import Predictor, find_calibration
     from flowdistill.tracking.sections import file_record
 
     model = load_model(options.checkpoint, "--checkpoint", options.device)
     predictor = Predictor(model, options.precision, tile, options.overlap)
-    work = Work(options.backward, options.occlusion, options.batch_size)
+    if options.confidence:
+        predictor.calibration = find_calibration(
+            options.checkpoint, options.calibration, model, "--calibration"
+        )
+        predictor.require_calibration()
+    work = Work(options.backward, options.occlusion, options.confidence, options.batch_size)
     reading = Reading(options.every, options.stride, options.left, options.right)
     source = open_inputs(options.inputs, predictor.images, reading)
     keys = work.keys(predictor)
     ranges = {name: options.colour_range for name in ("flow", "disparity") if options.colour_range}
     rate = options.fps or source.rate or 10.0
-    motions = [key for key in keys if key != "occluded"]
+    motions = [key for key in keys if key.startswith(("flow", "disparity"))]
     outputs = Outputs(options.output, options.format, motions, rate, ranges)
     settings = {
         "checkpoint": str(options.checkpoint),
@@ -88,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
         "tile": options.tile,
         "overlap": options.overlap,
         "colour_range": options.colour_range,
+        "calibration": None if predictor.calibration is None else predictor.calibration.digest,
     }
     again = claim_folder(options.output, settings, options.overwrite)
     busy, skipped = infer(predictor, source, outputs, work, skip=again)

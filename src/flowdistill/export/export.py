@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from flowdistill.export.formats import FORMATS
 from flowdistill.export.network import LARGEST_OPEN, SMALLEST_OPEN, check_size, description, graph_of
 from flowdistill.export.trace import traced
 from flowdistill.export.verify import Agreement, moving_images, verified
+from flowdistill.inference.weights_hash import weights_hash
 from flowdistill.training.init_from import WIDTH
 
 
@@ -101,24 +101,3 @@ def _sizes(size: tuple[int, int], dynamic: bool) -> dict[str, str]:
     open_size = f"multiples of 64, {SMALLEST_OPEN} to {LARGEST_OPEN}"
     rows, columns = (open_size, open_size) if dynamic else map(str, size)
     return {"flowdistill.rows": rows, "flowdistill.columns": columns}
-
-
-def weights_hash(network: nn.Module) -> str:
-    """Return the SHA-256 of the network's tensors, by name and value; independent of the file that they came from.
-
-    Examples:
-        >>> from torch import nn
-        >>> from flowdistill.export.export import weights_hash
-        >>> a, b = nn.Linear(2, 2), nn.Linear(2, 2)
-        >>> weights_hash(a) == weights_hash(b)
-        False
-        >>> _ = b.load_state_dict(a.state_dict())
-        >>> weights_hash(a) == weights_hash(b)
-        True
-    """
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        array = value.detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

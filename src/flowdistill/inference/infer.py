@@ -28,13 +28,16 @@ class Work:
 
     backward: bool = False
     occlusion: bool = False
+    confidence: bool = False
     batch_size: int = 1
 
     def keys(self, predictor: Predictor) -> list[str]:
         """Return the keys of the batch contract that are written."""
         keys = ["flow", *(["disparity_t0", "disparity_t1"] if predictor.needs_stereo else [])]
+        doubts = [f"confidence_{key}{suffix}" for key in keys for suffix in ("", "_1px")]
         keys += ["flow_backward"] if self.backward else []
-        return keys + (["occluded"] if self.occlusion else [])
+        keys += ["occluded"] if self.occlusion else []
+        return keys + (doubts if self.confidence else [])
 
 
 def infer(predictor: Predictor, source: Source, outputs: Outputs, work: Work, skip: bool) -> tuple[Busy, int]:
@@ -62,7 +65,7 @@ def infer(predictor: Predictor, source: Source, outputs: Outputs, work: Work, sk
     def predict(batch: list[Sample]) -> Mapping[str, Tensor]:
         images = [{key: as_tensor(image, key) for key, image in sample.images.items()} for sample in batch]
         try:
-            found = predictor.predict_batch(stacked(images), work.backward, work.occlusion)
+            found = predictor.predict_batch(stacked(images), work.backward, work.occlusion, work.confidence)
         except ValueError as error:
             raise UserError(f"{batch[0].name}: {error}") from error
         return {key: found[key].cpu() for key in keys}  # waits for a GPU

@@ -96,6 +96,10 @@ class Outputs:
         return [f for f in self.formats if f in FILES and can_hold(f".{f}", quantity)]  # type: ignore[arg-type]
 
     def _write_one(self, key: str, name: str, array: npt.NDArray[Any]) -> None:
+        if key.startswith("confidence"):
+            grey = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+            write_image(_made(self.folder / key / f"{name}.png"), np.repeat(grey, 3, axis=2))
+            return
         if key not in MOTIONS:
             write_mask(_made(self.folder / key / f"{name}.png"), array)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,10 +14,13 @@ from torch import Tensor
 from flowdistill.data.notes import note
 from flowdistill.data.sample import IMAGES, Batch
 from flowdistill.errors import UserError
+from flowdistill.inference.calibration import THRESHOLDS, Calibration, read_calibration
+from flowdistill.inference.evidence import REVERSED, gather_evidence
 from flowdistill.inference.load import load_model
 from flowdistill.inference.memory import fitting_tile, free_memory
 from flowdistill.inference.predict import to_array
 from flowdistill.inference.tiles import Images, Motions, predict_tiled
+from flowdistill.inference.weights_hash import weights_hash
 from flowdistill.losses import occlusion_masks
 from flowdistill.networks.ddflow import SMALLEST_SIZE
 from flowdistill.training.base import MotionModule
@@ -27,12 +30,16 @@ Precision = Literal["32", "bf16", "16"]
 Tile = Literal["auto", "none"] | tuple[int, int]
 PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 OVERLAP = 128  # px
-_REVERSED = {"left_t0": "left_t1", "right_t0": "right_t1", "left_t1": "left_t0", "right_t1": "right_t0"}
+CALIBRATION_SUFFIX = ".confidence.json"  # of the calibration beside a checkpoint
 _MOTIONS = ("flow", "flow_backward", "disparity_t0", "disparity_t1")
 
 
 def load(
-    path: str | Path, device: str = "auto", precision: Precision = "32", tile: Tile = "auto"
+    path: str | Path,
+    device: str = "auto",
+    precision: Precision = "32",
+    tile: Tile = "auto",
+    calibration: str | Path | None = None,
 ) -> Predictor:
     """Load a checkpoint or a .safetensors file of weights, ready to predict.
 
@@ -41,6 +48,7 @@ def load(
         device: auto (a GPU if there is one), cpu or cuda.
         precision: 32, bf16, or 16 (on a GPU only) for the convolutions; motions are float32 in any case.
         tile: auto divides images that do not fit into memory; none never does; (rows, columns) always.
+        calibration: file of `flowdistill confidence fit`; by default the one beside the checkpoint, if there is one.
 
     Raises:
         UserError: it is not a flowdistill checkpoint, or the device or the precision is not available.
@@ -60,7 +68,30 @@ def load(
         >>> found["flow"].shape, found["occluded"].shape, found["occluded"].dtype
         ((75, 110, 2), (75, 110), dtype('bool'))
     """
-    return Predictor(load_model(Path(path), "load", device), precision, tile)
+    predictor = Predictor(load_model(Path(path), "load", device), precision, tile)
+    predictor.calibration = find_calibration(Path(path), calibration, predictor.model)
+    return predictor
+
+
+def find_calibration(
+    checkpoint: Path, given: str | Path | None, model: MotionModule, option: str = "calibration"
+) -> Calibration | None:
+    """Return the given calibration, or the one beside the checkpoint, if any; says so if it is of other weights.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    beside = checkpoint.with_name(checkpoint.stem + CALIBRATION_SUFFIX)
+    if given is None and not beside.is_file():
+        return None
+    path = beside if given is None else Path(given)
+    calibration = read_calibration(path, option)
+    if calibration.weights_sha256 != weights_hash(model.network):
+        note(
+            f"{path} was fitted for other weights: the confidence of these is uncalibrated; fit it with flowdistill "
+            f"confidence fit --checkpoint {checkpoint}"
+        )
+    return calibration
 
 
 class Predictor:
@@ -70,6 +101,7 @@ class Predictor:
         self, model: MotionModule, precision: Precision = "32", tile: Tile = "auto", overlap: int = OVERLAP
     ) -> None:
         self.model, self.tile, self.overlap = model.eval(), tile, overlap
+        self.calibration: Calibration | None = None
         self.dtype = PRECISIONS[precision]
         if precision == "16" and model.device.type != "cuda":
             raise UserError(f"precision 16 needs a GPU; this model is on {model.device}. Use 32 or bf16")
@@ -97,6 +129,7 @@ class Predictor:
         *,
         backward: bool = False,
         occlusion: bool = False,
+        confidence: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:
         """Predict the motions between two images, or two stereo pairs.
 
@@ -105,12 +138,16 @@ class Predictor:
                 The right images are needed by DWARF and not accepted by DDFlow.
             backward: also return the flow from t1 to t0; DWARF needs a second pass for it.
             occlusion: also return where pixels of left_t0 are not visible in left_t1, by a forward-backward check.
+            confidence: also return the probabilities that a motion's error is under 1 px and under 3 px; two passes
+                for DDFlow, four for DWARF. It needs a calibration.
 
         Returns:
             flow (H, W, 2) float32 px, x right then y down, on the grid of left_t0; for DWARF also disparity_t0 and
-            disparity_t1 (H, W) float32 px; flow_backward (H, W, 2), occluded (H, W) bool if requested.
+            disparity_t1 (H, W) float32 px; flow_backward (H, W, 2), occluded (H, W) bool if requested; and for each
+            motion but the backward flow confidence_MOTION (3 px) and confidence_MOTION_1px (H, W) float32 in [0, 1].
 
         Raises:
+            UserError: confidence is requested without a calibration.
             ValueError: an image has another shape, type or range, or the wrong number of images is given.
         """
         given = {"left_t0": left_t0, "right_t0": right_t0, "left_t1": left_t1, "right_t1": right_t1}
@@ -120,18 +157,21 @@ class Predictor:
                 f"{type(self.model.network).__name__} takes {', '.join(self.images)}; got {', '.join(images)}"
             )
         tensors = {name: as_tensor(image, name)[None] for name, image in images.items()}
-        found = self.predict_batch(tensors, backward, occlusion)
+        found = self.predict_batch(tensors, backward, occlusion, confidence)
         arrays = {name: to_array(value[0]) for name, value in found.items()}
         return {name: array if array.shape[2] == 2 else array[..., 0] for name, array in arrays.items()}
 
     def predict_batch(
-        self, images: Images, backward: bool = False, occlusion: bool = False
+        self, images: Images, backward: bool = False, occlusion: bool = False, confidence: bool = False
     ) -> dict[str, Tensor]:
         """Predict a batch: images (B, 3, H, W) RGB in [0, 1] on any device -> (B, C, H, W) on the model's.
 
         Raises:
             ValueError: the images differ in size, or are smaller than the network's smallest size.
+            UserError: confidence is requested without a calibration.
         """
+        if confidence:
+            self.require_calibration()
         sizes = {(image.shape[-2], image.shape[-1]) for image in images.values()}
         if len(sizes) > 1:
             raise ValueError(f"the images of a sample must have one size, got {sorted(sizes)}")
@@ -146,25 +186,59 @@ class Predictor:
             torch.inference_mode(),
             torch.autocast(place, self.dtype or torch.bfloat16, enabled=self.dtype is not None),
         ):
-            motions = self._motions(images, size, backward or occlusion)
+            predict = self._pass_for(size, len(next(iter(images.values()))))
+            motions = self._motions(predict, images, backward or occlusion or confidence)
+            if confidence:
+                motions |= self._confidence(predict, images, motions)
+            motions.pop("disparity_next", None)
             if occlusion:
                 motions["occluded"] = occlusion_masks(motions["flow"], motions["flow_backward"])[0]
         if not backward:
             motions.pop("flow_backward", None)
         return motions
 
-    def _motions(self, images: Images, size: tuple[int, int], both: bool) -> Motions:
-        tile = self._tile_for(size, len(next(iter(images.values()))))
+    def require_calibration(self) -> Calibration:
+        """Return the calibration.
 
-        def predict(part: Images) -> Motions:
-            if tile is None:
-                return self._network(part)
-            return predict_tiled(self._network, part, tile, min(self.overlap, min(tile) - 1))
+        Raises:
+            UserError: there is none.
+        """
+        if self.calibration is None:
+            raise UserError(
+                "a confidence needs a calibration for these weights: make it with flowdistill confidence fit "
+                "--checkpoint CKPT (renders scenes; minutes), which writes it beside the checkpoint"
+            )
+        return self.calibration
 
+    def evidence(self, images: Images) -> tuple[Motions, dict[str, Tensor]]:
+        """Return the motions of a batch (see `predict_batch`) and the evidence on them (B, 4, H, W)."""
+        first = next(iter(images.values()))
+        with torch.inference_mode():
+            predict = self._pass_for((first.shape[-2], first.shape[-1]), len(first))
+            motions = self._motions(predict, images, both=True)
+            return motions, gather_evidence(predict, images, motions)
+
+    def _confidence(self, predict: Callable[[Images], Motions], images: Images, motions: Motions) -> Motions:
+        calibration, found = self.require_calibration(), {}
+        for name, evidence in gather_evidence(predict, images, motions).items():
+            for threshold in THRESHOLDS:
+                key = f"confidence_{name}" + ("" if threshold == 3 else f"_{threshold}px")
+                found[key] = calibration.probability(name, evidence.float(), threshold)
+        return found
+
+    def _motions(self, predict: Callable[[Images], Motions], images: Images, both: bool) -> Motions:
         motions = predict(images)
         if both and "flow_backward" not in motions:
-            motions["flow_backward"] = predict({new: images[old] for new, old in _REVERSED.items()})["flow"]
+            back = predict({new: images[old] for new, old in REVERSED.items()})
+            motions["flow_backward"], motions["disparity_next"] = back["flow"], back["disparity_t0"]
         return motions
+
+    def _pass_for(self, size: tuple[int, int], batch: int) -> Callable[[Images], Motions]:
+        """Return the network as a function of images of a size, in tiles where necessary."""
+        tile = self._tile_for(size, batch)
+        if tile is None:
+            return self._network
+        return lambda part: predict_tiled(self._network, part, tile, min(self.overlap, min(tile) - 1))
 
     def _network(self, images: Images) -> Motions:
         first = next(iter(images.values()))
