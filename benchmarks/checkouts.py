@@ -42,7 +42,8 @@ def sources(version: str, scratch: Path) -> Path:
 
 def run_part(script: str, root: Path, threads: int, arguments: list[str]) -> dict[str, Any]:
     """Run a script in a new process on a version's sources, and return the JSON of its last line."""
-    paths = os.pathsep.join(str(root / folder) for folder in ("src", "kernels"))
+    given = os.environ.get("PYTHONPATH", "")  # such as a folder with another runtime
+    paths = os.pathsep.join([str(root / "src"), str(root / "kernels"), *([given] if given else [])])
     environment = os.environ | {
         "PYTHONPATH": paths,
         "OMP_NUM_THREADS": str(threads),

@@ -12,6 +12,7 @@ PINNED = Path(__file__).parents[1] / "golden" / "public_api.txt"
 # What a default is written as; objects are "...".
 _PLAIN = (int, float, str, tuple, type(None), type(inspect.Parameter.empty))
 PACKAGES = (
+    "flowdistill",
     "flowdistill.data",
     "flowdistill.data.transforms",
     "flowdistill.formats",

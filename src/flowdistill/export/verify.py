@@ -33,7 +33,7 @@ class Agreement:
         sizes = " and ".join(f"{rows}x{columns}" for rows, columns in self.sizes)
         return (
             f"differs from the network by at most {self.pixels:.1e} px ({self.inputs} inputs at {sizes}, motions up "
-            f"to {self.largest_motion:.0f} px)"
+            f"to {self.largest_motion:.2g} px)"
         )
 
 
