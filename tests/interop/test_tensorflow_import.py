@@ -144,7 +144,7 @@ def test_mistakes_are_explained(files: Path, capsys: pytest.CaptureFixture[str])
     for arguments, message in (
         ((files / "bundle", files / "out.ckpt", "dwarf"), "--model ddflow"),
         ((files, files / "out.ckpt", "ddflow"), "is a folder"),
-        ((files / "bundel", files / "out.ckpt", "ddflow"), "this folder has bundle, compressed"),
+        ((files / "no_such_prefix", files / "out.ckpt", "ddflow"), "this folder has bundle, compressed"),
         ((files / "whole.npz", files / "out.ckpt", "ddflow"), "not floating point"),
         ((files / "text.npz", files / "out.ckpt", "ddflow"), "damaged or not an .npz"),
         ((files / "bundle", files / "out.pt", "ddflow"), "must end with .ckpt"),

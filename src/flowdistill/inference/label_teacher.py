@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from flowdistill.data.sample import IMAGES, Sample
 from flowdistill.errors import UserError
+from flowdistill.inference.calibrated_teacher import CalibratedTeacher
 from flowdistill.inference.load import load_model
 from flowdistill.inference.predict import predict_sample
+from flowdistill.inference.predictor import find_calibration
 from flowdistill.labels.config import CheckpointPart
 from flowdistill.labels.estimate import Estimate, Teacher, estimate
 from flowdistill.training.base import MotionModule
@@ -40,6 +42,11 @@ def open_checkpoint(part: CheckpointPart, flow: bool, disparity: bool) -> Teache
         raise UserError(
             f"{part.path} is a DDFlow checkpoint, which gives no disparity. List another teacher for it under motions."
         )
+    if part.calibration is not None:
+        option = "teachers.*.checkpoint.calibration"
+        calibration = find_calibration(Path(part.path), part.calibration, model, option)
+        assert calibration is not None
+        return CalibratedTeacher(model, calibration, disparity)
     return NetworkTeacher(model, part.flips, disparity)
 
 

@@ -57,6 +57,8 @@ def confidence(name: str, estimates: dict[str, Estimate], sample: Sample, checks
     """
     estimate = estimates[name]
     least = np.ones(estimate.known.shape, np.float32)
+    if checks.calibrated and estimate.probability is not None:
+        least = np.minimum(least, estimate.probability)
     for error, tolerance in _errors(name, estimates, sample, checks, who):
         least = np.minimum(least, _trust(error, tolerance))
     return np.where(estimate.known, least, np.float32(0))
@@ -73,6 +75,8 @@ def direct_confidence(estimate: Estimate, flow: Estimate, sample: Sample, checks
     """
     if checks.none_set:
         return (estimate.known & flow.known).astype(np.float32)
+    if checks.calibrated and estimate.probability is not None:
+        return np.where(estimate.known & flow.known, estimate.probability, np.float32(0))
     if checks.photometric is None:
         raise UserError(
             f"motions.disparity_t1: direct needs confidence.disparity.photometric, the only check that applies to "

@@ -112,11 +112,21 @@ class CheckpointPart:
         flips: whether to average with the prediction of the upside-down images: twice the work; the difference of the
             two can be checked (`spread`).
         device: auto, cpu or cuda.
+        calibration: file of `flowdistill confidence fit`, for the check `calibrated`; not with `flips`, whose mean is
+            not what was calibrated.
     """
 
     path: str
     flips: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    calibration: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            not (self.flips and self.calibration),
+            "checkpoint: flips and calibration exclude each other, since the mean of two predictions is not what was "
+            "calibrated",
+        )
 
 
 @dataclass
@@ -190,6 +200,8 @@ class Checks:
         photometric: image difference after warping.
         uniqueness: whether other motions match equally well.
         spread: tolerance in px between predictions of flipped images, for teachers that make several.
+        calibrated: whether the probability of an error under 3 px is a check, which only teachers with a calibration
+            give: its confidence is the probability itself.
         keep: minimum confidence of a valid pixel. 0.5: every error is within its tolerance.
     """
 
@@ -197,14 +209,14 @@ class Checks:
     photometric: Photometric | None = None
     uniqueness: Uniqueness | None = None
     spread: float | None = None
+    calibrated: bool = False
     keep: float = 0.5
 
     @property
     def none_set(self) -> bool:
         """Whether nothing is checked, so that every known pixel has the confidence 1."""
-        return all(
-            check is None for check in (self.consistency, self.photometric, self.uniqueness, self.spread)
-        )
+        checks = (self.consistency, self.photometric, self.uniqueness, self.spread)
+        return not self.calibrated and all(check is None for check in checks)
 
     def __post_init__(self) -> None:
         if self.spread is not None:
@@ -275,6 +287,18 @@ class LabelConfig:
             )
         for name in self.teachers:
             _check(name in asked, f"teachers.{name} is not used: list it under motions, or remove it")
+        for motion, names in (("flow", self.motions.flow), ("disparity", self.motions.disparity)):
+            calibrated = [
+                name
+                for name in names
+                if (part := self.teachers[name].checkpoint) and part.calibration is not None
+            ]
+            wanted: bool = getattr(self.confidence, motion).calibrated
+            _check(
+                bool(calibrated) or not wanted,
+                f"confidence.{motion}.calibrated: none of its teachers ({', '.join(names)}) has a calibration; set "
+                "teachers.*.checkpoint.calibration to a file of `flowdistill confidence fit`",
+            )
         one_camera = self.view == "flow" and bool(self.motions.disparity)
         _check(not one_camera, "motions.disparity needs both cameras: set view: scene_flow, or disparity: []")
 

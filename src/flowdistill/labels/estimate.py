@@ -36,11 +36,13 @@ class Estimate:
     """One motion of one teacher; `values` are finite, and 0 where it is not `known`.
 
     `spread` (H, W), px: difference between several predictions of the same teacher, if it made several.
+    `probability` (H, W): that the error is under 3 px, from a calibrated teacher.
     """
 
     values: Values
     known: Mask
     spread: Values | None = None
+    probability: Values | None = None
 
 
 class Teacher(Protocol):
@@ -50,7 +52,12 @@ class Teacher(Protocol):
         """Return estimates by name, all of the images' size. Raises UserError if something is wrong with them."""
 
 
-def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | None = None) -> Estimate:
+def estimate(
+    values: npt.ArrayLike,
+    known: Mask | None = None,
+    spread: Values | None = None,
+    probability: Values | None = None,
+) -> Estimate:
     """Make an estimate that is known where `known` is true (default: everywhere) and every channel is finite.
 
     Examples:
@@ -64,7 +71,7 @@ def estimate(values: npt.ArrayLike, known: Mask | None = None, spread: Values | 
     says = np.logical_and.reduce(np.isfinite(array), axis=2)
     if known is not None:
         says &= known
-    return Estimate(np.where(says[..., None], array, np.float32(0)), says, spread)
+    return Estimate(np.where(says[..., None], array, np.float32(0)), says, spread, probability)
 
 
 def image_array(sample: Sample, key: str) -> npt.NDArray[np.uint8]:

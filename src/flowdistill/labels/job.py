@@ -93,6 +93,9 @@ def settings_of(config: LabelConfig) -> dict[str, Any]:
         UserError: a checkpoint does not exist.
     """
     settings = asdict(config)
+    for checks in settings["confidence"].values():
+        if not checks["calibrated"]:
+            del checks["calibrated"]  # labels made before this check existed have the same settings
     for name, part in config.teachers.items():
         if part.checkpoint is not None:
             path = Path(part.checkpoint.path)
@@ -101,6 +104,12 @@ def settings_of(config: LabelConfig) -> dict[str, Any]:
             found = settings["teachers"][name]["checkpoint"]
             found["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
             del found["path"], found["device"]  # the same weights elsewhere are the same teacher
+            if (calibration := found.pop("calibration")) is not None:
+                if not Path(calibration).is_file():
+                    raise UserError(
+                        f"teachers.{name}.checkpoint.calibration: there is no file {calibration}."
+                    )
+                found["calibration_sha256"] = hashlib.sha256(Path(calibration).read_bytes()).hexdigest()
     return settings
 
 
