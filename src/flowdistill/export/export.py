@@ -16,6 +16,7 @@ from flowdistill.export.formats import FORMATS
 from flowdistill.export.network import LARGEST_OPEN, SMALLEST_OPEN, check_size, description, graph_of
 from flowdistill.export.trace import traced
 from flowdistill.export.verify import Agreement, moving_images, verified
+from flowdistill.formats import FormatError
 from flowdistill.inference.weights_hash import weights_hash
 from flowdistill.training.init_from import WIDTH
 
@@ -76,6 +77,8 @@ def export(
             kind.write(program, graph, told, made)
             agreement = verified(kind.load(made), graph, size, dynamic)
             made.replace(path)
+    except FormatError as error:
+        raise UserError(f"--output: {path} cannot be written: {error}") from error
     except OSError as error:
         raise UserError(f"--output: {path} cannot be written: {error.strerror or error}") from error
     return Exported(path, agreement)

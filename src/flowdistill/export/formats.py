@@ -10,8 +10,10 @@ Metadata are strings: in ONNX's `metadata_props`, in a program's extra file `met
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from flowdistill.errors import UserError
 from flowdistill.export.network import Graph
 from flowdistill.export.trace import quiet
 from flowdistill.export.verify import Run
+from flowdistill.formats import write_atomically
 
 OPSET = 18
 EXTRA = "metadata.json"
@@ -58,7 +61,7 @@ def _write_onnx(program: ExportedProgram, graph: Graph, metadata: Mapping[str, s
         )  # fmt: skip
     assert exported is not None
     exported.model.metadata_props.update(metadata)
-    exported.save(path)
+    write_atomically(path, exported.model_proto.SerializeToString())
 
 
 def _load_onnx(path: Path) -> Run:
@@ -76,8 +79,11 @@ def _load_onnx(path: Path) -> Run:
 
 
 def _write_torch(program: ExportedProgram, graph: Graph, metadata: Mapping[str, str], path: Path) -> None:
+    # Through memory: on a full disk, PyTorch's writer ends the process.
+    content = io.BytesIO()
     with quiet():
-        torch.export.save(program, path, extra_files={EXTRA: json.dumps(dict(metadata))})
+        torch.export.save(program, content, extra_files={EXTRA: json.dumps(dict(metadata))})
+    write_atomically(path, content.getbuffer())
 
 
 def _load_torch(path: Path) -> Run:
@@ -93,10 +99,13 @@ def _check_aotinductor() -> None:
 def _write_aotinductor(
     program: ExportedProgram, graph: Graph, metadata: Mapping[str, str], path: Path
 ) -> None:
-    with quiet():
-        torch._inductor.aoti_compile_and_package(
-            program, package_path=str(path), inductor_configs={"aot_inductor.metadata": dict(metadata)}
+    with quiet(), tempfile.TemporaryDirectory() as scratch:
+        made = torch._inductor.aoti_compile_and_package(
+            program,
+            package_path=str(Path(scratch, "library.pt2")),
+            inductor_configs={"aot_inductor.metadata": dict(metadata)},
         )
+        write_atomically(path, Path(made).read_bytes())
 
 
 def _load_aotinductor(path: Path) -> Run:

@@ -130,8 +130,9 @@ def run_stream(
                 writer.check()
             reader.check()
         except BaseException:
-            # What is predicted is still written, unless the user wants to stop at once or the writer failed.
+            # What is predicted is still written, unless the writer failed; a video's process is ended by the reader.
             _finish(done, writer, stop)
+            reader.join(timeout=10 * _POLL)
             raise
         done.put(None)
         writer.join()

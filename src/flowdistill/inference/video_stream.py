@@ -83,9 +83,10 @@ def frames(path: str, every: int = 1) -> Iterator[tuple[int, npt.NDArray[np.uint
 
 def _decode(path: str, every: int, found: Queue[tuple[str, Any]], parent: int) -> None:
     start_worker(parent)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent ends this process
+    # Ctrl-C reaches the whole group; the parent ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # By default a lock between processes, which would be reported as leaked when this process is ended.
+    tqdm.set_lock(threading.RLock())
     try:
         _, unusual = decode_video(
             path, every, lambda number, image, _: found.put((_FRAME, (number, image))), progress=False
