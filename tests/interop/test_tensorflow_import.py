@@ -53,7 +53,7 @@ def convert(checkpoint: Path, output: Path, *more: str, model: str = "ddflow") -
 
 
 @pytest.mark.parametrize(
-    "name", ["bundle", "bundle.index", "bundle.data-00001-of-00003", "compressed", "old.ckpt"]
+    "name", ["bundle", "bundle.index", "bundle.data-00001-of-00003", "compressed", "old_format"]
 )
 def test_every_variable_is_what_tensorflow_wrote(
     files: Path, name: str, capsys: pytest.CaptureFixture[str]
@@ -61,7 +61,7 @@ def test_every_variable_is_what_tensorflow_wrote(
     assert convert(files / name, files / "out.ckpt") == 0
     told = capsys.readouterr().out
     assert "98 variables of ddflow, width 0.0625" in told
-    if name != "old.ckpt":
+    if name != "old_format":
         assert "98 Adam, 98 Adam_1, 1 beta1_power, 1 beta2_power, 1 global_step" in told
     network = load_model(files / "out.ckpt", "--checkpoint", "cpu").network
     assert isinstance(network, DDFlowNet)
@@ -170,7 +170,7 @@ def weights_only(name: str) -> bool:
     return not name.rpartition("/")[2].startswith(("Adam", "beta", "global"))
 
 
-@pytest.mark.parametrize("name", ["bundle.index", "compressed.index", "old.ckpt"])
+@pytest.mark.parametrize("name", ["bundle.index", "compressed.index", "old_format"])
 def test_changed_bytes_never_give_other_numbers(files: Path, name: str) -> None:
     """Every flipped or cut byte is noticed, or is in a part that carries no values."""
     original = (files / name).read_bytes()
@@ -199,7 +199,7 @@ def test_changed_bytes_never_give_other_numbers(files: Path, name: str) -> None:
 @given(st.data())
 def test_nothing_but_a_clear_error_comes_of_any_content(data: Any) -> None:
     """With checksums switched off, so that the parsers meet what they do not expect."""
-    name = data.draw(st.sampled_from(["bundle.index", "compressed.index", "old.ckpt"]))
+    name = data.draw(st.sampled_from(["bundle.index", "compressed.index", "old_format"]))
     content = bytearray((GOLDEN / name).read_bytes())
     last = min(len(content), 12_000)  # the values of the older file are not parsed
     for _ in range(data.draw(st.integers(1, 6))):
@@ -210,7 +210,7 @@ def test_nothing_but_a_clear_error_comes_of_any_content(data: Any) -> None:
     ):
         try:
             for key, message in table.entries(memoryview(bytes(content))):
-                if name == "old.ckpt":
+                if name == "old_format":
                     for number, field in wire.fields(message):
                         if number == 1:
                             dict(tensor_bundle._shapes_of(wire.as_bytes(field)))

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.queues import Queue
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from flowdistill.data.notes import note
 from flowdistill.data.video_decoder import decode_video

@@ -70,7 +70,7 @@ def small() -> None:
             session.run(v1.global_variables_initializer())
             v1.train.Saver(sharded=True).save(session, str(HERE / "bundle"), write_meta_graph=False)
             v1.train.Saver(variables, write_version=v1.train.SaverDef.V1).save(
-                session, str(HERE / "old.ckpt"), write_meta_graph=False
+                session, str(HERE / "old_format"), write_meta_graph=False
             )
     compress_index(HERE / "bundle.index", HERE / "compressed.index")
 
