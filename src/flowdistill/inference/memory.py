@@ -6,15 +6,19 @@ from pathlib import Path
 
 import torch
 
-# Bytes per pixel of one image set that a network at its published width needs, measured as peak memory at 384x1280 and
-# 768x2560 (benchmarks/inference.py prints the peaks), rounded up.
-BYTES_PER_PIXEL = {"flow": 1600, "scene_flow": 1900}
+# Bytes per pixel of one image set that a network at its published width needs: the growth of the peak memory of a process
+# on a CPU at 384x1280 (with confidence, and with batches of two) and 768x2560, 530 to 890 and 1,050 to 1,180, rounded up.
+BYTES_PER_PIXEL = {"flow": 900, "scene_flow": 1300}
 USABLE = 0.8  # of the free memory
 STEP = 64  # sides of tiles are multiples of it
 SMALLEST_TILE = 256
 _CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
 )
 
 
@@ -24,7 +28,7 @@ def bytes_needed(view: str, size: tuple[int, int], batch: int, width: float) -> 
     Examples:
         >>> from flowdistill.inference.memory import bytes_needed
         >>> bytes_needed("flow", (1000, 1000), batch=2, width=1.0) / 1e9  # GB
-        3.2
+        1.8
     """
     return int(BYTES_PER_PIXEL[view] * size[0] * size[1] * batch * max(width, 0.25))
 
@@ -58,12 +62,20 @@ def free_memory(device: torch.device) -> int:
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         if "MemAvailable" in fields:
             found.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    for limit, usage in _CGROUPS:
+    for limit, usage, statistics in _CGROUPS:
         if Path(limit).is_file() and Path(usage).is_file():
             text = Path(limit).read_text().strip()
             if text.isdigit():
-                found.append(int(text) - int(Path(usage).read_text()))
+                found.append(int(text) - int(Path(usage).read_text()) + _files(Path(statistics)))
     return min(found, default=1 << 62)  # unknown: no tiles unless they are asked for
+
+
+def _files(statistics: Path) -> int:
+    """Return the bytes of files that a container keeps in memory and would give up."""
+    if not statistics.is_file():
+        return 0
+    fields = dict(line.split() for line in statistics.read_text().splitlines() if len(line.split()) == 2)
+    return int(fields.get("inactive_file", 0))
 
 
 def _half(side: int) -> int:
