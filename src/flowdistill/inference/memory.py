@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-# Bytes per pixel of one image set that a network at its published width needs: the growth of the peak memory of a process
-# on a CPU at 384x1280 (with confidence, and with batches of two) and 768x2560, 530 to 890 and 1,050 to 1,180, rounded up.
+# Bytes per pixel of one image set that a network at its published width needs: the growth of a process's peak memory on
+# a CPU at 384x1280 (also with confidence, and batches of two) and 768x2560, 530 to 890 and 1,050 to 1,180, rounded up.
 BYTES_PER_PIXEL = {"flow": 900, "scene_flow": 1300}
 USABLE = 0.8  # of the free memory
 STEP = 64  # sides of tiles are multiples of it
