@@ -58,12 +58,17 @@ def run_part(script: str, root: Path, threads: int, arguments: list[str]) -> dic
     return result
 
 
-def keep_freed_memory(root: Path) -> None:
-    """Set up the allocator as the version's commands do; older versions do not."""
-    if (root / "src" / "flowdistill" / "host_memory.py").is_file():
+def set_up_host(root: Path, predict: bool) -> None:
+    """Set up the allocator, and for predictions the arithmetic, as the version's commands do; older ones do not."""
+    package = root / "src" / "flowdistill"
+    if (package / "host_memory.py").is_file():
         from flowdistill.host_memory import keep_freed_memory
 
         keep_freed_memory()
+    if predict and (package / "host_arithmetic.py").is_file():
+        from flowdistill.host_arithmetic import flush_denormals
+
+        flush_denormals()
 
 
 def ceiling_seconds(repeats: int = 15) -> float:

@@ -31,9 +31,9 @@ from checkouts import (
     ceiling_flops,
     ceiling_seconds,
     has_bfloat16_unit,
-    keep_freed_memory,
     processor,
     run_part,
+    set_up_host,
 )
 from checkouts import sources as sources_of
 
@@ -155,7 +155,7 @@ def measure(name: str, root: Path, folder: Path, options: argparse.Namespace) ->
     import numpy as np
     import torch
 
-    keep_freed_memory(root)
+    set_up_host(root, predict=True)
     torch.set_num_threads(options.threads)
     network, inputs = network_of(options), images(options)
     if name == "export":

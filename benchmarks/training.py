@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from checkouts import BEFORE, ROOT, ceiling_seconds, has_bfloat16_unit, keep_freed_memory, processor, run_part
+from checkouts import BEFORE, ROOT, ceiling_seconds, has_bfloat16_unit, processor, run_part, set_up_host
 from checkouts import sources as sources_of
 
 # Rows, columns, batch: DDFlow's KITTI crop of two pairs, DWARF's FlyingThings3D-sized crop of one scene.
@@ -89,7 +89,7 @@ def measure(model: str, root: str, options: argparse.Namespace) -> dict[str, Any
     import pytorch_lightning as pl
     import torch
 
-    keep_freed_memory(Path(root))
+    set_up_host(Path(root), predict=False)
     rows, columns, batch = MODELS[model]
     if options.size:
         rows, columns = map(int, options.size.split("x"))

@@ -40,10 +40,12 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--scenes is {options.scenes}; use at least 2")
     if options.stride < 1 or options.seed < 0:
         raise UserError("--stride must be at least 1, --seed at least 0")
+    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.load import load_model
     from flowdistill.inference.predictor import CALIBRATION_SUFFIX, Predictor
     from flowdistill.recipes.confidence import Scenes, fit_confidence, plot, table
 
+    flush_denormals()
     checkpoint = options.checkpoint
     predictor = Predictor(load_model(checkpoint, "--checkpoint", options.device))
     path = options.output or checkpoint.with_name(checkpoint.stem + CALIBRATION_SUFFIX)

@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not 0 < value < 1e6:
             raise UserError(f"--{name.replace('_', '-')} is {value:g}; use a positive number")
+    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.infer import RECORD, Work, claim_folder, infer
     from flowdistill.inference.inputs import Reading, open_inputs
     from flowdistill.inference.load import load_model
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
     from flowdistill.inference.predictor import Predictor, find_calibration
     from flowdistill.tracking.sections import file_record
 
+    flush_denormals()
     model = load_model(options.checkpoint, "--checkpoint", options.device)
     predictor = Predictor(model, options.precision, tile, options.overlap)
     if options.confidence:

@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
     truth exists, their error. The same command resumes an interrupted run. Under torchrun, each process labels its
     share.
     """
+    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.in_order import in_order
     from flowdistill.inference.label_teacher import open_checkpoint
     from flowdistill.labels.make import prepare, write_report
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         distributed = _process_group()
         if rank > 0:
             distributed.barrier()  # rank 0 creates the folder
+    flush_denormals()
     labels = prepare(options.config, options.root, options.split, options.output, open_checkpoint)
     if ranks > 1 and rank == 0:
         distributed.barrier()

@@ -108,9 +108,11 @@ def run_benchmark(options: argparse.Namespace) -> int:
     check_output(options.output)
     if kind.zipped and options.output.suffix != ".zip":
         raise UserError(f"--output: {options.output} must be a zip file; name it {options.output}.zip")
+    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.load import load_model
     from flowdistill.inference.submit import check_model, open_test_set, rule_notes, write_submission
 
+    flush_denormals()
     model = load_model(options.checkpoint, "--checkpoint", options.device)
     check_model(model, kind)
     for note in rule_notes(model, kind):

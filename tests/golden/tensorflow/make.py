@@ -9,14 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cramjam
-import google_crc32c
 import numpy as np
-import tensorflow as tf
 
 HERE = Path(__file__).parent
-v1 = tf.compat.v1
-v1.disable_eager_execution()
 
 
 def shapes(width: float) -> dict[str, list[int]]:
@@ -56,6 +51,10 @@ def value(name: str, shape: list[int]) -> np.ndarray:
 
 
 def small() -> None:
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    v1.disable_eager_execution()
     with v1.Graph().as_default():
         variables = []
         for number, (name, shape) in enumerate(shapes(0.0625).items()):
@@ -77,6 +76,9 @@ def small() -> None:
 
 def compress_index(source: Path, target: Path) -> None:
     """Write a table again with every block compressed by snappy, which TensorFlow's Saver reads but does not write."""
+    import cramjam
+    import google_crc32c
+
     content = source.read_bytes()
     footer = content[-48:]
     meta_offset, at = read_varint(footer, 0)
@@ -129,9 +131,12 @@ def varint(number: int) -> bytes:
 
 
 def full(weights: str, output: str) -> None:
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    v1.disable_eager_execution()
     with np.load(weights) as stored, v1.Graph().as_default():
         for name in stored.files:
-            # A placeholder as the initial value, since a graph holds at most 2 GB of constants.
             v1.get_variable(name, initializer=stored[name])
         with v1.Session() as session:
             session.run(v1.global_variables_initializer())
