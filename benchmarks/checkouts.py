@@ -66,9 +66,9 @@ def set_up_host(root: Path, predict: bool) -> None:
 
         keep_freed_memory()
     if predict and (package / "host_arithmetic.py").is_file():
-        from flowdistill.host_arithmetic import flush_denormals
+        import torch
 
-        flush_denormals()
+        torch.set_flush_denormal(True)
 
 
 def ceiling_seconds(repeats: int = 15) -> float:

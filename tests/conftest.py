@@ -25,11 +25,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # No test asserts a timing, nor does hypothesis: a busy machine stalls any example.
-    from hypothesis import HealthCheck, settings
-
-    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("untimed")
     # Lightning on too few workers, too few batches, no logger: true of tiny test runs. Not in pyproject.toml: pytest
     # imports the class, and with it Triton, before it reads this file.
     config.addinivalue_line(

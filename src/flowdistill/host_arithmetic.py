@@ -7,15 +7,21 @@ random weights (benchmarks/inference.py --checkpoint). Motions do not change.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 
-def flush_denormals() -> bool:
-    """Let this process treat numbers below the normal range as 0. For commands, before any computation.
 
-    Threads inherit the setting from the one that starts them, so it must be made before PyTorch starts its own.
+@contextlib.contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Let this thread, and those that it starts meanwhile, treat numbers below the normal range as 0.
 
-    Returns:
-        whether the processor can.
+    For commands, before any computation: PyTorch's threads inherit the setting from the thread that starts them. The
+    calling thread computes as by default afterwards.
     """
     import torch
 
-    return bool(torch.set_flush_denormal(True))
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

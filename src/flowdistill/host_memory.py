@@ -1,8 +1,8 @@
 """The C library's allocator, told to keep large blocks for reuse.
 
-By default glibc maps a block of 32 MiB or more afresh for each tensor and unmaps it when the tensor is freed, so that
-every page costs a fault when it is first written. Networks on a CPU allocate the same large tensors for every image,
-and a loader's worker the same arrays for every sample; keeping the blocks saves these faults (benchmarks/inference.py,
+By default glibc maps each block of 32 MiB or more and unmaps it when it is freed, so that the first write to each page
+of the next tensor is a page fault. Networks on a CPU allocate the same large tensors for every image, and a loader's
+worker allocates the same arrays for every sample; keeping the blocks avoids these faults (benchmarks/inference.py,
 benchmarks/training.py, benchmarks/data.py).
 """
 

@@ -273,7 +273,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "64"], "not ROWSxCOLUMNS"),
+        (["--size", "64"], "give height x width in pixels"),
         ([], "--size is missing"),
         (["--size", "32x128"], "at least 64"),
         (["--size", "75x110", "--dynamic"], "use 128x128"),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from torch import nn
 
@@ -21,14 +20,12 @@ from flowdistill.inference.load import load_model
 from flowdistill.inference.weights_hash import weights_hash
 from flowdistill.labels.config import CheckpointPart
 from flowdistill.networks import Dwarf
+from saved_network import saved
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    weights = {f"network.{name}": value for name, value in Dwarf(0.125).state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"width": 0.125}}, tmp_path / "dwarf.ckpt")
-    return tmp_path / "dwarf.ckpt"
+    return saved(Dwarf, tmp_path / "dwarf.ckpt")
 
 
 def calibration(checkpoint: Path, spread_weight: float, constant: float) -> Calibration:

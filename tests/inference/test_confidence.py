@@ -20,14 +20,7 @@ from flowdistill.inference.evidence import gather_evidence
 from flowdistill.metrics.sparsification import ause, calibration_error, sparsification
 from flowdistill.networks import DDFlowNet, Dwarf
 from flowdistill.render import render_scene
-
-
-def saved(kind: type[nn.Module], path: Path) -> Path:
-    torch.manual_seed(0)
-    network: Any = kind(0.125)
-    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"width": 0.125}}, path)
-    return path
+from saved_network import saved
 
 
 def test_sparsification_equals_its_definition() -> None:

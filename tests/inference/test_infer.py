@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import flowdistill
 from flowdistill.cli.flowdistill import main
@@ -26,14 +26,7 @@ from flowdistill.inference.memory import fitting_tile
 from flowdistill.inference.predict import predict_sample
 from flowdistill.inference.stream import run_stream
 from flowdistill.networks import DDFlowNet, Dwarf
-
-
-def saved(kind: type[nn.Module], path: Path) -> Path:
-    torch.manual_seed(0)
-    network: Any = kind(0.125)
-    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
-    torch.save({"state_dict": weights, "hyper_parameters": {"width": 0.125}}, path)
-    return path
+from saved_network import saved
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +176,9 @@ def test_the_same_command_continues_and_other_settings_are_refused(
     output = tmp_path / "out"
     assert infer(flow_checkpoint, output, frames, "--format", "flo") == 0
     (output / "flow" / "frame_9.flo").unlink()
+    moved = shutil.copy(flow_checkpoint, tmp_path / "moved.ckpt")  # the same weights
     before = (output / "flow" / "frame_8.flo").stat().st_mtime_ns
-    assert infer(flow_checkpoint, output, frames, "--format", "flo") == 0
+    assert infer(moved, output, frames, "--format", "flo") == 0
     assert "2 samples are there already" in capsys.readouterr().out
     assert (output / "flow" / "frame_9.flo").is_file()
     assert (output / "flow" / "frame_8.flo").stat().st_mtime_ns == before
@@ -211,7 +205,7 @@ def test_a_folder_with_other_files_is_not_written_into(
         (["{frames}/frame_8.png"], "a single image; this network takes 2"),
         (["{frames}/frame_8.png", "{frames}"], "each must be an image"),
         (["{list}"], "2:.*words"),
-        (["{frames}", "--tile", "big"], "not auto, none or ROWSxCOLUMNS"),
+        (["{frames}", "--tile", "big"], "512x1024, auto or none"),
         (["{frames}", "--tile", "64x64"], "larger than their overlap"),
         (["{frames}", "--batch-size", "0"], "use at least 1"),
         (["{frames}", "--precision", "16"], "needs a GPU"),

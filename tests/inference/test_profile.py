@@ -96,7 +96,7 @@ def test_the_command_takes_the_arguments_of_fit(
     assert (stored["batch"], stored["size"]) == (2, [64, 128])
     assert not list(tmp_path.glob("*.ckpt"))
     for wrong, text in {
-        ("--size", "64"): "--size must be HEIGHTxWIDTH",
+        ("--size", "64"): "--size is '64'; give height x width",
         ("--size", "64x128", "--batch-size", "0"): "--batch-size must be 1 or more",
         (): "crop is not set: use --size",
         ("--size", "64x128", "--model.init_args.width", "-1"): "width must be positive",

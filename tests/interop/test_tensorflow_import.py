@@ -141,11 +141,14 @@ def test_damaged_and_missing_files(
 def test_mistakes_are_explained(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(files / "whole.npz", **{"feature_extractor/conv1_1/biases": np.arange(4)})
     (files / "text.npz").write_text("not a zip")
+    with (files / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
     for arguments, message in (
         ((files / "bundle", files / "out.ckpt", "dwarf"), "--model ddflow"),
         ((files, files / "out.ckpt", "ddflow"), "is a folder"),
         ((files / "no_such_prefix", files / "out.ckpt", "ddflow"), "this folder has bundle, compressed"),
         ((files / "whole.npz", files / "out.ckpt", "ddflow"), "not floating point"),
+        ((files / "array.npz", files / "out.ckpt", "ddflow"), "one array without a name"),
         ((files / "text.npz", files / "out.ckpt", "ddflow"), "damaged or not an .npz"),
         ((files / "bundle", files / "out.pt", "ddflow"), "must end with .ckpt"),
         ((files / "bundle", files / "gone" / "out.ckpt", "ddflow"), "does not exist"),
@@ -222,6 +225,20 @@ def test_nothing_but_a_clear_error_comes_of_any_content(data: Any) -> None:
                     tensor_bundle._shards(message)
         except (wire.DamagedError, UserError):
             pass
+
+
+def test_a_variable_without_a_value_is_damage(files: Path) -> None:
+    found = tensor_bundle._saved_slice
+
+    def lost(message: Any, *rest: Any) -> Any:
+        name, array = found(message, *rest)
+        return name, None if name == "feature_extractor/conv1_1/weights" else array
+
+    with (
+        mock.patch.object(tensor_bundle, "_saved_slice", lost),
+        pytest.raises(UserError, match="conv1_1/weights has a shape but no value"),
+    ):
+        tensor_bundle.read_checkpoint(files / "old_format", weights_only)
 
 
 @settings(max_examples=200, deadline=None)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 
-from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_group, add_number, add_path, parse_size
 from flowdistill.errors import UserError
 
 
 def add_parser(commands: Commands) -> None:
     """Add the command group `confidence`."""
     group = add_group(commands, "confidence", "calibrated confidence of a checkpoint's motions")
-    parser = add_command(group, "fit", run, "fit on rendered rooms, test on rendered streets")
+    parser = add_command(
+        group, "fit", run, "fit on rendered rooms, test on rendered streets", runs_network=True
+    )
     add_path(parser, "--checkpoint", "CKPT", "checkpoint, or .safetensors of weights", required=True)
     add_path(
         parser, "--output", "FILE", "the calibration (default: CKPT.confidence.json beside the checkpoint)"
@@ -30,22 +31,17 @@ def run(options: argparse.Namespace) -> int:
     left-right gap, the photometric difference and the spread under flipping. Prints the test on scenes of another
     world, and writes the calibration, which `flowdistill infer --confidence` finds, and its curves.
     """
-    match = re.fullmatch(r"(\d+)[x×](\d+)", options.size)
-    if match is None:
-        raise UserError(f"--size: {options.size!r} is not ROWSxCOLUMNS, such as 96x192")
-    size = int(match[1]), int(match[2])
+    size = parse_size(options.size, example="96x192")
     if min(size) < 64:
         raise UserError(f"--size: {options.size}: both sides must be at least 64")
     if options.scenes < 2:
         raise UserError(f"--scenes is {options.scenes}; use at least 2")
     if options.stride < 1 or options.seed < 0:
         raise UserError("--stride must be at least 1, --seed at least 0")
-    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.load import load_model
     from flowdistill.inference.predictor import CALIBRATION_SUFFIX, Predictor
     from flowdistill.recipes.confidence import Scenes, fit_confidence, plot, table
 
-    flush_denormals()
     checkpoint = options.checkpoint
     predictor = Predictor(load_model(checkpoint, "--checkpoint", options.device))
     path = options.output or checkpoint.with_name(checkpoint.stem + CALIBRATION_SUFFIX)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 
-from flowdistill.cli.parsers import Commands, add_command, add_number
-from flowdistill.errors import UserError
+from flowdistill.cli.parsers import Commands, add_command, add_number, parse_size
 
 # Copy of the keys of `render.layouts.LAYOUTS`, so that --help need not import the renderer.
 LAYOUTS = ("kitti2015", "kitti2012", "things", "things_subset", "chairs", "sintel")
@@ -82,14 +80,3 @@ def run_tree(options: argparse.Namespace) -> int:
     dataset = dataset_class("kitti2015" if options.dataset == "kitti" else options.dataset)
     print(describe_tree(dataset, sys.modules[dataset.__module__].__doc__))
     return 0
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return height and width of `HxW`, such as 256x512.
-
-    Raises UserError for anything else.
-    """
-    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
-    if match is None:
-        raise UserError(f"--size is {text!r}; give height x width in pixels, such as 256x512")
-    return int(match[1]), int(match[2])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from pathlib import Path
 
-from flowdistill.cli.parsers import Commands, add_command, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_path, parse_size
 from flowdistill.errors import UserError
 
 WEIGHTS = "safetensors"
@@ -74,10 +73,7 @@ def run(options: argparse.Namespace) -> int:
 def _size(text: str | None) -> tuple[int, int]:
     if text is None:
         raise UserError("--size is missing: rows x columns of the images, such as 384x1280")
-    match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip())
-    if match is None:
-        raise UserError(f"--size: {text!r} is not ROWSxCOLUMNS, such as 384x1280")
-    return int(match[1]), int(match[2])
+    return parse_size(text, example="384x1280")
 
 
 def _check_output(path: Path, suffix: str, overwrite: bool) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowdistill.cli.parsers import Commands, add_command, add_number, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_number, add_path, parse_size
 from flowdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +21,9 @@ OVERLAP = 128
 
 def add_parser(commands: Commands) -> None:
     """Add the command `infer`."""
-    parser = add_command(commands, "infer", run, "predict images, a folder, a list or a video")
+    parser = add_command(
+        commands, "infer", run, "predict images, a folder, a list or a video", runs_network=True
+    )
     about = "images in order (DWARF: left_t0 right_t0 left_t1 right_t1), a folder, a list (.txt) or a video"
     parser.add_argument("inputs", metavar="INPUT", type=Path, nargs="+", help=about)
     add_path(parser, "--checkpoint", "CKPT", "checkpoint, or .safetensors of weights", required=True)
@@ -65,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and not 0 < value < 1e6:
             raise UserError(f"--{name.replace('_', '-')} is {value:g}; use a positive number")
-    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.infer import RECORD, Work, claim_folder, infer
     from flowdistill.inference.inputs import Reading, open_inputs
     from flowdistill.inference.load import load_model
@@ -73,7 +73,6 @@ def run(options: argparse.Namespace) -> int:
     from flowdistill.inference.predictor import Predictor, find_calibration
     from flowdistill.tracking.sections import file_record
 
-    flush_denormals()
     model = load_model(options.checkpoint, "--checkpoint", options.device)
     predictor = Predictor(model, options.precision, tile, options.overlap)
     if options.confidence:
@@ -116,10 +115,7 @@ def run(options: argparse.Namespace) -> int:
 def _tile(text: str) -> Tile:
     if text == "auto" or text == "none":
         return text  # type: ignore[return-value]
-    match = re.fullmatch(r"(\d+)[x×](\d+)", text)
-    if match is None:
-        raise UserError(f"--tile: {text!r} is not auto, none or ROWSxCOLUMNS, such as 512x1024")
-    size = int(match[1]), int(match[2])
+    size = parse_size(text, "--tile", "512x1024, auto or none")
     if min(size) < 64:
         raise UserError(f"--tile: {text}: both sides must be at least 64")
     return size

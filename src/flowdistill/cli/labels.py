@@ -13,7 +13,9 @@ from flowdistill.processes import local_rank, number_from_environment
 def add_parser(commands: Commands) -> None:
     """Add the command group `labels`."""
     group = add_group(commands, "labels", "generate labels for a student")
-    parser = add_command(group, "make", run, "label a split with a teacher: matcher, checkpoint or files")
+    parser = add_command(
+        group, "make", run, "label a split with a teacher: matcher, checkpoint or files", runs_network=True
+    )
     later = "repeatable, later files take precedence"
     teachers = f"teachers and thresholds, such as configs/labels/opencv.yaml; {later}"
     add_path(parser, "--config", "YAML", teachers, action="append", required=True)
@@ -29,7 +31,6 @@ def run(options: argparse.Namespace) -> int:
     truth exists, their error. The same command resumes an interrupted run. Under torchrun, each process labels its
     share.
     """
-    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.in_order import in_order
     from flowdistill.inference.label_teacher import open_checkpoint
     from flowdistill.labels.make import prepare, write_report
@@ -39,7 +40,6 @@ def run(options: argparse.Namespace) -> int:
         distributed = _process_group()
         if rank > 0:
             distributed.barrier()  # rank 0 creates the folder
-    flush_denormals()
     labels = prepare(options.config, options.root, options.split, options.output, open_checkpoint)
     if ranks > 1 and rank == 0:
         distributed.barrier()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from flowdistill.errors import UserError
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -38,3 +41,14 @@ def add_number(
 ) -> None:
     """Add an integer option."""
     parser.add_argument(name, metavar=metavar, type=int, default=default, help=f"{help} (default: {default})")
+
+
+def parse_size(text: str, option: str = "--size", example: str = "256x512") -> tuple[int, int]:
+    """Return height and width of `HxW`, such as 256x512.
+
+    Raises UserError, which names the option, for anything else.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})[x×]([0-9]{1,5})", text.strip())
+    if match is None:
+        raise UserError(f"{option} is {text!r}; give height x width in pixels, such as {example}")
+    return int(match[1]), int(match[2])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 
-from flowdistill.cli.parsers import Commands, add_command, add_path
+from flowdistill.cli.parsers import Commands, add_command, add_path, parse_size
 from flowdistill.errors import UserError
 
 
@@ -45,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("flowdistill profile only supports flowdistill's own models and data")
     view = data.views[model.view]
     crop = None if view is None else view.with_preset().crop
-    size = crop if options.size is None else _size(options.size)
+    size = crop if options.size is None else parse_size(options.size, example="320x896")
     if size is None:
         raise UserError(f"data.init_args.{model.view}.crop is not set: use --size, such as --size 320x896")
     trainer = cli.trainer
@@ -59,10 +58,3 @@ def run(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_atomically(options.json, json.dumps(found.as_dict(), indent=1).encode())
     return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise UserError(f"--size must be HEIGHTxWIDTH, such as 320x896, not {text!r}")
-    return int(match[1]), int(match[2])

@@ -50,7 +50,7 @@ def add_parser(commands: Commands) -> None:
         add_path(parser, "--output", output, f"{what} to write; must not exist", required=True)
         device = "device to run on (default: auto)"
         parser.add_argument("--device", choices=DEVICES, default="auto", help=device)
-        parser.set_defaults(benchmark=benchmark)
+        parser.set_defaults(benchmark=benchmark, runs_network=True)
     bundler = "the bundler program from Sintel's page; creates DIR.lzma, the file to upload"
     add_path(sintel, "--bundler", "PATH", bundler)
 
@@ -108,11 +108,9 @@ def run_benchmark(options: argparse.Namespace) -> int:
     check_output(options.output)
     if kind.zipped and options.output.suffix != ".zip":
         raise UserError(f"--output: {options.output} must be a zip file; name it {options.output}.zip")
-    from flowdistill.host_arithmetic import flush_denormals
     from flowdistill.inference.load import load_model
     from flowdistill.inference.submit import check_model, open_test_set, rule_notes, write_submission
 
-    flush_denormals()
     model = load_model(options.checkpoint, "--checkpoint", options.device)
     check_model(model, kind)
     for note in rule_notes(model, kind):

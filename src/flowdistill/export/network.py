@@ -70,7 +70,7 @@ def graph_of(network: nn.Module) -> Graph:
         return SceneFlowGraph(network).eval()
     if isinstance(network, DDFlowNet):
         return FlowGraph(network).eval()
-    raise TypeError(f"there is no export of {type(network).__name__}; use Dwarf or DDFlowNet")
+    raise TypeError(f"{type(network).__name__} cannot be exported; use Dwarf or DDFlowNet")
 
 
 def check_size(graph: Graph, size: tuple[int, int], dynamic: bool) -> None:

@@ -41,7 +41,7 @@ def traced(graph: Graph, images: tuple[Tensor, ...], dynamic: bool) -> ExportedP
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the exporters' remarks on packages and deprecations that are no concern of the user."""
+    """Silence the exporters' warnings about optional packages and deprecations."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -10,38 +10,29 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from flowdistill import __version__
 from flowdistill.errors import UserError
 from flowdistill.formats import write_atomically
+from flowdistill.inference.load import model_of
 from flowdistill.interop import load_tensorflow_variables, tensorflow_variables
 from flowdistill.interop.tensor_bundle import read_checkpoint
 from flowdistill.networks import DDFlowNet, Dwarf
-from flowdistill.training import DDFlowModule, DwarfModule
 from flowdistill.training.base import MotionModule
 
+Network = Literal["dwarf", "ddflow"]
 MODELS = {"dwarf": Dwarf, "ddflow": DDFlowNet}
 # The last parts of names that optimisers and averages add to those of variables, and variables of their own.
 _SLOTS = frozenset(
     (
-        *(
-            "Adam",
-            "Adam_1",
-            "Momentum",
-            "RMSProp",
-            "RMSProp_1",
-            "Adagrad",
-            "Ftrl",
-            "Ftrl_1",
-            "Adadelta",
-            "Adadelta_1",
-        ),
-        *("ExponentialMovingAverage", "AccumGrad"),
+        *("Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1", "Adagrad"),
+        *("Adadelta", "Adadelta_1", "Ftrl", "Ftrl_1", "ExponentialMovingAverage"),
     )
 )
 _COUNTERS = frozenset(("global_step", "beta1_power", "beta2_power"))
@@ -63,7 +54,7 @@ class Imported:
     width: float
 
 
-def import_tensorflow(model: str, checkpoint: Path, output: Path) -> Imported:
+def import_tensorflow(model: Network, checkpoint: Path, output: Path) -> Imported:
     """Convert a TensorFlow checkpoint or an .npz of variables.
 
     Args:
@@ -106,7 +97,8 @@ def import_tensorflow(model: str, checkpoint: Path, output: Path) -> Imported:
         else:
             chosen[name] = values[name]
     width = _width(model, chosen)
-    network = Dwarf(width) if model == "dwarf" else DDFlowNet(width)
+    module = model_of(model, width)
+    network: nn.Module = module.network
     try:
         load_tensorflow_variables(network, chosen)
     except ValueError as error:
@@ -121,7 +113,7 @@ def import_tensorflow(model: str, checkpoint: Path, output: Path) -> Imported:
         "sha256": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
         "flowdistill": __version__,
     }
-    _save(network, width, source, output)
+    _save(module, source, output)
     return Imported(len(names), dict(ignored), scope, width)
 
 
@@ -141,7 +133,10 @@ def _read(checkpoint: Path) -> tuple[dict[str, tuple[int, ...]], Mapping[str, An
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        with stored:
             arrays = {name.removesuffix(":0"): stored[name] for name in stored.files}
     except OSError as error:
         raise UserError(f"--checkpoint: {path} cannot be read: {error.strerror or error}") from error
@@ -167,17 +162,14 @@ def _scope(names: list[str], found: Mapping[str, Any]) -> str:
     return next((scope for scope in scopes if all(scope + name in found for name in names)), "")
 
 
-def _width(model: str, found: Mapping[str, np.ndarray]) -> float:
+def _width(model: Network, found: Mapping[str, np.ndarray]) -> float:
     """Return the width of the stored network; 1 if its layer is not there."""
     name, channels = _WIDE[model]
-    return (
-        found[name].shape[0] / channels
-        if name in found and found[name].ndim == 1 and found[name].size
-        else 1.0
-    )
+    biases = found.get(name)
+    return biases.shape[0] / channels if biases is not None and biases.ndim == 1 and biases.size else 1.0
 
 
-def _other(model: str, found: Mapping[str, np.ndarray]) -> str:
+def _other(model: Network, found: Mapping[str, np.ndarray]) -> str:
     """Return a hint if the variables are those of the other network."""
     for other, kind in MODELS.items():
         if other != model and set(tensorflow_variables(kind())) <= set(found):
@@ -185,14 +177,7 @@ def _other(model: str, found: Mapping[str, np.ndarray]) -> str:
     return ""
 
 
-def _save(network: Dwarf | DDFlowNet, width: float, source: dict[str, Any], output: Path) -> None:
-    # Losses are not used in prediction; a training states its own.
-    model: MotionModule
-    if isinstance(network, Dwarf):
-        model = DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=width)
-    else:
-        model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
-    model.network.load_state_dict(network.state_dict())
+def _save(model: MotionModule, source: dict[str, Any], output: Path) -> None:
     stored = {
         "epoch": 0,
         "global_step": 0,

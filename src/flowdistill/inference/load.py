@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -50,18 +51,29 @@ def load_model(path: Path, option: str, device: str = "auto") -> MotionModule:
     if not isinstance(width, int | float) or not 0 < width < 100:
         raise UserError(f"{option}: {path}: its hyper-parameter width is {width!r}, not a positive number")
     names = list(stored["state_dict"])
-    # Losses are not used in prediction, so any value works.
-    model: MotionModule
     if any(name.startswith(_ENCODER_OF_DDFLOW) for name in names):
-        model = DDFlowModule(losses={"census_no_occlusion": 1.0}, width=float(width))
+        model = model_of("ddflow", float(width))
     elif any(name.startswith(_ENCODER_OF_DWARF) for name in names):
-        model = DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=float(width))
+        model = model_of("dwarf", float(width))
     else:
         raise UserError(
             f"{option}: {path} is neither a DDFlow nor a DWARF checkpoint; give a .ckpt file of one of them"
         )
     model.network.load_state_dict(network_weights(stored, model.network, f"{option}: {path}"))
     return model.eval().to(place)
+
+
+def model_of(network: Literal["ddflow", "dwarf"], width: float) -> MotionModule:
+    """Return an untrained module for prediction: its losses are not used, so any value works.
+
+    Examples:
+        >>> from flowdistill.inference.load import model_of
+        >>> type(model_of("ddflow", 0.125).network).__name__
+        'DDFlowNet'
+    """
+    if network == "ddflow":
+        return DDFlowModule(losses={"census_no_occlusion": 1.0}, width=width)
+    return DwarfModule(loss="sparse_full_resolution", alphas={2: 1.0}, width=width)
 
 
 def choose_device(device: str) -> torch.device:

@@ -8,6 +8,7 @@ Sources: the comments of TensorFlow's tensor_bundle.proto, saved_tensor_slice.pr
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ def _value(name: str, entry: _Entry, content: memoryview, path: Path) -> Array:
             "or as .npz"
         )
     dtype = _dtype(name, entry.dtype)
-    if entry.size != int(np.prod(entry.shape, dtype=np.int64)) * dtype.itemsize:
+    if entry.size != math.prod(entry.shape) * dtype.itemsize:
         raise DamagedError(f"{name} of shape {entry.shape} is said to have {entry.size} bytes")
     if not 0 <= entry.offset <= entry.offset + entry.size <= len(content):
         raise UserError(
@@ -218,6 +219,9 @@ def _read_old(path: Path, wanted: Callable[[str], bool]) -> Stored:
                     raise UserError(f"--checkpoint: {name} is stored in parts, which is not read")
                 if array is not None:
                     stored.values[name] = array
+    for name in stored.shapes:
+        if wanted(name) and name not in stored.values:
+            raise DamagedError(f"{name} has a shape but no value")
     return stored
 
 
@@ -249,7 +253,7 @@ def _saved_slice(
     if name not in shapes:
         raise DamagedError(f"{name} has a value but no shape")
     array = _tensor(name, data)
-    if array.size != int(np.prod(shapes[name], dtype=np.int64)):
+    if array.size != math.prod(shapes[name]):
         raise UserError(
             f"--checkpoint: {name} is stored in parts ({array.size} of {shapes[name]}), which is not read; save it "
             "whole, or as .npz"
